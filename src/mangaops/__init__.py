@@ -1,0 +1,3 @@
+"""mangaops: release control for a chatbot's model stack."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Logs in, validated, leak-free, grouped splits, out as a snapshot."""

@@ -1,0 +1,124 @@
+"""Which facts and tables each kind of evidence must carry.
+
+A release run writes these, gates read these, and nothing else passes between the two.
+Columns may be added; those listed here must be there.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from mangaops.errors import IntegrityError
+from mangaops.evidence.envelope import Evidence
+from mangaops.vocabulary import EvidenceKind
+
+_S, _F, _I, _B = pl.String, pl.Float64, pl.Int64, pl.Boolean
+
+TABLES: Final[dict[EvidenceKind, dict[str, dict[str, type[pl.DataType]]]]] = {
+    # One row a golden example that both sides answered. `weight` takes the stratified golden set back to
+    # the traffic mix (mean 1). `group` is the component of conversation and user. `seen`: the very text is
+    # in a training snapshot of either side; `near`: a training text of either side is close to it (or equal).
+    EvidenceKind.EVALUATION: {
+        "outcomes": {
+            "row_id": _S,
+            "group": _S,
+            "text": _S,
+            "truth": _S,
+            "weight": _F,
+            "baseline_label": _S,
+            "release_label": _S,
+            "baseline_confidence": _F,
+            "release_confidence": _F,
+            "seen": _B,
+            "near": _B,
+            "language": _S,
+            "turn": _I,
+            "words": _I,
+            "jargon": _B,
+            "new_user": _B,
+        },
+    },
+    # One row a timed single request. Blocks of both sides alternate.
+    EvidenceKind.LATENCY: {"samples": {"side": _S, "block": _I, "ms": _F}},
+    # One row a conflict: a comparison row that shares something with a training snapshot of `side`.
+    EvidenceKind.LEAKAGE: {
+        "conflicts": {"check": _S, "side": _S, "row_id": _S, "training_row_id": _S},
+    },
+    EvidenceKind.FINGERPRINT: {},
+    EvidenceKind.RECORD: {},
+    # One row a mirrored request, in order of `seq`. `disagrees`: another label or another action.
+    # `control_*`: the baseline asked a second time, the noise floor.
+    EvidenceKind.SHADOW: {
+        "answers": {
+            "seq": _I,
+            "request_id": _S,
+            "group": _S,
+            "text": _S,
+            "baseline_label": _S,
+            "baseline_action": _S,
+            "baseline_confidence": _F,
+            "release_label": _S,
+            "release_action": _S,
+            "release_confidence": _F,
+            "disagrees": _B,
+            "control_disagrees": _B,
+        },
+    },
+    # One row a sampled item with its answer. `probability`: with which it was drawn. `answer`: a label,
+    # "neither" or "unclear". `planted` items have a known answer in `known`, and count in no estimate.
+    EvidenceKind.REVIEW: {
+        "items": {
+            "item_id": _S,
+            "seq": _I,
+            "group": _S,
+            "probability": _F,
+            "baseline_label": _S,
+            "release_label": _S,
+            "answer": _S,
+            "planted": _B,
+            "known": _S,
+        },
+        "groups": {"group": _S, "requests": _I},
+    },
+}
+
+FACTS: Final[dict[EvidenceKind, frozenset[str]]] = {
+    EvidenceKind.EVALUATION: frozenset({"labels", "dataset_version", "golden_judgements"}),
+    EvidenceKind.LATENCY: frozenset({"host", "runtime", "warm_up"}),
+    EvidenceKind.LEAKAGE: frozenset({"checks", "rows", "distinctive_under", "near_at"}),
+    # sides: {side: {model, expected, found, probe_gap, tolerance, loads: bool, why}}
+    EvidenceKind.FINGERPRINT: frozenset({"sides"}),
+    # parts: {RecordPart: digest, name or null}
+    EvidenceKind.RECORD: frozenset({"parts"}),
+    EvidenceKind.SHADOW: frozenset({"from", "to", "hours", "requests", "coverage", "mode"}),
+    EvidenceKind.REVIEW: frozenset({"reviewer", "simulated", "requests", "disagreements", "planted_floor"}),
+}
+
+
+def require(evidence: Evidence) -> Evidence:
+    """The evidence itself, once its facts and tables are those of its kind.
+
+    Raises:
+        IntegrityError: a fact, table or column is missing or of another type.
+    """
+    lacking = [f"fact {name}" for name in sorted(FACTS[evidence.kind] - set(evidence.facts))]
+    for table, columns in TABLES[evidence.kind].items():
+        frame = evidence.tables.get(table)
+        if frame is None:
+            lacking.append(f"table {table}")
+            continue
+        lacking += [
+            f"column {table}.{name} of type {dtype.__name__}"
+            for name, dtype in columns.items()
+            if frame.schema.get(name) != dtype
+        ]
+    if lacking:
+        raise IntegrityError(
+            f"{evidence.kind} evidence was refused: it is not complete",
+            found="without " + ", ".join(lacking),
+            accepted="every fact and column of mangaops.evidence.schemas",
+            next_step=f"measure again: mangaops release run {evidence.binding.unit} --again {evidence.kind}",
+        )
+    return evidence

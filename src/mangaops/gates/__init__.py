@@ -1,0 +1,1 @@
+"""Rules and evidence to verdicts to a decision. Pure."""

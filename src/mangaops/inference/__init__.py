@@ -1,0 +1,1 @@
+"""Sealed release to predictor: fingerprint, tokens, sessions, decoding."""

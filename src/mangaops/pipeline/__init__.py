@@ -1,0 +1,1 @@
+"""The journalled steps of a release run."""

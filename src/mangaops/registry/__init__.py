@@ -1,0 +1,1 @@
+"""Lifecycle table, events, fold. Pure."""

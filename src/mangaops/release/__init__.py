@@ -1,0 +1,1 @@
+"""The verbs: register, evaluate, time, judge, review, promote, roll back. Owns transactions and the clock."""

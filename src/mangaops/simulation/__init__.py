@@ -1,0 +1,1 @@
+"""The MangaAssist world: traffic, catalogue, reviewers. Everything here is simulated."""

@@ -1,0 +1,1 @@
+"""Intervals, paired tests, sequential tests, power. Pure."""

@@ -1,0 +1,1 @@
+"""Event store (SQL), artifacts and snapshots (files or S3), shadow logs."""

@@ -1,0 +1,147 @@
+"""The closed enums and ids of the house: the words that every room uses, and no synonyms."""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum, StrEnum
+
+Digest = str
+"""`sha256:` and 64 hex digits."""
+
+DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
+
+
+class Family(StrEnum):
+    """The six ways to train, evaluate and serve a model."""
+
+    INTENT_CLASSIFIER = "intent-classifier"
+    EMBEDDING_ADAPTER = "embedding-adapter"
+    CROSS_ENCODER_RERANKER = "cross-encoder-reranker"
+    SENTIMENT_DETECTOR = "sentiment-detector"
+    RESPONSE_LORA = "response-lora"
+    RAFT_ANSWER = "raft-answer"
+
+
+class Split(StrEnum):
+    """Where a row of a dataset version belongs."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    GOLDEN = "golden"
+
+
+class State(StrEnum):
+    """Where a release stands in its life."""
+
+    CANDIDATE = "candidate"
+    CHALLENGER = "challenger"
+    SHADOW = "shadow"
+    CHAMPION = "champion"
+    RETIRED = "retired"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+    ROLLED_BACK = "rolled_back"
+
+
+class EventKind(StrEnum):
+    """The facts that the ledger knows."""
+
+    DATASET_RECORDED = "dataset_recorded"
+    GOLDEN_FROZEN = "golden_frozen"
+    MODEL_REGISTERED = "model_registered"
+    RELEASE_REGISTERED = "release_registered"
+    RUN_REQUESTED = "run_requested"
+    RUN_STARTED = "run_started"
+    RUN_FINISHED = "run_finished"
+    EVIDENCE_RECORDED = "evidence_recorded"
+    OFFLINE_PASSED = "offline_passed"
+    SHADOW_STARTED = "shadow_started"
+    REVIEW_OPENED = "review_opened"
+    REVIEW_ANSWERED = "review_answered"
+    DECIDED = "decided"
+    PROMOTED = "promoted"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+    ROLLED_BACK = "rolled_back"
+    REOPENED = "reopened"
+    ERROR_REVIEW_OPENED = "error_review_opened"
+
+
+class Verdict(IntEnum):
+    """What a gate returns; a list of verdicts combines by max, and only PASS promotes."""
+
+    PASS = 0
+    INCONCLUSIVE = 1
+    ERROR = 2
+    FAIL = 3
+
+
+class Outcome(StrEnum):
+    """All verdicts of one challenger in a word."""
+
+    PROMOTE = "PROMOTE"
+    REJECT = "REJECT"
+    HOLD = "HOLD"
+
+
+class EvidenceKind(StrEnum):
+    """What can be measured and frozen."""
+
+    EVALUATION = "evaluation"
+    LATENCY = "latency"
+    LEAKAGE = "leakage"
+    FINGERPRINT = "fingerprint"
+    RECORD = "record"
+    SHADOW = "shadow"
+    REVIEW = "review"
+
+
+class Side(StrEnum):
+    """Which of the two a paired number belongs to; `baseline` is the champion or what stands in its place."""
+
+    BASELINE = "baseline"
+    RELEASE = "release"
+
+
+class Action(StrEnum):
+    """What the chatbot does with the router's answer."""
+
+    ROUTE = "route"
+    CLARIFY = "clarify"
+    OFFER_HUMAN = "offer_human"
+
+
+class Because(StrEnum):
+    """Why a release run was started."""
+
+    SCHEDULE = "schedule"
+    DRIFT = "drift"
+    QUALITY = "quality"
+    MANUAL = "manual"
+
+
+class Direction(StrEnum):
+    """Which way a metric is better."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+
+
+class RecordPart(StrEnum):
+    """The eight artifacts without which nothing is promoted."""
+
+    DATASET_VERSION = "dataset_version"
+    TOKENIZER_HASH = "tokenizer_hash"
+    TRAINING_CONFIG = "training_config"
+    MODEL_ARTIFACT = "model_artifact"
+    EVALUATION_REPORT = "evaluation_report"
+    CONFUSION_MATRIX = "confusion_matrix"
+    LATENCY_REPORT = "latency_report"
+    ROLLBACK_POINTER = "rollback_pointer"
+
+
+UNCLEAR = "unclear"
+"""A reviewer could not tell: the item counts for neither side and widens the interval."""
+
+NEITHER = "neither"
+"""A reviewer says that both sides answered wrongly."""

@@ -1,0 +1,1 @@
+"""The composition root: settings to stores, predictors and recipes."""
