@@ -1,0 +1,38 @@
+"""The one place of this room where errors of other libraries become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mangaops.errors import ArtifactTampered, MangaopsError, SetupError
+
+
+@contextmanager
+def translated(folder: Path, doing: str) -> Iterator[None]:
+    """Whatever goes wrong inside while reading an artifact is an `ArtifactTampered` that names the folder.
+
+    Tokenizers and ONNX Runtime raise bare `Exception`s for files that they cannot read, hence the width.
+
+    Raises:
+        SetupError: onnxruntime or tokenizers is not installed.
+        ArtifactTampered: anything else that is not ours already.
+    """
+    try:
+        yield
+    except MangaopsError:
+        raise
+    except ModuleNotFoundError as error:
+        raise SetupError(
+            f"{doing} needs the package {error.name}",
+            found="it is not installed",
+            next_step='pip install "mangaops[serve]"',
+        ) from error
+    except Exception as error:
+        raise ArtifactTampered(
+            f"the artifact {folder.name} was refused while {doing}",
+            found=f"{type(error).__name__}: {str(error)[:300]}",
+            accepted="a folder that mangaops train has sealed",
+            next_step="restore the folder from the artifact store, or train again",
+        ) from error

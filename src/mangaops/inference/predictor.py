@@ -1,0 +1,57 @@
+"""The intent predictor: text, tokens, logits, temperature, softmax, label, action."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mangaops.inference.answer import Answer
+from mangaops.inference.foreign import translated
+from mangaops.inference.labels import LabelMap, label_map
+from mangaops.inference.preprocessing import Encoder, encoder
+from mangaops.inference.session import MODEL, Session, session
+
+
+class IntentPredictor:
+    """Answers one text at a time; holds no state between texts and may be shared between threads."""
+
+    def __init__(self, name: str, reads: Encoder, runs: Session, means: LabelMap) -> None:
+        self.name = name
+        self.labels = means.labels
+        self._reads, self._runs = reads, runs
+        self._temperature, self._actions = means.temperature, means.actions
+
+    def probabilities(self, text: str) -> NDArray[np.float64]:
+        """Calibrated probabilities of shape (labels,) that sum to 1; NaN where the model is broken."""
+        logits = self._runs.logits(self._reads.ids(text))
+        return softmax(logits.astype(np.float64) / self._temperature)
+
+    def answer(self, text: str) -> Answer:
+        """The most probable label; of equal ones the first."""
+        probabilities = self.probabilities(text)
+        best = int(probabilities.argmax())
+        label, confidence = self.labels[best], float(probabilities[best])
+        return Answer(label, confidence, self._actions.action(label, confidence))
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities along the last axis; no overflow for large logits."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
+
+
+def assemble(folder: Path, name: str, *, threads: int = 1, file: str = MODEL) -> IntentPredictor:
+    """A predictor from the files of a folder, unverified: for training and for the loader, never for serving.
+
+    Raises:
+        ArtifactTampered: a file is missing or unreadable, or the graph has not one column a label.
+    """
+    means = label_map(folder)
+    predictor = IntentPredictor(name, encoder(folder), session(folder, threads, file), means)
+    with translated(folder, "answering a first text"):
+        if (columns := predictor.probabilities("").size) != len(means.labels):
+            raise ValueError(f"the graph gives {columns} columns for {len(means.labels)} labels")
+    return predictor

@@ -1,0 +1,54 @@
+"""ONNX Runtime, set up the same way wherever a model runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mangaops.inference.foreign import translated
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+MODEL: Final = "model.onnx"
+_INPUTS: Final = ["input_ids", "attention_mask"]
+_FATAL_ONLY: Final = 4
+
+
+class Session:
+    """Token ids in, logits out. Safe to share between threads."""
+
+    def __init__(self, session: InferenceSession) -> None:
+        self._session = session
+
+    def logits(self, ids: list[int]) -> NDArray[np.float32]:
+        """Logits of shape (labels,) for one text, in a batch of one."""
+        tokens = np.asarray([ids], dtype=np.int64)
+        feed = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
+        row: NDArray[np.float32] = self._session.run(None, feed)[0][0]
+        return row
+
+
+def session(folder: Path, threads: int = 1, file: str = MODEL) -> Session:
+    """The sealed graph, ready to run on `threads` threads of this machine's CPU.
+
+    Raises:
+        ArtifactTampered: the file is missing, is not ONNX, or has other inputs than a classifier's.
+        SetupError: onnxruntime is not installed.
+    """
+    with translated(folder, f"opening {file}"):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _FATAL_ONLY
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        opened = onnxruntime.InferenceSession(str(folder / file), options, providers=["CPUExecutionProvider"])
+        names = [node.name for node in opened.get_inputs()]
+        if names != _INPUTS:
+            raise ValueError(f"the graph takes {names}, not {_INPUTS}")
+        return Session(opened)
