@@ -1,1 +1,8 @@
 """Predictions and truth to per-example outcomes, numbers with unit and direction. Pure."""
+
+from mangaops.metrics.metric import Metric, Sides
+from mangaops.metrics.scored import Scored
+from mangaops.metrics.summary import summary
+from mangaops.metrics.table import METRICS
+
+__all__ = ["METRICS", "Metric", "Scored", "Sides", "summary"]

@@ -1,0 +1,38 @@
+"""What a gate is: the parameters that a rule may set, what it judges, and how often it may prove harm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mangaops.gates.case import Case
+from mangaops.gates.finding import Finding
+from mangaops.stack import Rule
+
+Confidence = Annotated[float, Field(ge=0.5, lt=1)]
+Amount = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Label = Annotated[str, Field(min_length=1)]
+
+
+class Params(BaseModel):
+    """The parameters of one gate: strict and frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One entry of `GATES`.
+
+    `judge` returns at least one finding. `comparisons` counts the statistical comparisons of a rule that
+    can end in FAIL by chance; `fail_confidence` is shared over them.
+    """
+
+    params: type[Params]
+    judge: Callable[[Rule, Case], tuple[Finding, ...]]
+    comparisons: Callable[[Any], int]

@@ -1,0 +1,111 @@
+"""The metrics that rules may name. A new one is a function and a line in `METRICS`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from mangaops.metrics.metric import Metric, Numbers, Sides
+from mangaops.metrics.scored import Scored
+from mangaops.vocabulary import Direction, Side
+
+CALIBRATION_BINS: Final = 15
+
+
+def _accuracy(scored: Scored, _label: str | None) -> Sides:
+    return _hits(scored, scored.weight)
+
+
+def _rare_accuracy(scored: Scored, _label: str | None) -> Sides:
+    return _hits(scored, scored.weight * scored.rare[scored.truth])
+
+
+def _recall(scored: Scored, label: str | None) -> Sides:
+    return _hits(scored, scored.weight * _is(scored, label)[scored.truth])
+
+
+def _precision(scored: Scored, label: str | None) -> Sides:
+    """Rows that a side answered with the label, and those of them that are right."""
+    wanted = _is(scored, label)
+    answered = [scored.weight * wanted[scored.answers(side)] for side in Side]
+    right = [scored.answers(side) == scored.truth for side in Side]
+    return Sides(answered[0] * right[0], answered[0], answered[1] * right[1], answered[1])
+
+
+def _harm_cost(scored: Scored, _label: str | None) -> Sides:
+    cost = [scored.weight * scored.cost[scored.truth, scored.answers(side)] for side in Side]
+    return Sides(cost[0], scored.weight, cost[1], scored.weight)
+
+
+def _escalation_miss_rate(scored: Scored, _label: str | None) -> Sides:
+    """True escalations, and those of them that are answered with a label that offers no human."""
+    asked = scored.weight * scored.escalating[scored.truth]
+    missed = [asked * ~scored.escalating[scored.answers(side)] for side in Side]
+    return Sides(missed[0], asked, missed[1], asked)
+
+
+def _calibration_error(scored: Scored, _label: str | None) -> Sides:
+    """Rows of the expected calibration error in equal-width bins.
+
+    A row's numerator is its weighted (confidence - correctness) times the sign of its bin's total, so that
+    the sum is the error itself. Resampling holds the signs fixed: linear, and slightly narrow near zero.
+
+    Source: Naeini, Cooper and Hauskrecht (2015), AAAI, equation 3, with weights.
+    """
+    gaps = [_signed_gap(scored, side) for side in Side]
+    return Sides(gaps[0], scored.weight, gaps[1], scored.weight)
+
+
+def _signed_gap(scored: Scored, side: Side) -> Numbers:
+    confidence = scored.confidence(side)
+    gap: Numbers = scored.weight * (confidence - (scored.answers(side) == scored.truth))
+    cell = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
+    return gap * np.sign(np.bincount(cell, weights=gap, minlength=CALIBRATION_BINS))[cell]
+
+
+def _hits(scored: Scored, weight: Numbers) -> Sides:
+    return Sides(
+        weight * (scored.baseline == scored.truth), weight, weight * (scored.release == scored.truth), weight
+    )
+
+
+def _is(scored: Scored, label: str | None) -> Numbers:
+    return np.array([float(name == label) for name in scored.labels])
+
+
+METRICS: Final[dict[str, Metric]] = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", "share", Direction.HIGHER, False, "answered with the true label", _accuracy),
+        Metric(
+            "rare_accuracy",
+            "share",
+            Direction.HIGHER,
+            False,
+            "rows of rare labels answered with the true label",
+            _rare_accuracy,
+        ),
+        Metric("recall", "share", Direction.HIGHER, True, "rows of the label that are found", _recall),
+        Metric("precision", "share", Direction.HIGHER, True, "answers of the label that are right", _precision),
+        Metric(
+            "harm_cost", "cost a request", Direction.LOWER, False, "mean cost from the harm matrix", _harm_cost
+        ),
+        Metric(
+            "escalation_miss_rate",
+            "share",
+            Direction.LOWER,
+            False,
+            "true requests for a human that are answered otherwise",
+            _escalation_miss_rate,
+        ),
+        Metric(
+            "calibration_error",
+            "share",
+            Direction.LOWER,
+            False,
+            "gap between confidence and correctness",
+            _calibration_error,
+        ),
+    )
+}
