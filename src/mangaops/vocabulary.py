@@ -67,6 +67,14 @@ class EventKind(StrEnum):
     ERROR_REVIEW_OPENED = "error_review_opened"
 
 
+class Purpose(StrEnum):
+    """What a sealed release may be loaded for."""
+
+    MEASURE = "measure"
+    SHADOW = "shadow"
+    SERVE = "serve"
+
+
 class Verdict(IntEnum):
     """What a gate returns; a list of verdicts combines by max, and only PASS promotes."""
 
@@ -145,3 +153,6 @@ UNCLEAR = "unclear"
 
 NEITHER = "neither"
 """A reviewer says that both sides answered wrongly."""
+
+FALLBACK = "fallback:"
+"""What a rollback pointer starts with where it names no release but what a unit does without one."""

@@ -1,1 +1,50 @@
 """Lifecycle table, events, fold. Pure."""
+
+from mangaops.registry import drafts
+from mangaops.registry.events import GENESIS, Draft, Event, canonical, chained, check, seal
+from mangaops.registry.fold import fold, fold_data, fold_stream
+from mangaops.registry.lifecycle import OPEN, TRANSITIONS, advance, is_fallback, picture
+from mangaops.registry.permit import Permit, permit
+from mangaops.registry.record import record
+from mangaops.registry.state import (
+    DatasetRecord,
+    DataState,
+    DecisionRef,
+    EvidenceRef,
+    ModelRecord,
+    Release,
+    ReviewRef,
+    Run,
+    UnitState,
+)
+
+__all__ = [
+    "GENESIS",
+    "OPEN",
+    "TRANSITIONS",
+    "DataState",
+    "DatasetRecord",
+    "DecisionRef",
+    "Draft",
+    "Event",
+    "EvidenceRef",
+    "ModelRecord",
+    "Permit",
+    "Release",
+    "ReviewRef",
+    "Run",
+    "UnitState",
+    "advance",
+    "canonical",
+    "chained",
+    "check",
+    "drafts",
+    "fold",
+    "fold_data",
+    "fold_stream",
+    "is_fallback",
+    "permit",
+    "picture",
+    "record",
+    "seal",
+]

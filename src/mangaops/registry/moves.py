@@ -1,0 +1,369 @@
+"""What each event does to a unit that is being folded: one short function a kind, in one table.
+
+A `Building` is the unfrozen twin of `UnitState`; nothing outside `fold` sees one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from mangaops.errors import IllegalMove
+from mangaops.registry.events import GENESIS, Event
+from mangaops.registry.lifecycle import OPEN, TRANSITIONS, advance, is_fallback
+from mangaops.registry.state import (
+    DecisionRef,
+    EvidenceRef,
+    ModelRecord,
+    Release,
+    ReviewRef,
+    Run,
+    UnitState,
+)
+from mangaops.vocabulary import (
+    Because,
+    Digest,
+    EventKind,
+    EvidenceKind,
+    Family,
+    Outcome,
+    State,
+)
+
+Body = dict[str, Any]
+
+
+@dataclass
+class Life:
+    """A release that is being folded: its frozen start, and lists that grow."""
+
+    start: Release
+    state: State
+    evidence: list[EvidenceRef]
+    decisions: list[DecisionRef]
+    reviews: list[ReviewRef]
+    error_reviews: list[Digest]
+    reopened_at: int
+    stands_since: str
+    stands_because: str
+
+    @classmethod
+    def of(cls, release: Release) -> Life:
+        """The release, thawed."""
+        lists = (list(release.evidence), list(release.decisions), list(release.reviews))
+        stands = (release.stands_since, release.stands_because)
+        return cls(release, release.state, *lists, list(release.error_reviews), release.reopened_at, *stands)
+
+    def freeze(self) -> Release:
+        """The release as it is now."""
+        return replace(
+            self.start,
+            state=self.state,
+            evidence=tuple(self.evidence),
+            decisions=tuple(self.decisions),
+            reviews=tuple(self.reviews),
+            error_reviews=tuple(self.error_reviews),
+            reopened_at=self.reopened_at,
+            stands_since=self.stands_since,
+            stands_because=self.stands_because,
+        )
+
+    def move(self, event: Event) -> None:
+        """The state that the lifecycle table gives after the event, which may be the same."""
+        after = advance(self.state, event.kind)
+        if after != self.state:
+            self.state, self.stands_since, self.stands_because = after, event.at, event.reason
+
+
+@dataclass
+class Building:
+    """A unit that is being folded."""
+
+    unit: str = ""
+    revision: int = 0
+    head: Digest = GENESIS
+    models: dict[str, ModelRecord] = field(default_factory=dict)
+    lives: dict[str, Life] = field(default_factory=dict)
+    champion: str | None = None
+    rollback: list[str] = field(default_factory=list)
+    generation: int = 0
+    runs: dict[str, Run] = field(default_factory=dict)
+    opened: str | None = None
+    digests: dict[Digest, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, state: UnitState | None) -> Building:
+        """The state, thawed; an empty one for None."""
+        if state is None:
+            return cls()
+        lives = {name: Life.of(release) for name, release in state.releases.items()}
+        where = (state.unit, state.revision, state.head)
+        pointers = (state.champion, list(state.rollback), state.generation)
+        digests = {release.digest: name for name, release in state.releases.items()}
+        opened = (state.challenger, digests)
+        return cls(*where, dict(state.models), lives, *pointers, dict(state.runs), *opened)
+
+    def freeze(self) -> UnitState:
+        """The unit as it is now."""
+        releases = {name: life.freeze() for name, life in self.lives.items()}
+        return UnitState(
+            unit=self.unit,
+            revision=self.revision,
+            head=self.head,
+            models=self.models,
+            releases=releases,
+            champion=self.champion,
+            rollback=tuple(self.rollback),
+            generation=self.generation,
+            challenger=self.open_release(),
+            runs=self.runs,
+        )
+
+    def open_release(self) -> str | None:
+        """The release that is on its way, if any."""
+        return self.opened if self.opened is not None and self.lives[self.opened].state in OPEN else None
+
+    def life(self, event: Event, name: str) -> Life:
+        """The release of that name. Raises IllegalMove where there is none."""
+        life = self.lives.get(name)
+        if life is None:
+            raise refused(event, f"{name} is no release of {self.unit}", f"one of {_names(self.lives)}")
+        return life
+
+
+def refused(event: Event, found: str, accepted: str, next_step: str = "") -> IllegalMove:
+    """The error that names the event and what stands against it."""
+    what = f"{event.kind} was refused as revision {event.revision} of {event.stream}"
+    return IllegalMove(what, found=found, accepted=accepted, next_step=next_step)
+
+
+def _names(names: dict[str, Any]) -> str:
+    return ", ".join(list(names)[-5:]) or "none yet"
+
+
+def _model_registered(unit: Building, event: Event, body: Body) -> None:
+    name = f"{body['model']}@{body['version']}"
+    if name in unit.models:
+        raise refused(event, f"{name} is registered already", "the next version")
+    fields = ("artifact", "fingerprint", "dataset_version", "dataset", "training_code_sha", "config")
+    unit.models[name] = ModelRecord(
+        model=body["model"],
+        version=body["version"],
+        family=Family(body["family"]),
+        metrics=body["metrics"],
+        at=event.at,
+        revision=event.revision,
+        **{key: body[key] for key in fields},
+    )
+
+
+def _release_registered(unit: Building, event: Event, body: Body) -> None:
+    name, digest = body["release"], body["digest"]
+    if name in unit.lives or digest in unit.digests:
+        found = f"{name} ({digest}) is registered as {unit.digests.get(digest, name)}"
+        raise refused(event, found, "another name and digest")
+    unknown = [f"{model}@{v}" for model, v in body["models"].items() if f"{model}@{v}" not in unit.models]
+    if unknown or not body["models"]:
+        raise refused(event, f"models {', '.join(unknown) or '(none)'}", f"one of {_names(unit.models)}")
+    _none_is_open(unit, event)
+    release = Release(
+        name=name,
+        digest=digest,
+        models=body["models"],
+        state=State.CANDIDATE,
+        evidence=(),
+        decisions=(),
+        reviews=(),
+        error_reviews=(),
+        because=Because(body["because"]),
+        bootstrap=body["bootstrap"],
+        at=event.at,
+        reason=body["reason"],
+        actor=event.actor,
+        revision=event.revision,
+        reopened_at=0,
+        stands_since=event.at,
+        stands_because=body["reason"],
+    )
+    unit.lives[name] = Life.of(release)
+    unit.opened, unit.digests[digest] = name, name
+
+
+def _none_is_open(unit: Building, event: Event) -> None:
+    if (other := unit.open_release()) is not None:
+        raise refused(
+            event, f"{other} is {unit.lives[other].state}", "one open release a unit", "withdraw it"
+        )
+
+
+def _plain_move(unit: Building, event: Event, body: Body) -> None:
+    unit.life(event, body["release"]).move(event)
+
+
+def _evidence_recorded(unit: Building, event: Event, body: Body) -> None:
+    life = unit.life(event, body["release"])
+    life.move(event)
+    kind = EvidenceKind(body["evidence_kind"])
+    ref = EvidenceRef(kind, body["digest"], body["binding"], event.at, body["attempt"], event.revision)
+    life.evidence.append(ref)
+    for model, metrics in body["metrics"].items():
+        name = f"{model}@{life.start.models.get(model)}"
+        if name not in unit.models:
+            raise refused(event, f"metrics of {model}", f"a model of {life.start.name}")
+        record = unit.models[name]
+        unit.models[name] = replace(record, metrics={**record.metrics, **metrics})
+
+
+def _review_opened(unit: Building, event: Event, body: Body) -> None:
+    life = unit.life(event, body["release"])
+    life.move(event)
+    if any(ref.review == body["review"] for ref in life.reviews):
+        raise refused(event, f"review {body['review']} is open already", "another name")
+    life.reviews.append(ReviewRef(body["review"], body["evidence"], event.at, event.revision))
+
+
+def _review_answered(unit: Building, event: Event, body: Body) -> None:
+    life = unit.life(event, body["release"])
+    life.move(event)
+    for place, ref in enumerate(life.reviews):
+        if ref.review == body["review"]:
+            life.reviews[place] = replace(
+                ref, answer=body["evidence"], simulated=body["simulated"], actor=event.actor
+            )
+            return
+    raise refused(event, f"no review {body['review']} of {life.start.name}", "a review that was opened")
+
+
+def _decided(unit: Building, event: Event, body: Body) -> None:
+    life = unit.life(event, body["release"])
+    life.move(event)
+    life.decisions.append(
+        DecisionRef(
+            digest=body["decision"],
+            outcome=Outcome(body["outcome"]),
+            verdicts=body["verdicts"],
+            look=body["look"],
+            at=event.at,
+            revision=event.revision,
+            generation=unit.generation,
+            reason=body["reason"],
+        )
+    )
+
+
+def _promoted(unit: Building, event: Event, body: Body) -> None:
+    life = unit.life(event, body["release"])
+    if life.state not in OPEN:
+        raise refused(event, f"{life.start.name} is {life.state}", "a release that is challenger or shadow")
+    _decision_allows(unit, event, life, body["decision"])
+    _pointers_fit(unit, event, body)
+    life.move(event)
+    if unit.champion is not None:
+        unit.lives[unit.champion].move(event)
+    unit.rollback.append(body["rollback_pointer"])
+    unit.champion, unit.generation = life.start.name, unit.generation + 1
+
+
+def _decision_allows(unit: Building, event: Event, life: Life, decision: Digest) -> None:
+    judge = f"judge again: mangaops release run {unit.unit}"
+    latest = life.decisions[-1] if life.decisions else None
+    if latest is None or latest.digest != decision:
+        found = f"latest decision {latest.digest} ({latest.outcome})" if latest else "no decision"
+        raise refused(event, found, f"decision {decision}, recorded last for {life.start.name}", judge)
+    if latest.outcome != Outcome.PROMOTE:
+        raise refused(event, f"decision {decision} says {latest.outcome}", "a decision PROMOTE", judge)
+    if latest.revision < life.reopened_at:
+        raise refused(event, f"{life.start.name} was reopened since", "a decision made after that", judge)
+    if latest.generation != unit.generation:
+        found = f"decided at generation {latest.generation}, now {unit.generation}"
+        raise refused(event, found, "a decision against the present champion", judge)
+
+
+def _pointers_fit(unit: Building, event: Event, body: Body) -> None:
+    pointer = body["rollback_pointer"]
+    fits = is_fallback(pointer) if unit.champion is None else pointer == unit.champion
+    if not fits:
+        raise refused(event, f"rollback pointer {pointer}", unit.champion or "a fallback")
+    if body["from"] != unit.champion:
+        raise refused(event, f"from {body['from']}", f"from {unit.champion}", "decide again")
+    _next_generation(unit, event, body)
+
+
+def _next_generation(unit: Building, event: Event, body: Body) -> None:
+    if body["generation"] != unit.generation + 1:
+        raise refused(event, f"generation {body['generation']}", f"generation {unit.generation + 1}")
+
+
+def _rolled_back(unit: Building, event: Event, body: Body) -> None:
+    to = body["to"]
+    if unit.champion is None or body["release"] != unit.champion:
+        raise refused(event, f"champion {unit.champion}", f"champion {body['release']}")
+    if to not in unit.rollback:
+        raise refused(event, f"to {to}", f"one of {', '.join(reversed(unit.rollback))}")
+    _next_generation(unit, event, body)
+    unit.lives[unit.champion].move(event)
+    if not is_fallback(to):
+        unit.lives[to].move(event)
+    while unit.rollback.pop() != to:
+        pass
+    unit.champion = None if is_fallback(to) else to
+    unit.generation += 1
+
+
+def _reopened(unit: Building, event: Event, body: Body) -> None:
+    life = unit.life(event, body["release"])
+    if EventKind.REOPENED in TRANSITIONS[life.state]:
+        _none_is_open(unit, event)
+    life.move(event)
+    life.reopened_at = event.revision
+    unit.opened = life.start.name
+
+
+def _rejected(unit: Building, event: Event, body: Body) -> None:
+    life, decision = unit.life(event, body["release"]), body["decision"]
+    outcomes = {ref.digest: ref.outcome for ref in life.decisions}
+    if decision is not None and outcomes.get(decision) != Outcome.REJECT:
+        found = f"decision {decision} says {outcomes.get(decision, 'nothing: it was not recorded')}"
+        raise refused(event, found, "a recorded decision REJECT, or none")
+    life.move(event)
+
+
+def _error_review_opened(unit: Building, event: Event, body: Body) -> None:
+    life = unit.life(event, body["release"])
+    life.move(event)
+    life.error_reviews.append(body["document"])
+
+
+def _run(unit: Building, event: Event, body: Body) -> None:
+    name, kind = body["run"], event.kind
+    run = unit.runs.get(name, Run(name, None))
+    if kind == EventKind.RUN_REQUESTED:
+        run = replace(run, because=Because(body["because"]), requested_at=event.at)
+    elif kind == EventKind.RUN_STARTED:
+        run = replace(run, because=Because(body["because"]), started_at=event.at)
+    else:
+        run = replace(run, finished_at=event.at, outcome=body["outcome"])
+    unit.runs[name] = replace(run, details={**run.details, **body["details"]})
+
+
+HANDLERS: Final[dict[EventKind, Callable[[Building, Event, Body], None]]] = {
+    EventKind.MODEL_REGISTERED: _model_registered,
+    EventKind.RELEASE_REGISTERED: _release_registered,
+    EventKind.RUN_REQUESTED: _run,
+    EventKind.RUN_STARTED: _run,
+    EventKind.RUN_FINISHED: _run,
+    EventKind.EVIDENCE_RECORDED: _evidence_recorded,
+    EventKind.OFFLINE_PASSED: _plain_move,
+    EventKind.SHADOW_STARTED: _plain_move,
+    EventKind.REVIEW_OPENED: _review_opened,
+    EventKind.REVIEW_ANSWERED: _review_answered,
+    EventKind.DECIDED: _decided,
+    EventKind.PROMOTED: _promoted,
+    EventKind.REJECTED: _rejected,
+    EventKind.WITHDRAWN: _plain_move,
+    EventKind.ROLLED_BACK: _rolled_back,
+    EventKind.REOPENED: _reopened,
+    EventKind.ERROR_REVIEW_OPENED: _error_review_opened,
+}
+"""What each kind of event does to a unit; kinds about data have their own fold."""

@@ -1,0 +1,56 @@
+"""Permits: what a loader needs before it makes a predictor of a sealed artifact.
+
+`permit` is the only function that makes one, from a folded ledger: what the ledger does not list in a
+state that may serve cannot be loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from mangaops.errors import Untracked
+from mangaops.registry.state import UnitState
+from mangaops.vocabulary import Digest, Purpose, State
+
+ALLOWED: Final[dict[Purpose, frozenset[State]]] = {
+    Purpose.MEASURE: frozenset(State) - {State.REJECTED, State.WITHDRAWN},
+    Purpose.SHADOW: frozenset({State.CHALLENGER, State.SHADOW, State.CHAMPION}),
+    Purpose.SERVE: frozenset({State.CHAMPION}),
+}
+"""The states in which a release may be loaded; a rollback pointer may be for every purpose."""
+
+
+@dataclass(frozen=True)
+class Permit:
+    """Leave to load exactly this artifact with exactly this fingerprint."""
+
+    model: str
+    version: str
+    artifact: Digest
+    fingerprint: str
+
+
+def permit(state: UnitState, release: str, purpose: Purpose | str) -> dict[str, Permit]:
+    """A permit for each model of the release, by model.
+
+    Raises:
+        Untracked: the ledger knows no such release, or it is in a state that the purpose does not allow.
+    """
+    purpose = Purpose(purpose)
+    found = state.releases.get(release)
+    if found is None:
+        raise Untracked(
+            f"loading {release} to {purpose} was refused: the ledger has no such release",
+            accepted=", ".join(list(state.releases)[-5:]) or "nothing: no release is registered",
+            next_step="register it: mangaops release run",
+        )
+    if found.state not in ALLOWED[purpose] and release not in state.rollback:
+        raise Untracked(
+            f"loading {release} to {purpose} was refused: it is {found.state}",
+            found=f"{found.state} since {found.stands_since}: {found.stands_because}",
+            accepted=f"{', '.join(sorted(ALLOWED[purpose]))}, or a rollback pointer",
+            next_step=f"mangaops release explain {state.unit} {release}",
+        )
+    records = (state.models[f"{model}@{version}"] for model, version in found.models.items())
+    return {r.model: Permit(r.model, r.version, r.artifact, r.fingerprint) for r in records}
