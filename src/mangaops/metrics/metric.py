@@ -1,4 +1,4 @@
-"""What a metric is: a name, a unit, a direction, and a numerator and denominator for every row of each side."""
+"""What a metric is: a name, a unit, a direction, and a numerator and denominator a row and side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluation evidence as arrays: truth, both sides' answers, weights and groups, with the costs of mistakes."""
+"""Evaluation evidence as arrays: truth, both sides' answers, weights, groups and the costs of mistakes."""
 
 from __future__ import annotations
 

@@ -122,7 +122,12 @@ def _slice(frame: pl.DataFrame, name: str) -> list[dict[str, Any]]:
     grouped = (
         frame.filter(pl.col(name).is_not_null())
         .group_by(value=pl.col(name))
-        .agg(rows=pl.len(), weight=pl.col("weight").sum(), baseline=pl.col("baseline").sum(), release=pl.col("release").sum())
+        .agg(
+            rows=pl.len(),
+            weight=pl.col("weight").sum(),
+            baseline=pl.col("baseline").sum(),
+            release=pl.col("release").sum(),
+        )
         .sort("value")
     )
     return [

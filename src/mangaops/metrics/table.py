@@ -61,7 +61,8 @@ def _signed_gap(scored: Scored, side: Side) -> Numbers:
     confidence = scored.confidence(side)
     gap: Numbers = scored.weight * (confidence - (scored.answers(side) == scored.truth))
     cell = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
-    return gap * np.sign(np.bincount(cell, weights=gap, minlength=CALIBRATION_BINS))[cell]
+    signs: Numbers = np.sign(np.bincount(cell, weights=gap, minlength=CALIBRATION_BINS))
+    return gap * signs[cell]
 
 
 def _hits(scored: Scored, weight: Numbers) -> Sides:
@@ -74,38 +75,28 @@ def _is(scored: Scored, label: str | None) -> Numbers:
     return np.array([float(name == label) for name in scored.labels])
 
 
-METRICS: Final[dict[str, Metric]] = {
-    metric.name: metric
-    for metric in (
-        Metric("accuracy", "share", Direction.HIGHER, False, "answered with the true label", _accuracy),
-        Metric(
-            "rare_accuracy",
-            "share",
-            Direction.HIGHER,
-            False,
-            "rows of rare labels answered with the true label",
-            _rare_accuracy,
-        ),
-        Metric("recall", "share", Direction.HIGHER, True, "rows of the label that are found", _recall),
-        Metric("precision", "share", Direction.HIGHER, True, "answers of the label that are right", _precision),
-        Metric(
-            "harm_cost", "cost a request", Direction.LOWER, False, "mean cost from the harm matrix", _harm_cost
-        ),
-        Metric(
-            "escalation_miss_rate",
-            "share",
-            Direction.LOWER,
-            False,
-            "true requests for a human that are answered otherwise",
-            _escalation_miss_rate,
-        ),
-        Metric(
-            "calibration_error",
-            "share",
-            Direction.LOWER,
-            False,
-            "gap between confidence and correctness",
-            _calibration_error,
-        ),
-    )
-}
+_HIGHER, _LOWER = Direction.HIGHER, Direction.LOWER
+_ALL: Final = (
+    Metric("accuracy", "share", _HIGHER, False, "answers that are the true label", _accuracy),
+    Metric("rare_accuracy", "share", _HIGHER, False, "the same, among rows of rare labels", _rare_accuracy),
+    Metric("recall", "share", _HIGHER, True, "rows of the label that are found", _recall),
+    Metric("precision", "share", _HIGHER, True, "answers of the label that are right", _precision),
+    Metric("harm_cost", "cost a request", _LOWER, False, "mean cost by the harm matrix", _harm_cost),
+    Metric(
+        "escalation_miss_rate",
+        "share",
+        _LOWER,
+        False,
+        "requests for a human that are answered otherwise",
+        _escalation_miss_rate,
+    ),
+    Metric(
+        "calibration_error",
+        "share",
+        _LOWER,
+        False,
+        "gap between confidence and correctness",
+        _calibration_error,
+    ),
+)
+METRICS: Final[dict[str, Metric]] = {metric.name: metric for metric in _ALL}

@@ -1,0 +1,140 @@
+"""What the sections of a stack must say to each other, checked once every section is readable by itself."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from mangaops.stack.document import Path
+from mangaops.stack.specs import ANY, FROM_LOGS, DataSpec, ModelSpec, Stack, UnitSpec
+
+Mistakes = Iterator[tuple[Path, str]]
+
+
+def agreement(stack: Stack, tree: Any) -> Mistakes:
+    """Every contradiction, as the path where it stands and what it says.
+
+    `tree` holds the names of all sections, those with mistakes of their own included, so that a mistake
+    in one section is not reported a second time as its absence.
+    """
+    for name, data in stack.data.items():
+        yield from _data(("data", name), data)
+    for name, model in stack.models.items():
+        yield from _model(("models", name), model, stack.data, _names(tree, "data"))
+    for name, unit in stack.units.items():
+        yield from _unit(("units", name), unit, stack, _names(tree, "models"))
+
+
+def _names(tree: Any, section: str) -> Collection[str]:
+    found = tree.get(section)
+    return list(found) if isinstance(found, Mapping) else []
+
+
+def _data(path: Path, data: DataSpec) -> Mistakes:
+    splits = data.splits
+    total = splits.train + splits.validation + splits.golden
+    if not math.isclose(total, 1.0, abs_tol=1e-9):
+        yield (*path, "splits"), f"data.{path[-1]}.splits: the shares sum to {total:g}; they must sum to 1"
+    if splits.train == 0 or splits.golden == 0:
+        yield (*path, "splits"), f"data.{path[-1]}.splits: train and golden need a share above 0"
+    if data.labels != FROM_LOGS:
+        yield from _doubled((*path, "labels"), data.labels)
+        if not data.labels:
+            yield (*path, "labels"), f"data.{path[-1]}.labels: list the labels, or write {FROM_LOGS}"
+
+
+def _model(path: Path, model: ModelSpec, data: Mapping[str, DataSpec], names: Collection[str]) -> Mistakes:
+    spot = f"models.{path[-1]}"
+    if model.data not in names:
+        yield (*path, "data"), f"{spot}: unknown data '{model.data}'{near(model.data, names)}"
+    yield from _doubled((*path, "critical"), model.critical)
+    listed = data[model.data].labels if model.data in data else FROM_LOGS
+    if listed == FROM_LOGS:
+        return
+    yield from _known((*path, "critical"), model.critical, listed, f"{spot}.critical")
+    offered = model.actions.offer_human
+    yield from _known((*path, "actions", "offer_human"), offered, listed, f"{spot}.actions.offer_human")
+    for truth, row in model.harm.items():
+        yield from _known((*path, "harm", truth), [truth], [*listed, ANY], f"{spot}.harm")
+        yield from _known((*path, "harm", truth), row, [*listed, ANY], f"{spot}.harm.{truth}")
+
+
+def _unit(path: Path, unit: UnitSpec, stack: Stack, names: Collection[str]) -> Mistakes:
+    spot = f"units.{path[-1]}"
+    yield from _doubled((*path, "models"), unit.models)
+    for at, model in enumerate(unit.models):
+        if model not in names:
+            yield (*path, "models", at), f"{spot}: unknown model '{model}'{near(model, names)}"
+    if unit.cadence is not None:
+        yield from _cadence((*path, "cadence"), unit.cadence.cron, unit.cadence.timezone, spot)
+    if not unit.gates:
+        yield (*path, "gates"), f"{spot}: at least one gate is needed; without gates nothing can be promoted"
+    listed = _labels(unit, stack)
+    for name in ("bootstrap", "gates"):
+        for at, rule in enumerate(getattr(unit, name)):
+            yield from _rule_labels(
+                (*path, name, at), rule.params.model_dump(), listed, f"{spot}.{name}[{at}]"
+            )
+
+
+def _labels(unit: UnitSpec, stack: Stack) -> Collection[str] | None:
+    """The labels that the unit's models may answer; None where the logs will say."""
+    labels: list[str] = []
+    for name in unit.models:
+        data = stack.data.get(stack.models[name].data) if name in stack.models else None
+        if data is None or data.labels == FROM_LOGS:
+            return None
+        labels += data.labels
+    return labels
+
+
+def _rule_labels(
+    path: Path, params: Mapping[str, Any], listed: Collection[str] | None, spot: str
+) -> Mistakes:
+    named = [*(params.get("labels") or ()), *([params["label"]] if params.get("label") else [])]
+    if listed is not None:
+        yield from _known((*path, "labels" if params.get("labels") else "label"), named, listed, spot)
+
+
+def _cadence(path: Path, cron: str, timezone: str, spot: str) -> Mistakes:
+    from datetime import UTC, datetime
+
+    from cronsim import CronSim, CronSimError
+
+    try:
+        CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC))
+    except CronSimError as problem:
+        says = f"{spot}.cadence: '{cron}' is no cron line ({problem}); minute hour day month weekday is"
+        yield (*path, "cron"), says
+    try:
+        ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        says = f"{spot}.cadence: unknown time zone '{timezone}'; a name like Asia/Tokyo or UTC is known"
+        yield (*path, "timezone"), says
+
+
+def _doubled(path: Path, words: Iterable[str]) -> Mistakes:
+    seen: set[str] = set()
+    for word in words:
+        if word in seen:
+            yield path, f"{'.'.join(map(str, path))}: '{word}' is listed twice"
+        seen.add(word)
+
+
+def _known(path: Path, words: Iterable[str], accepted: Collection[str], spot: str) -> Mistakes:
+    for word in words:
+        if word not in accepted:
+            yield path, f"{spot}: unknown label '{word}'{near(word, accepted)}"
+
+
+def near(word: str, accepted: Collection[str]) -> str:
+    """`; did you mean 'x'?` where a known word is close, else the known words, twelve at most."""
+    close = difflib.get_close_matches(word, accepted, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    shown = sorted(accepted)
+    more = f" and {len(shown) - 12} more" if len(shown) > 12 else ""
+    return f"; known are {', '.join(shown[:12])}{more}" if shown else ""

@@ -1,0 +1,196 @@
+"""Plain values to specs: every mistake is kept with its line, and near matches are named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from mangaops.errors import StackError
+from mangaops.stack.agreement import agreement, near
+from mangaops.stack.document import Document, Path, Unreadable, read, where
+from mangaops.stack.specs import DataSpec, ModelSpec, Rule, Stack, UnitSpec
+
+_TOP: Final = ("stack", "simulated", "data", "models", "units")
+_Spec = TypeVar("_Spec", bound=BaseModel)
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True)
+class _Words:
+    gates: Mapping[str, type[BaseModel]]
+    metrics: Collection[str]
+    families: Mapping[str, type[BaseModel]]
+
+
+def parse(
+    text: str | bytes,
+    *,
+    gates: Mapping[str, type[BaseModel]],
+    metrics: Collection[str],
+    families: Mapping[str, type[BaseModel]],
+    source: str = "stack.yaml",
+) -> Stack:
+    """The stack that `text` declares, checked against itself.
+
+    `gates` holds the parameters of each known gate, `families` the training parameters of each known
+    family, `metrics` the known metrics: a rule's parameter named `metric` must be one of them.
+
+    Raises:
+        StackError: with every mistake, in the order of lines.
+    """
+    try:
+        document = read(text)
+    except Unreadable as problem:
+        raise StackError(source, [str(problem)]) from None
+    stack = _stack(document, _Words(gates, metrics, families))
+    if stack is not None:
+        for path, says in agreement(stack, document.values):
+            document.wrong(path, says)
+    if document.mistakes or stack is None:
+        mistakes = dict.fromkeys(sorted(document.mistakes))
+        raise StackError(source, [f"line {line}: {says}" for line, says in mistakes])
+    return stack
+
+
+def _stack(document: Document, words: _Words) -> Stack | None:
+    tree = document.values
+    if not isinstance(tree, dict):
+        document.wrong((), f"a stack.yaml is a mapping of {', '.join(_TOP)}; this is {_kind(tree)}")
+        return None
+    for key in tree:
+        if key not in _TOP:
+            document.wrong((key,), f"unknown key '{key}' at the top level{near(key, _TOP)}")
+    name, simulated = tree.get("stack"), tree.get("simulated", False)
+    if not isinstance(name, str) or not name.strip():
+        document.wrong(("stack",), f"stack: the name of the stack is missing; found {_kind(name)}")
+    if not isinstance(simulated, bool):
+        document.wrong(("simulated",), f"simulated: must be true or false; found {simulated!r}")
+    return Stack(
+        stack=str(name),
+        simulated=simulated is True,
+        data=_section(document, "data", lambda value, path: _spec(DataSpec, value, path, document)),
+        models=_section(document, "models", lambda value, path: _model(value, path, document, words)),
+        units=_section(document, "units", lambda value, path: _unit(value, path, document, words)),
+    )
+
+
+def _section(document: Document, name: str, build: Callable[[Any, Path], _Value | None]) -> dict[str, _Value]:
+    """The named specs of one top-level section; those with mistakes are left out."""
+    section = document.values.get(name)
+    if not isinstance(section, dict) or not section:
+        document.wrong((name,), f"{name}: at least one entry is needed; found {_kind(section)}")
+        return {}
+    built = {key: build(value, (name, key)) for key, value in section.items()}
+    return {key: spec for key, spec in built.items() if spec is not None}
+
+
+def _model(value: Any, path: Path, document: Document, words: _Words) -> ModelSpec | None:
+    if not isinstance(value, dict):
+        return _spec(ModelSpec, value, path, document)
+    family = value.get("family")
+    if not isinstance(family, str) or family not in words.families:
+        found = "is missing" if family is None else f"'{family}' is unknown"
+        document.wrong((*path, "family"), f"{where(path)}: family {found}{near(str(family), words.families)}")
+        training: BaseModel | None = BaseModel()
+        value = {**value, "family": "intent-classifier"}
+        _spec(ModelSpec, {**value, "training": training}, path, document)
+        return None
+    inner = (*path, "training")
+    training = _spec(words.families[family], _mapping(value.get("training")), inner, document)
+    spec = _spec(ModelSpec, {**value, "training": training or BaseModel()}, path, document)
+    return spec if training is not None else None
+
+
+def _unit(value: Any, path: Path, document: Document, words: _Words) -> UnitSpec | None:
+    if not isinstance(value, dict):
+        return _spec(UnitSpec, value, path, document)
+    lists = {}
+    for name in ("bootstrap", "gates"):
+        rules = value.get(name, [])
+        if not isinstance(rules, list):
+            document.wrong(
+                (*path, name), f"{where((*path, name))}: must be a list of rules; found {_kind(rules)}"
+            )
+            rules = []
+        built = [_rule(rule, (*path, name, at), document, words) for at, rule in enumerate(rules)]
+        lists[name] = tuple(rule for rule in built if rule is not None)
+    return _spec(UnitSpec, {**value, **lists}, path, document)
+
+
+def _rule(value: Any, path: Path, document: Document, words: _Words) -> Rule | None:
+    if not isinstance(value, dict) or not isinstance(value.get("gate"), str):
+        document.wrong(path, f"{where(path)}: a rule is a mapping with a key gate; found {_kind(value)}")
+        return None
+    gate, metric, dry_run = value["gate"], value.get("metric"), value.get("dry_run", False)
+    spot = where(path)
+    if not isinstance(dry_run, bool):
+        document.wrong((*path, "dry_run"), f"{spot}: dry_run must be true or false; found {dry_run!r}")
+    if isinstance(metric, str) and metric not in words.metrics:
+        document.wrong((*path, "metric"), f"{spot}: unknown metric '{metric}'{near(metric, words.metrics)}")
+        value = {**value, "metric": next(iter(words.metrics), metric)}
+    if gate not in words.gates:
+        document.wrong((*path, "gate"), f"{spot}: unknown gate '{gate}'{near(gate, words.gates)}")
+        return None
+    rest = {key: inner for key, inner in value.items() if key not in ("gate", "dry_run")}
+    params = _spec(words.gates[gate], rest, path, document)
+    return Rule(gate, params, dry_run is True, document.line(path)) if params is not None else None
+
+
+def _spec(model: type[_Spec], value: Any, path: Path, document: Document) -> _Spec | None:
+    """The validated section, or None with its mistakes kept."""
+    if not isinstance(value, dict):
+        document.wrong(path, f"{where(path)}: must be a mapping; found {_kind(value)}")
+        return None
+    try:
+        return model.model_validate(value, strict=False)
+    except ValidationError as refused:
+        for error in refused.errors(include_url=False, include_context=False):
+            inner = (*path, *(part for part in error["loc"] if part != "[key]"))
+            document.wrong(inner, _mistake(model, error["loc"], error["type"], error["msg"], inner, value))
+    return None
+
+
+def _mistake(
+    model: type[BaseModel], loc: tuple[int | str, ...], kind: str, says: str, path: Path, value: Any
+) -> str:
+    accepted = _accepted(model, loc[:-1])
+    if kind == "extra_forbidden":
+        return f"unknown key '{loc[-1]}' in {where(path[:-1])}{near(str(loc[-1]), accepted)}"
+    if kind == "missing":
+        return f"{where(path[:-1])}: the key '{loc[-1]}' is missing"
+    says = says.removeprefix("Value error, ")
+    return f"{where(path)}: {says[:1].lower()}{says[1:]}{_found(value, loc)}"
+
+
+def _found(value: Any, loc: Iterable[int | str]) -> str:
+    """`; found VALUE` where the location leads to a scalar."""
+    for part in loc:
+        inner = dict(enumerate(value)) if isinstance(value, (list, tuple)) else value
+        value = inner.get(part) if isinstance(inner, dict) else inner
+    return f"; found {value!r}"[:120] if isinstance(value, (str, int, float)) else ""
+
+
+def _accepted(model: type[BaseModel], loc: Iterable[int | str]) -> list[str]:
+    """Keys of the section that a location leads to."""
+    for part in loc:
+        known = model.model_fields.get(str(part))
+        kinds = [known.annotation, *get_args(known.annotation)] if known else []
+        sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not sections:
+            return []
+        model = sections[0]
+    return list(model.model_fields)
+
+
+def _mapping(value: Any) -> Any:
+    return {} if value is None else value
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    names = {dict: "a mapping", list: "a list", str: "a text", bool: "true or false"}
+    return names.get(type(value), f"the number {value}")

@@ -1,0 +1,181 @@
+"""What stack.yaml may say, section by section: frozen, and strict about unknown keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
+
+from mangaops.vocabulary import Family
+
+FROM_LOGS: Final = "from_logs"
+ANY: Final = "*"
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Confidence = Annotated[float, Field(ge=0.5, lt=1)]
+Name = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$")]
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Strict(BaseModel):
+    """A frozen section of stack.yaml that refuses unknown keys and infinite numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+
+class Splits(Strict):
+    """Shares of groups that go to each split; they sum to 1."""
+
+    train: Share = 0.7
+    validation: Share = 0.1
+    golden: Share = 0.2
+
+
+class GoldenSpec(Strict):
+    """How large the frozen golden set is, in rows, and how many of them each critical label gets."""
+
+    rows: Annotated[int, Field(ge=1)] = 6000
+    per_critical_label: Count = 500
+
+
+Column = Literal[
+    "row_id",
+    "text",
+    "label",
+    "conversation_id",
+    "user_id",
+    "at",
+    "label_source",
+    "annotator",
+    "language",
+    "turn",
+    "split",
+]
+
+
+class DataSpec(Strict):
+    """One dataset: where its columns are, its labels, its splits and what counts as leakage.
+
+    `columns` maps our names to the logs' names; a column that is not listed keeps its own name.
+    """
+
+    columns: dict[Column, Word] = {}
+    labels: tuple[Word, ...] | Literal["from_logs"] = FROM_LOGS
+    splits: Splits = Splits()
+    split_key: Word | None = None
+    golden: GoldenSpec = GoldenSpec()
+    max_characters: Annotated[int, Field(ge=1)] = 2000
+    distinctive_words: Annotated[int, Field(ge=1)] = 6
+    distinctive_under: Annotated[int, Field(ge=1)] = 5
+    near_at: Annotated[float, Field(gt=0, le=1)] = 0.8
+    mask_personal_data: bool = False
+    minimum_critical: Count = 50
+    too_good_over: Share = 0.05
+    jargon: tuple[Word, ...] = ()
+
+
+class Actions(Strict):
+    """What the chatbot does with an answer: asks back under a confidence, offers a human for some labels."""
+
+    clarify_below: Share = 0.0
+    offer_human: tuple[Word, ...] = ()
+
+
+class ModelSpec(Strict):
+    """One model: its family, base and data, and what its mistakes cost."""
+
+    family: Family
+    base: Word
+    data: Name
+    critical: tuple[Word, ...] = ()
+    rare_under: Share = 0.06
+    harm: dict[Word, dict[Word, Annotated[float, Field(ge=0)]]] = {}
+    actions: Actions = Actions()
+    training: SerializeAsAny[BaseModel]
+    critical_examples: Word | None = None
+
+    def cost(self, truth: str, answer: str) -> float:
+        """What it costs to answer `answer` where `truth` was right: 0 where equal, 1 where nothing is said.
+
+        The most exact entry counts: truth and answer, truth and `*`, `*` and answer, `*` and `*`.
+        """
+        if truth == answer:
+            return 0.0
+        for row, column in ((truth, answer), (truth, ANY), (ANY, answer), (ANY, ANY)):
+            if column in self.harm.get(row, {}):
+                return self.harm[row][column]
+        return 1.0
+
+
+class Cadence(Strict):
+    """When a unit is due: a cron line in a time zone, and triggers beside it."""
+
+    cron: Word
+    timezone: Word = "UTC"
+    triggers: tuple[Literal["drift", "quality"], ...] = ()
+
+
+class ShadowSpec(Strict):
+    """How much mirrored traffic a shadow needs: share of requests, requests, hours of event time."""
+
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    min_requests: Annotated[int, Field(ge=1)] = 5000
+    min_hours: Annotated[float, Field(ge=0)] = 24.0
+
+
+class ReviewSpec(Strict):
+    """How many disagreements people judge, how many known items are planted, and the floor on those."""
+
+    budget: Annotated[int, Field(ge=1)] = 800
+    planted: Count = 20
+    floor: Share = 0.8
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line of a gate list: the gate's name, its parsed parameters, and where it stands."""
+
+    gate: str
+    params: BaseModel
+    dry_run: bool = False
+    line: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The rule as JSON values: gate, parameters, dry_run."""
+        return {"gate": self.gate, **self.params.model_dump(mode="json"), "dry_run": self.dry_run}
+
+
+class UnitSpec(Strict):
+    """What is released as one: its models, cadence, shadow, review and gate lists."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        arbitrary_types_allowed=True,
+    )
+
+    models: Annotated[tuple[Name, ...], Field(min_length=1)]
+    fallback: Word = "offer_human"
+    cadence: Cadence | None = None
+    shadow: ShadowSpec = ShadowSpec()
+    review: ReviewSpec = ReviewSpec()
+    looks: Annotated[int, Field(ge=1, le=100)] = 3
+    fail_confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    bootstrap: tuple[Rule, ...] = ()
+    gates: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stack:
+    """All that a stack.yaml declares, checked against itself."""
+
+    stack: str
+    simulated: bool
+    data: Mapping[str, DataSpec]
+    models: Mapping[str, ModelSpec]
+    units: Mapping[str, UnitSpec]
