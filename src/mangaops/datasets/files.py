@@ -1,0 +1,259 @@
+"""Files to frames: Parquet, CSV, TSV and JSON lines, local, by glob, or from any fsspec URL.
+
+Every cell keeps the type that the file gave it (CSV: text). Errors name file, row and column.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import polars as pl
+
+from mangaops.datasets.source import Origin, Progress, without_credentials
+from mangaops.errors import InputError, SetupError
+
+Raw = dict[str, Any]
+_KNOWN = ".parquet, .csv, .tsv, .jsonl (or .ndjson), the text ones also with .gz"
+_MISSING_DRIVER = {
+    "s3": "s3fs",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+    "abfs": "adlfs",
+    "az": "adlfs",
+    "http": "aiohttp",
+}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One file's table, under the name that errors and reports use."""
+
+    name: str
+    table: pl.DataFrame
+    origin: Origin
+
+
+def pieces(locations: tuple[str, ...], progress: Progress | None = None) -> Iterator[Piece]:
+    """Each file that the locations name, in order of name within a glob.
+
+    Raises:
+        InputError: nothing matches, a file is empty, cut short, of an unknown kind, or not what it says.
+        SetupError: the protocol of a URL needs a package that is not installed.
+    """
+    found = [each for location in locations for each in _matches(location)]
+    for done, (filesystem, path, name) in enumerate(found):
+        if progress is not None:
+            progress(f"reading {name}", done, len(found))
+        data = _bytes(filesystem, path, name)
+        table = _parse(data, name)
+        yield Piece(name, table, Origin(name, table.height, len(data), hashlib.sha256(data).hexdigest()))
+
+
+def _matches(location: str) -> list[tuple[Any, str, str]]:
+    from fsspec.core import url_to_fs
+
+    shown = without_credentials(location)
+    try:
+        filesystem, path = url_to_fs(location)
+        wild = any(sign in path for sign in "*?[") and not filesystem.exists(path)
+        paths = sorted(filesystem.glob(path)) if wild else [path]
+        kinds = [(each, filesystem.isdir(each), filesystem.exists(each)) for each in paths]
+    except ImportError as error:
+        raise _no_driver(shown) from error
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{shown} cannot be opened",
+            found=type(error).__name__,
+            next_step="check the address and the rights to it",
+        ) from error
+    if not paths:
+        raise InputError(f"{shown} matches no file", accepted="a pattern that matches at least one file")
+    for each, folder, there in kinds:
+        _refuse_missing(shown if not wild else each, folder=folder, there=there)
+    prefix = shown.split("://", 1)[0] + "://" if "://" in shown else ""
+    return [(filesystem, each, (prefix + each if wild else shown)) for each in paths]
+
+
+def _refuse_missing(shown: str, *, folder: bool, there: bool) -> None:
+    if folder:
+        raise InputError(
+            f"{shown} is a folder",
+            accepted="files or a pattern",
+            next_step=f"name the files, as in '{shown.rstrip('/')}/*.parquet'",
+        )
+    if not there:
+        raise InputError(f"{shown} does not exist", accepted="an existing file", next_step="check the path")
+
+
+def _no_driver(shown: str) -> SetupError:
+    protocol = shown.split("://", 1)[0]
+    package = _MISSING_DRIVER.get(protocol, f"the fsspec package for {protocol}")
+    return SetupError(
+        f"{shown} cannot be opened: the protocol {protocol} needs a package that is not installed",
+        next_step=f"pip install {package}",
+    )
+
+
+def _bytes(filesystem: Any, path: str, name: str) -> bytes:
+    try:
+        data: bytes = filesystem.cat_file(path)
+    except OSError as error:
+        raise InputError(
+            f"{name} cannot be read", found=type(error).__name__, next_step="check the rights to the file"
+        ) from error
+    if not data:
+        raise InputError(f"{name} is empty", found="0 bytes", accepted="at least one row")
+    return data
+
+
+def _parse(data: bytes, name: str) -> pl.DataFrame:
+    path = PurePosixPath(name.lower())
+    packed = path.suffix == ".gz"
+    suffix = PurePosixPath(path.stem).suffix if packed else path.suffix
+    reader = _READERS.get(suffix)
+    if reader is None or (packed and suffix in (".parquet", ".pq")):
+        raise InputError(
+            f"{name} is of an unknown kind",
+            found=f"the ending {path.suffix or '(none)'}",
+            accepted=_KNOWN,
+            next_step="convert the file or rename it to the ending that it is",
+        )
+    table = reader(_unpacked(data, name) if packed else data, name)
+    if table.height == 0:
+        raise InputError(f"{name} holds no row", found="a header only", accepted="at least one row")
+    return table
+
+
+def _unpacked(data: bytes, name: str) -> bytes:
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{name} cannot be unpacked: it is cut short or not gzip") from error
+
+
+def _parquet(data: bytes, name: str) -> pl.DataFrame:
+    head, tail = data[:4] == b"PAR1", data[-4:] == b"PAR1"
+    if not (head and tail):
+        raise InputError(
+            f"{name} is not a whole Parquet file",
+            found="the end is missing: the file was cut short" if head else "it does not begin like Parquet",
+            next_step="write or copy the file again",
+        )
+    try:
+        return pl.read_parquet(io.BytesIO(data))
+    except (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException) as error:
+        raise InputError(
+            f"{name} is a damaged Parquet file",
+            found=_first_line(error),
+            next_step="write or copy the file again",
+        ) from error
+
+
+def _csv(data: bytes, name: str, separator: str = ",") -> pl.DataFrame:
+    text = _decoded(data, name)
+    try:
+        return pl.read_csv(io.BytesIO(text.encode()), separator=separator, infer_schema=False)
+    except pl.exceptions.NoDataError as error:
+        raise InputError(f"{name} holds no row", accepted="a header and at least one row") from error
+    except pl.exceptions.PolarsError as error:
+        place, found = _bad_csv_row(text, separator, error)
+        raise InputError(
+            f"{name} {place} cannot be read",
+            found=found,
+            accepted="as many cells as the header has; cells with commas, quotes or line breaks in quotes",
+            next_step="mend the row or write the file with a CSV library",
+        ) from error
+
+
+def _tsv(data: bytes, name: str) -> pl.DataFrame:
+    return _csv(data, name, "\t")
+
+
+def _bad_csv_row(text: str, separator: str, error: Exception) -> tuple[str, str]:
+    try:
+        reader = csv.reader(io.StringIO(text), delimiter=separator)
+        width = len(next(reader))
+        for number, cells in enumerate(reader, start=1):
+            if len(cells) > width:
+                return f"row {number}", f"{len(cells)} cells under a header of {width}"
+    except csv.Error as csv_error:
+        return "(an unclear row)", str(csv_error)
+    return "(an unclear row)", _first_line(error)
+
+
+def _json_lines(data: bytes, name: str) -> pl.DataFrame:
+    rows: list[Raw] = []
+    for number, line in enumerate(_decoded(data, name).split("\n"), start=1):
+        if not line.strip():
+            continue
+        rows.append(_json_row(line, f"{name} line {number}"))
+    if not rows:
+        raise InputError(f"{name} holds no row", accepted="one JSON object a line")
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    return pl.DataFrame([_json_column(key, [row.get(key) for row in rows]) for key in names])
+
+
+def _json_row(line: str, place: str) -> Raw:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        found = error.msg if isinstance(error, json.JSONDecodeError) else "too deeply nested"
+        raise InputError(
+            f"{place} is not JSON",
+            found=found,
+            accepted="one JSON object a line",
+            next_step="mend or remove the line",
+        ) from error
+    if not isinstance(row, dict):
+        raise InputError(
+            f"{place} is not a JSON object", found=type(row).__name__, accepted='as in {"text": "hi"}'
+        )
+    return row
+
+
+def _json_column(name: str, values: list[Any]) -> pl.Series:
+    try:
+        return pl.Series(name, values, strict=True)
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+        return pl.Series(name, values, dtype=pl.Object)
+
+
+def _decoded(data: bytes, name: str) -> str:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+        raise InputError(
+            f"{name} line {line} is not UTF-8",
+            found="UTF-16" if utf16 else f"the byte 0x{data[error.start]:02x} at offset {error.start}",
+            accepted="UTF-8 text",
+            next_step="convert the file, as in `iconv -f ENCODING -t UTF-8`",
+        ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise InputError(f"{name} line {line} is not text", found="a zero byte", accepted="UTF-8 text")
+    return text
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0][:200]
+
+
+_READERS: dict[str, Callable[[bytes, str], pl.DataFrame]] = {
+    ".parquet": _parquet,
+    ".pq": _parquet,
+    ".csv": _csv,
+    ".tsv": _tsv,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+}
