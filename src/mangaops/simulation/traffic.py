@@ -1,0 +1,116 @@
+"""Simulated traffic written as files, in the form that anyone's logs have."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from mangaops.errors import SetupError, UsageError
+from mangaops.simulation.catalogue import catalogue_frame
+from mangaops.simulation.world import World
+
+Progress = Callable[[str, int, int], None]
+
+FORMATS: Final[dict[str, Callable[[pl.DataFrame, Path], object]]] = {
+    "parquet": lambda frame, path: frame.write_parquet(path),
+    "csv": lambda frame, path: frame.write_csv(path, datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ"),
+    "jsonl": lambda frame, path: frame.write_ndjson(path),
+}
+
+TRAFFIC_COLUMNS: Final = ("request_id", "text", "conversation_id", "user_id", "at", "turn", "language")
+
+README: Final = """All of this is simulated. No customer wrote these messages, and no such titles, authors or users exist.
+
+Written by `mangaops simulate traffic`, seed {seed}, {weeks} labelled weeks of {conversations} conversations.
+
+logs.{suffix}       labelled logs of the first {weeks} weeks: the labels are those of simulated annotators, who err
+traffic.{suffix}    the week after, without labels: {from_} to {to}
+truth.{suffix}      the true label of each message of both: only a simulated reviewer may read it
+catalogue.{suffix}  the invented titles of the shop
+"""
+
+
+def write_traffic(
+    folder: Path | str,
+    *,
+    seed: int,
+    weeks: int,
+    conversations: int,
+    format: str = "parquet",  # noqa: A002
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The folder holds simulated logs, traffic, truth, catalogue and README.txt; each file appears whole.
+
+    `logs` has `weeks` weeks from the world's beginning, `traffic` the week after, each of `conversations`
+    conversations; fewer weeks of the same seed are a prefix of more. Returns the paths, the row counts and
+    the time span of the traffic, as JSON values.
+
+    Raises:
+        UsageError: no week, no conversation, or an unknown format.
+        SetupError: the folder cannot be written.
+    """
+    if weeks < 1 or format not in FORMATS:
+        raise UsageError(
+            "simulated traffic was refused",
+            found=f"{weeks} weeks as {format}",
+            accepted=f"at least 1 labelled week, as {', '.join(FORMATS)}",
+            next_step="give other options",
+        )
+    world = World(seed)
+    written = []
+    for number in range(weeks + 1):
+        written.append(world.week(number, conversations, progress))
+        if progress:
+            progress("simulating weeks", number + 1, weeks + 1)
+    window = written[-1]
+    frames = {
+        "logs": pl.concat([each.logs for each in written[:-1]]),
+        "traffic": window.logs.select(TRAFFIC_COLUMNS),
+        "truth": pl.concat([each.truth for each in written]).select("request_id", "label"),
+        "catalogue": catalogue_frame(seed),
+    }
+    spans = {"from_": window.begins.isoformat(), "to": window.ends.isoformat()}
+    readme = README.format(seed=seed, weeks=weeks, conversations=conversations, suffix=format, **spans)
+    paths = _write(Path(folder), frames, readme, format)
+    return {
+        "simulated": True,
+        "seed": seed,
+        "weeks": weeks,
+        "conversations": conversations,
+        "files": {name: str(path) for name, path in paths.items()},
+        "rows": {name: frame.height for name, frame in frames.items()},
+        "traffic": {"from": spans["from_"], "to": spans["to"]},
+    }
+
+
+def _write(folder: Path, frames: dict[str, pl.DataFrame], readme: str, suffix: str) -> dict[str, Path]:
+    paths = {name: folder / f"{name}.{suffix}" for name in frames}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".simulated-", dir=folder) as scratch:
+            _whole(folder / "README.txt", Path(scratch), lambda path: path.write_text(readme, "utf-8"))
+            for name, path in paths.items():
+                frame = frames[name]
+                _whole(path, Path(scratch), lambda into, frame=frame: FORMATS[suffix](frame, into))  # type: ignore[misc]
+    except (OSError, pl.exceptions.ComputeError) as error:
+        raise SetupError(
+            f"simulated traffic was not written to {folder}",
+            found=str(error),
+            accepted="a folder that can be written, with room on the disk",
+            next_step="name another folder, or make room",
+        ) from error
+    return paths
+
+
+def _whole(path: Path, scratch: Path, write: Callable[[Path], object]) -> None:
+    """The file appears whole or not at all."""
+    part = scratch / path.name
+    write(part)
+    with part.open("rb+") as handle:
+        os.fsync(handle.fileno())
+    part.replace(path)
