@@ -46,12 +46,3 @@ def effective_score(contributions: Floats, imagined: Floats, scale: float) -> Ef
     worst, worst_squared = float(imagined.mean()), float(np.square(imagined).mean())
     pairs = scale * (gains + losses + worst) / (squares + worst_squared)
     return EffectiveScore(TangoScore(gains / scale * pairs, losses / scale * pairs, pairs), scale)
-
-
-def effective_count(contributions: Floats) -> float:
-    """How many equal contributions these are worth: (sum|v|)^2 / sum v^2; 0 where all are zero.
-
-    Source: Kish (1965), Survey Sampling, section 11.7.
-    """
-    size = float(np.abs(contributions).sum())
-    return 0.0 if size == 0.0 else size * size / float(np.square(contributions).sum())

@@ -9,12 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from mangaops.stats.bootstrap import resampled_sums
 from mangaops.stats.bounds import Bounded
-from mangaops.stats.effective import EffectiveScore, effective_count, effective_score
+from mangaops.stats.effective import EffectiveScore, effective_score
 from mangaops.stats.grouping import Codes, Floats, Groups, column, group_codes, group_sums
 from mangaops.stats.interval import Undefined, check_confidence
-
-FEW_DISCORDANT = 20
-"""Under so many discordant groups a bootstrap has too little to draw from."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +19,7 @@ class PairedDifference(Bounded):
     """Side b minus side a: the estimates, how much data they rest on, and one-sided bounds.
 
     `rows` and `groups` count those on which the metric is defined for either side. `discordant_groups`:
-    groups whose sums differ between the sides. `method`: `tango`, `cluster bootstrap`, or
-    `wider of tango over design effect and cluster bootstrap`.
+    groups whose sums differ between the sides. `method`: `tango` or `cluster bootstrap, tango if wider`.
     """
 
     estimate_a: float
@@ -33,32 +29,26 @@ class PairedDifference(Bounded):
     groups: int
     discordant_groups: int
     method: str
-    score: EffectiveScore | None = field(repr=False, compare=False)
+    score: EffectiveScore = field(repr=False, compare=False)
     resampled: Floats | None = field(repr=False, compare=False)
 
     def lower(self, confidence: float) -> float:
         """The one-sided lower bound; `lower(0.5)` is the difference itself, whatever the method."""
         if check_confidence(confidence) == 0.5:
             return self.difference
-        bounds = []
-        if self.score is not None:
-            bounds.append(self.score.lower(confidence))
+        bounds = [self.difference, self.score.lower(confidence)]
         if self.resampled is not None:
             bounds.append(float(np.quantile(self.resampled, 1.0 - confidence)))
-        outer = min if confidence > 0.5 else max
-        return outer(self.difference, outer(bounds))
+        return min(bounds) if confidence > 0.5 else max(bounds)
 
     def upper(self, confidence: float) -> float:
         """The one-sided upper bound; `upper(0.5)` is the difference itself, whatever the method."""
         if check_confidence(confidence) == 0.5:
             return self.difference
-        bounds = []
-        if self.score is not None:
-            bounds.append(self.score.upper(confidence))
+        bounds = [self.difference, self.score.upper(confidence)]
         if self.resampled is not None:
             bounds.append(float(np.quantile(self.resampled, confidence)))
-        outer = max if confidence > 0.5 else min
-        return outer(self.difference, outer(bounds))
+        return max(bounds) if confidence > 0.5 else min(bounds)
 
 
 def paired_difference(
@@ -79,9 +69,10 @@ def paired_difference(
     `scale` is the largest difference that one row can make to the ratio; when it is not given, the spread
     of the values seen, 0 included (1 for values 0 and 1), or 1 where all are 0.
 
-    One row a group, equal weights and values 0 or 1: Tango's score interval. Else the percentile cluster
-    bootstrap; where fewer than 20 groups are discordant, counted by weight, the wider of it and Tango at
-    the effective sample size (see effective_score). Resamples without a denominator are left out.
+    One row a group, equal weights and values 0 or 1: Tango's score interval. Else, bound by bound, the
+    wider of the percentile cluster bootstrap and Tango at the effective sample size (see effective_score):
+    the bootstrap alone is meaningless where next to nothing is discordant, and too narrow on the longer
+    tail up to about 100 discordant groups. Resamples without a denominator are left out.
 
     Raises:
         Undefined: no rows, or a side whose denominators add up to zero.
@@ -101,12 +92,6 @@ def paired_difference(
     contributions, imagined = _contributions(sums, _scale(table) if scale is None else scale)
     discordant = (sums[:, :2] != sums[:, 2:]).any(axis=1)
     exact = count == table.shape[0] and _is_plain(table)
-    few = effective_count(contributions[discordant]) < FEW_DISCORDANT
-    score = resampled = None
-    if exact or few:
-        score = effective_score(contributions, imagined, float(imagined.sum()))
-    if not exact:
-        resampled = _resampled(sums, rng, resamples)
     return PairedDifference(
         estimate_a=totals[0] / totals[1],
         estimate_b=totals[2] / totals[3],
@@ -114,9 +99,9 @@ def paired_difference(
         rows=table.shape[0],
         groups=count,
         discordant_groups=int(discordant.sum()),
-        method=_method(score, resampled),
-        score=score,
-        resampled=resampled,
+        method="tango" if exact else "cluster bootstrap, tango if wider",
+        score=effective_score(contributions, imagined, float(imagined.sum())),
+        resampled=None if exact else _resampled(sums, rng, resamples),
     )
 
 
@@ -190,11 +175,3 @@ def _resampled(sums: Floats, rng: np.random.Generator, resamples: int) -> Floats
     totals = resampled_sums(sums, rng=rng, resamples=resamples)
     ratios = _ratios(totals[(totals[:, 1] > 0.0) & (totals[:, 3] > 0.0)])
     return np.sort(ratios[:, 1] - ratios[:, 0])
-
-
-def _method(score: EffectiveScore | None, resampled: Floats | None) -> str:
-    if resampled is None:
-        return "tango"
-    if score is None:
-        return "cluster bootstrap"
-    return "wider of tango over design effect and cluster bootstrap"
