@@ -1,0 +1,48 @@
+"""User text made harmless for the place where it is shown; HTML is escaped by Jinja2's autoescape."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|~:@/=$^\"'])")
+_FORMULA: Final = frozenset("=+-@|%＝＋－＠")
+_ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+def visible(text: str, limit: int = 300) -> str:
+    """The text on one line, invisible characters written out (`\\u202e`), cut with `…` after `limit`.
+
+    Line breaks and tabs become one space. Control, format (among them those that turn the direction
+    of writing), surrogate and private characters could hide or reorder what a person reads.
+    """
+    line = " ".join(text[: limit * 4].split())
+    cut = line if len(line) <= limit else line[: limit - 1] + "…"
+    return "".join(_written_out(character) for character in cut)
+
+
+def _written_out(character: str) -> str:
+    hidden = unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn"}
+    return f"\\u{ord(character):04x}" if hidden and character != "\u200d" else character
+
+
+def escape_markdown(text: str, limit: int = 300) -> str:
+    """The text as Markdown that renders as that very text, also inside a table cell.
+
+    Backslashes before every character that Markdown or its common extensions read; entities for
+    `&`, `<` and `>`, so that no renderer sees HTML, a link or an image.
+    """
+    whole = "".join(_ENTITIES.get(character, character) for character in visible(text, limit))
+    return _MARKDOWN.sub(r"\\\1", whole)
+
+
+def csv_cell(text: str) -> str:
+    """The text as a cell that no spreadsheet reads as a formula: an apostrophe goes before one that would be.
+
+    Leading blanks and control characters do not hide a formula's first sign. Reversed by nothing:
+    an imported file is compared with what was exported.
+    """
+    first = next((c for c in text if not c.isspace() and unicodedata.category(c) not in {"Cc", "Cf"}), "")
+    blank_start = text[:1] in {"\t", "\r", "\n"}
+    return "'" + text if first in _FORMULA or blank_start else text

@@ -1,0 +1,162 @@
+"""A dataset version, a sealed model version, a release enter the ledger. Told twice, they stand once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mangaops.datasets import Snapshot
+from mangaops.errors import UsageError
+from mangaops.evidence.envelope import table_digest
+from mangaops.registry import Draft, UnitState, canonical, drafts, fold_data
+from mangaops.release.desk import Desk, append, state, unit_spec
+from mangaops.vocabulary import Because, Digest
+
+
+def record_dataset(desk: Desk, data: str, snapshot: Snapshot, *, reason: str) -> Digest:
+    """The snapshot is stored and the ledger lists it as a version of `data`; returns the store's digest.
+
+    Raises:
+        IllegalMove: the name is taken by other rows.
+        RevisionConflict: another verb appended first.
+    """
+    stored = desk.snapshots.put(snapshot.manifest, snapshot.rows)
+    known = fold_data(desk.ledger.read(f"data/{data}"))
+    listed = known.versions.get(snapshot.name)
+    if listed is not None and listed.digest == snapshot.digest:
+        return stored
+    golden = snapshot.golden
+    draft = drafts.dataset_recorded(
+        data,
+        name=snapshot.name,
+        digest=snapshot.digest,
+        rows=snapshot.rows.height,
+        golden_digest=table_digest(golden.select("row_id", "text", "label", "weight")),
+        reason=reason,
+        actor=desk.actor,
+    )
+    append(desk, [draft], expect={f"data/{data}": known.revision})
+    return stored
+
+
+def register_model(
+    desk: Desk,
+    unit: str,
+    model: str,
+    *,
+    folder: Path,
+    fingerprint: str,
+    dataset_version: str,
+    dataset: Digest,
+    training_code_sha: str,
+    config: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    reason: str,
+) -> str:
+    """The sealed folder is stored and listed as the model's next version; returns `model@version`.
+
+    An artifact that is listed already keeps its version, whoever trained it again. Accuracy, rare-label
+    accuracy and latency join the record as evidence is recorded.
+
+    Raises:
+        UsageError: the unit has no such model.
+        RevisionConflict: another verb appended first.
+    """
+    if model not in unit_spec(desk, unit).models:
+        raise UsageError(
+            f"model {model!r} was refused: it is not part of {unit}",
+            accepted=", ".join(unit_spec(desk, unit).models),
+        )
+    artifact, current = desk.artifacts.put(folder), state(desk, unit)
+    known = [record for record in current.models.values() if record.model == model]
+    same = [record.name for record in known if record.artifact == artifact]
+    if same:
+        return same[0]
+    version = f"v{max((int(record.version[1:]) for record in known), default=0) + 1}"
+    draft = drafts.model_registered(
+        unit,
+        model=model,
+        version=version,
+        family=desk.stack.models[model].family,
+        artifact=artifact,
+        fingerprint=fingerprint,
+        dataset_version=dataset_version,
+        dataset=dataset,
+        training_code_sha=training_code_sha,
+        config=config,
+        metrics=metrics,
+        reason=reason,
+        actor=desk.actor,
+    )
+    append(desk, [draft], expect={unit: current.revision})
+    return f"{model}@{version}"
+
+
+def register_release(
+    desk: Desk,
+    unit: str,
+    models: Mapping[str, str],
+    *,
+    because: Because,
+    reason: str,
+    bootstrap: bool = False,
+) -> str:
+    """The model versions are a release of the unit, and its only open one; returns its name.
+
+    The same artifacts give the same release, whatever state that is in. An older open release is
+    withdrawn in the same transaction.
+
+    Raises:
+        UsageError: not exactly the unit's models, or a version that is not registered.
+        RevisionConflict: another verb appended first.
+    """
+    current = state(desk, unit)
+    digest = release_digest(desk, unit, current, models)
+    for name, known in current.releases.items():
+        if known.digest == digest:
+            return name
+    name = f"{unit}-{len(current.releases) + 1}"
+    made: list[Draft] = []
+    if current.challenger is not None:
+        withdrawn_because = f"superseded by {name}"
+        made.append(
+            drafts.withdrawn(unit, release=current.challenger, reason=withdrawn_because, actor=desk.actor)
+        )
+    made.append(
+        drafts.release_registered(
+            unit,
+            release=name,
+            digest=digest,
+            models=models,
+            because=because,
+            bootstrap=bootstrap,
+            reason=reason,
+            actor=desk.actor,
+        )
+    )
+    append(desk, made, expect={unit: current.revision})
+    return name
+
+
+def release_digest(desk: Desk, unit: str, current: UnitState, models: Mapping[str, str]) -> Digest:
+    """The digest over the unit and each model's artifact: what the release is, not when it was made.
+
+    Raises:
+        UsageError: not exactly the unit's models, or a version that is not registered.
+    """
+    wanted = unit_spec(desk, unit).models
+    unknown = [f"{m}@{v}" for m, v in models.items() if f"{m}@{v}" not in current.models]
+    if set(models) != set(wanted) or unknown:
+        raise UsageError(
+            f"a release of {unit} was refused",
+            found=f"not registered: {', '.join(unknown)}"
+            if unknown
+            else f"models {', '.join(models) or 'none'}",
+            accepted=f"one registered version of each of {', '.join(wanted)}",
+            next_step=f"mangaops registry list, or train: mangaops release run {unit}",
+        )
+    artifacts = {m: current.models[f"{m}@{v}"].artifact for m, v in models.items()}
+    text = canonical({"unit": unit, "models": artifacts})
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,216 @@
+"""People adjudicate sampled disagreements; their answers become review evidence.
+
+A queue is review evidence without answers: `review_opened` names its digest, and gates never see it.
+A file may be imported again with more answers: the newest import counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from mangaops.errors import NotReviewable, UsageError
+from mangaops.evidence import Evidence
+from mangaops.registry import ReviewRef, UnitState, drafts
+from mangaops.release import review_queue, review_sheet
+from mangaops.release.desk import Desk, append, newest, record_evidence, release_of, state, unit_spec
+from mangaops.vocabulary import NEITHER, UNCLEAR, EvidenceKind
+
+HIDDEN_LABELS: Final = "hidden-labels"
+"""The actor that the ledger shows where a file of true labels answered a review."""
+
+
+def open_review(desk: Desk, unit: str, release: str, *, seed: int, reason: str) -> str:
+    """People can be asked about the newest shadow's disagreements; returns the review's name.
+
+    The same shadow evidence and seed give the same queue; where that is open already, its name.
+
+    Raises:
+        NotReviewable: the release has no shadow or evaluation evidence, or nothing disagrees.
+        RevisionConflict: another verb appended first.
+    """
+    current = state(desk, unit)
+    subject = release_of(current, release)
+    shadow = newest(desk, subject, EvidenceKind.SHADOW)
+    evaluation = newest(desk, subject, EvidenceKind.EVALUATION)
+    if shadow is None or evaluation is None:
+        raise NotReviewable(
+            f"a review of {release} was refused",
+            found=f"no {'shadow' if shadow is None else 'evaluation'} evidence",
+            accepted="a release that was evaluated and shadowed",
+            next_step=f"mangaops release run {unit} --traffic ...",
+        )
+    for ref in subject.reviews:
+        if _asks_about(desk, ref, shadow, seed):
+            return ref.review
+    name = f"review-{1 + sum(len(known.reviews) for known in current.releases.values())}"
+    queue = _queue(desk, unit, name, shadow, evaluation, seed)
+    draft = drafts.review_opened(
+        unit,
+        release=release,
+        review=name,
+        evidence=desk.evidence.put(queue),
+        reason=reason,
+        actor=desk.actor,
+    )
+    append(desk, [draft], expect={unit: current.revision})
+    return name
+
+
+def export_review(desk: Desk, unit: str, review: str, *, bom: bool = False) -> bytes:
+    """The queue as a CSV file, with the answers that were imported so far.
+
+    Raises:
+        UsageError: the unit has no such review.
+    """
+    _, ref = find(state(desk, unit), review)
+    items = desk.evidence.get(ref.answer or ref.evidence).tables["items"]
+    if "left_open" in items.columns:
+        items = items.with_columns(answer=pl.when("left_open").then(None).otherwise("answer"))
+    return review_sheet.to_csv(items, bom=bom)
+
+
+def import_answers(
+    desk: Desk, unit: str, review: str, content: bytes, *, reason: str, source: str = "the file"
+) -> Evidence:
+    """Review evidence is recorded from a filled-in export, with the actor as reviewer; all rows or none.
+
+    Items left without an answer count as "unclear", which widens the interval; the fact `unanswered`
+    has their number. They can be filled in and imported again.
+
+    Raises:
+        UsageError: the unit has no such review.
+        InputError: the file is not this review's export, names the row; or holds no answer.
+    """
+    release, ref = find(state(desk, unit), review)
+    queue = desk.evidence.get(ref.evidence)
+    items = review_sheet.from_csv(queue.tables["items"], content, queue.facts["labels"], source=source)
+    return _record(desk, unit, release, review, queue, items, simulated=False, reason=reason)
+
+
+def answer_by_truth(
+    desk: Desk,
+    unit: str,
+    review: str,
+    truth: Mapping[str, str],
+    *,
+    reason: str,
+    error: float = 0.0,
+    unclear: float = 0.0,
+    seed: int = 0,
+) -> Evidence:
+    """Review evidence is recorded from hidden labels by request id, in a stack that says it is simulated.
+
+    With `error` and `unclear` the simulated reviewer of the world answers, who errs at these rates.
+
+    Raises:
+        NotReviewable: the stack is not simulated.
+        InputError: a reviewed request is not in `truth`.
+    """
+    if not desk.stack.simulated:
+        raise NotReviewable(
+            f"hidden labels for {review} were refused: people answer reviews in this stack",
+            accepted="`simulated: true` in stack.yaml, where no person is asked",
+            next_step=f"mangaops review export {unit} {review}, and import the answers",
+        )
+    from mangaops.simulation.reviewers import SIMULATED_REVIEWER, answer_review
+
+    release, ref = find(state(desk, unit), review)
+    queue = desk.evidence.get(ref.evidence)
+    items = queue.tables["items"]
+    known = {**truth, **dict(items.filter("planted").select("request_id", "known").iter_rows())}
+    asked = items.select("item_id", "request_id", option_a="baseline_label", option_b="release_label")
+    labels = pl.DataFrame({"request_id": list(known), "label": list(known.values())})
+    rng = np.random.default_rng(seed)
+    answers = answer_review(asked, labels, error_rate=error, unclear_rate=unclear, rng=rng)
+    answered = items.with_columns(answers.get_column("answer"))
+    hidden = replace(desk, actor=SIMULATED_REVIEWER if error or unclear else HIDDEN_LABELS)
+    return _record(hidden, unit, release, review, queue, answered, simulated=True, reason=reason)
+
+
+def find(current: UnitState, review: str) -> tuple[str, ReviewRef]:
+    """The release that the review is about, and the review.
+
+    Raises:
+        UsageError: the unit has no such review.
+    """
+    for name, known in current.releases.items():
+        for ref in known.reviews:
+            if ref.review == review:
+                return name, ref
+    known_names = [ref.review for known in current.releases.values() for ref in known.reviews]
+    raise UsageError(
+        f"review {review!r} was refused: {current.unit} has no such review",
+        accepted=", ".join(known_names) or "none is open",
+        next_step=f"mangaops review open {current.unit}",
+    )
+
+
+def _asks_about(desk: Desk, ref: ReviewRef, shadow: Evidence, seed: int) -> bool:
+    facts = desk.evidence.get(ref.evidence).facts
+    return bool(facts["shadow"] == shadow.digest and facts["seed"] == seed)
+
+
+def _queue(desk: Desk, unit: str, name: str, shadow: Evidence, evaluation: Evidence, seed: int) -> Evidence:
+    spec = unit_spec(desk, unit).review
+    answers = shadow.tables["answers"]
+    outcomes = evaluation.tables["outcomes"]
+    items = review_queue.build(answers, outcomes, spec, review=name, rng=np.random.default_rng(seed))
+    both = {*answers["baseline_label"], *answers["release_label"]}
+    facts: dict[str, Any] = {
+        "reviewer": None,
+        "simulated": None,
+        "requests": answers.height,
+        "disagreements": answers.filter(pl.col("baseline_label") != pl.col("release_label")).height,
+        "planted_floor": spec.floor,
+        "labels": sorted(both | set(evaluation.facts["labels"])),
+        "shadow": shadow.digest,
+        "seed": seed,
+    }
+    groups = answers.group_by("group").agg(requests=pl.len().cast(pl.Int64)).sort("group")
+    return Evidence(EvidenceKind.REVIEW, shadow.binding, facts, {"items": items, "groups": groups})
+
+
+def _record(
+    desk: Desk,
+    unit: str,
+    release: str,
+    review: str,
+    queue: Evidence,
+    items: pl.DataFrame,
+    *,
+    simulated: bool,
+    reason: str,
+) -> Evidence:
+    unanswered = items["answer"].null_count()
+    if unanswered == items.height:
+        raise NotReviewable(
+            f"the answers to {review} were refused: there is none",
+            accepted=f"A, B, {NEITHER}, {UNCLEAR} or a label in the column `answer`",
+            next_step="fill in the exported file and import it",
+        )
+    facts = dict(queue.facts) | {
+        "reviewer": desk.actor,
+        "simulated": simulated,
+        "unanswered": unanswered,
+        "review": review,
+    }
+    filled = items.with_columns(
+        pl.col("answer").fill_null(UNCLEAR), pl.col("answer").is_null().alias("left_open")
+    )
+    tables = {"items": filled, "groups": queue.tables["groups"]}
+    evidence = Evidence(EvidenceKind.REVIEW, queue.binding, facts, tables)
+    answered = drafts.review_answered(
+        unit,
+        release=release,
+        review=review,
+        evidence=evidence.digest,
+        simulated=simulated,
+        reason=reason,
+        actor=desk.actor,
+    )
+    return record_evidence(desk, unit, release, evidence, reason=reason, first=[answered])

@@ -1,0 +1,168 @@
+"""A window of traffic replayed through both sealed releases, in the code that serves."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import polars as pl
+
+from mangaops.errors import InputError
+from mangaops.evidence import Evidence
+from mangaops.evidence.envelope import table_digest
+from mangaops.inference import answers
+from mangaops.registry import drafts
+from mangaops.release.desk import (
+    Desk,
+    Progress,
+    append,
+    binding,
+    record_evidence,
+    release_of,
+    state,
+    unit_spec,
+)
+from mangaops.release.evaluate import Pair, answer_both, answer_columns, retitled
+from mangaops.vocabulary import Digest, EvidenceKind, State
+
+MODE: Final = "replay"
+_COLUMNS: Final = ("row_id", "group", "text", "at")
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """A window of requests. `rows`: row_id (unique), group (component of conversation and user), text, at."""
+
+    rows: pl.DataFrame
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of the window's rows: shadow evidence is bound to it."""
+        return table_digest(ordered(self.rows))
+
+
+def replay(
+    desk: Desk,
+    unit: str,
+    release: str,
+    pair: Pair,
+    traffic: Traffic,
+    *,
+    reason: str,
+    share: float | None = None,
+    progress: Progress = None,
+) -> Evidence:
+    """Shadow evidence is recorded, and a challenger is in shadow: both sides' answers beside each other.
+
+    The baseline is asked a second time for the noise floor (`control_disagrees`). `share` is the part of
+    the requests that is mirrored, by a hash of row_id; None takes it from stack.yaml. Hours are event
+    time: from the first to the last mirrored request.
+
+    Raises:
+        InputError: the window has no request or lacks a column, or none fell into the share.
+    """
+    _begin(desk, unit, release, reason)
+    window = ordered(traffic.rows)
+    wanted = unit_spec(desk, unit).shadow.share if share is None else share
+    mirrored = sample(window, wanted)
+    if mirrored.is_empty():
+        raise InputError(
+            "the shadow replay was refused: no request was mirrored",
+            found=f"{window.height} requests in the window, share {wanted}",
+            accepted="one request or more",
+            next_step="give a longer window with --traffic, or a larger share",
+        )
+    table = _answers(mirrored, pair, progress)
+    facts = _facts(window, mirrored, table) | {"share": wanted}
+    evidence = Evidence(
+        EvidenceKind.SHADOW, binding(desk, unit, release, traffic.digest), facts, {"answers": table}
+    )
+    return record_evidence(desk, unit, release, evidence, reason=reason)
+
+
+def ordered(rows: pl.DataFrame) -> pl.DataFrame:
+    """The columns of a traffic window, in order of time and then of row_id.
+
+    Raises:
+        InputError: a column is missing, a text or group is null, or a row_id stands twice.
+    """
+    lacking = [name for name in _COLUMNS if name not in rows.columns]
+    empty = [name for name in ("row_id", "group", "text") if not lacking and rows[name].null_count()]
+    if lacking or empty or rows["row_id"].n_unique() != rows.height:
+        raise InputError(
+            "the traffic was refused",
+            found=f"missing columns: {', '.join(lacking)}"
+            if lacking
+            else f"empty cells in: {', '.join(empty)}"
+            if empty
+            else "a row_id stands twice",
+            accepted=f"columns {', '.join(_COLUMNS)}, each row_id once",
+            next_step="collect the traffic again: mangaops data validate",
+        )
+    return rows.select(*_COLUMNS).sort("at", "row_id", nulls_last=True)
+
+
+def sample(window: pl.DataFrame, share: float) -> pl.DataFrame:
+    """The requests whose hash falls under the share: the same ones on every machine and in every run."""
+    if share >= 1.0:
+        return window
+    kept = [_position(row_id) < share for row_id in window["row_id"]]
+    return window.filter(pl.Series(kept, dtype=pl.Boolean))
+
+
+def _position(row_id: str) -> float:
+    return int.from_bytes(hashlib.sha256(f"shadow\0{row_id}".encode()).digest()[:8], "big") / 2**64
+
+
+def _begin(desk: Desk, unit: str, release: str, reason: str) -> None:
+    current = state(desk, unit)
+    if release_of(current, release).state == State.CHALLENGER:
+        draft = drafts.shadow_started(unit, release=release, reason=reason, actor=desk.actor)
+        append(desk, [draft], expect={unit: current.revision})
+
+
+def _answers(mirrored: pl.DataFrame, pair: Pair, progress: Progress) -> pl.DataFrame:
+    both = answer_both(mirrored, pair, "shadow replay", progress)
+    again = answers(pair.baseline, mirrored["text"], retitled(progress, "shadow replay, control"))
+    whole = both.with_columns(answer_columns(again, "control"))
+    return whole.select(
+        pl.int_range(pl.len(), dtype=pl.Int64).alias("seq"),
+        pl.col("row_id").alias("request_id"),
+        "group",
+        "text",
+        "baseline_label",
+        "baseline_action",
+        "baseline_confidence",
+        "release_label",
+        "release_action",
+        "release_confidence",
+        disagrees=_differs("baseline", "release"),
+        control_disagrees=_differs("baseline", "control"),
+    )
+
+
+def _differs(one: str, other: str) -> pl.Expr:
+    labels = pl.col(f"{one}_label") != pl.col(f"{other}_label")
+    return labels | (pl.col(f"{one}_action") != pl.col(f"{other}_action"))
+
+
+def _facts(window: pl.DataFrame, mirrored: pl.DataFrame, table: pl.DataFrame) -> dict[str, Any]:
+    times = mirrored["at"].drop_nulls()
+    first, last = (times.min(), times.max()) if len(times) else (None, None)
+    hours = (
+        (last - first).total_seconds() / 3600
+        if isinstance(first, datetime) and isinstance(last, datetime)
+        else 0.0
+    )
+    return {
+        "from": first.isoformat() if isinstance(first, datetime) else None,
+        "to": last.isoformat() if isinstance(last, datetime) else None,
+        "hours": round(hours, 6),
+        "requests": mirrored.height,
+        "coverage": round(mirrored.height / window.height, 6),
+        "mode": MODE,
+        "disagreements": int(table["disagrees"].sum()),
+        "control_disagreements": int(table["control_disagrees"].sum()),
+    }
