@@ -14,10 +14,10 @@ from mangaops.vocabulary import Verdict
 class Finding:
     """One verdict on one subject (a metric, a label, a side, a part of the record).
 
-    `observed`, `low`, `high` and `threshold` are in `unit`; `low` is the bound that decides PASS and `high`
-    the bound that decides FAIL, put in ascending order. `passes_at` is the highest confidence at which the
-    rule would pass. `labels_to_settle` says how many more labels would settle it if the true difference is
-    zero. What does not apply is None.
+    `observed`, `low`, `high` and `threshold` are in `unit`. `low` and `high` are one-sided bounds at the
+    unit's `fail_confidence`, for reading; the bounds that decided, and their levels, are in `facts`.
+    `passes_at` is the highest confidence at which the rule would pass. `labels_to_settle` says how many
+    more labels would settle it if the true difference is zero. What does not apply is None.
     """
 
     gate: str

@@ -19,12 +19,14 @@ class Sides:
     """A ratio of sums over the same rows, once for each side.
 
     The value of a side is `sum(numerator) / sum(denominator)`; a row that says nothing has 0 in both.
+    `scale` is the largest difference that one row can make.
     """
 
     baseline_numerator: Numbers
     baseline_denominator: Numbers
     release_numerator: Numbers
     release_denominator: Numbers
+    scale: float = 1.0
 
     def value(self, side: Side) -> float:
         """The metric of one side; NaN where no row counts."""

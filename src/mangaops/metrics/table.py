@@ -35,7 +35,7 @@ def _precision(scored: Scored, label: str | None) -> Sides:
 
 def _harm_cost(scored: Scored, _label: str | None) -> Sides:
     cost = [scored.weight * scored.cost[scored.truth, scored.answers(side)] for side in Side]
-    return Sides(cost[0], scored.weight, cost[1], scored.weight)
+    return Sides(cost[0], scored.weight, cost[1], scored.weight, float(scored.cost.max(initial=0.0)) or 1.0)
 
 
 def _escalation_miss_rate(scored: Scored, _label: str | None) -> Sides:
@@ -62,7 +62,7 @@ def _signed_gap(scored: Scored, side: Side) -> Numbers:
     gap: Numbers = scored.weight * (confidence - (scored.answers(side) == scored.truth))
     cell = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
     signs: Numbers = np.sign(np.bincount(cell, weights=gap, minlength=CALIBRATION_BINS))
-    return gap * signs[cell]
+    return np.asarray(gap * signs[cell], dtype=np.float64)
 
 
 def _hits(scored: Scored, weight: Numbers) -> Sides:

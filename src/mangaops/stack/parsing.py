@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 from mangaops.errors import StackError
 from mangaops.stack.agreement import agreement, near
 from mangaops.stack.document import Document, Path, Unreadable, read, where
-from mangaops.stack.specs import DataSpec, ModelSpec, Rule, Stack, UnitSpec
+from mangaops.stack.specs import DataSpec, ModelSpec, Rule, Stack, Strict, UnitSpec
+from mangaops.vocabulary import Family
 
 _TOP: Final = ("stack", "simulated", "data", "models", "units")
 _Spec = TypeVar("_Spec", bound=BaseModel)
@@ -94,13 +95,11 @@ def _model(value: Any, path: Path, document: Document, words: _Words) -> ModelSp
     if not isinstance(family, str) or family not in words.families:
         found = "is missing" if family is None else f"'{family}' is unknown"
         document.wrong((*path, "family"), f"{where(path)}: family {found}{near(str(family), words.families)}")
-        training: BaseModel | None = BaseModel()
-        value = {**value, "family": "intent-classifier"}
-        _spec(ModelSpec, {**value, "training": training}, path, document)
+        _spec(ModelSpec, {**value, "family": Family.INTENT_CLASSIFIER, "training": Strict()}, path, document)
         return None
     inner = (*path, "training")
     training = _spec(words.families[family], _mapping(value.get("training")), inner, document)
-    spec = _spec(ModelSpec, {**value, "training": training or BaseModel()}, path, document)
+    spec = _spec(ModelSpec, {**value, "training": training or Strict()}, path, document)
     return spec if training is not None else None
 
 

@@ -1,0 +1,156 @@
+"""leakage: no golden row is known from training, and no verdict hangs on rows that are close to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from mangaops.evidence import Evidence
+from mangaops.gates.case import Case
+from mangaops.gates.finding import Finding
+from mangaops.gates.gate import Gate, Params
+from mangaops.gates.proof import Unusable, again, proof, scored
+from mangaops.gates.verdicts import change, levels, rng
+from mangaops.metrics import METRICS, Scored
+from mangaops.stack import Rule
+from mangaops.stats import PairedDifference, Undefined, paired_difference
+from mangaops.vocabulary import EvidenceKind, Side, Verdict
+
+FEWEST = 30
+"""Under so many rows near to, or far from, a training text the two cannot be told apart."""
+
+
+class Leakage(Params):
+    """No parameters: what counts as a conflict, and `too_good_over`, are said in the data section."""
+
+
+def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
+    return (_conflicts(rule, case), _too_good(rule, case))
+
+
+def _conflicts(rule: Rule, case: Case) -> Finding:
+    """FAIL on a single conflict with a training row of either side."""
+    evidence = proof(case, EvidenceKind.LEAKAGE)
+    unchecked = [str(side) for side in Side if side not in evidence.facts.get("sides", ())]
+    if unchecked:
+        says = f"leakage was not checked against the training rows of {' and '.join(unchecked)}"
+        raise Unusable(says, again(case, EvidenceKind.LEAKAGE))
+    conflicts = evidence.tables["conflicts"]
+    kinds = conflicts.group_by("side", "check").len().sort("side", "check").rows()
+    listed = ", ".join(f"{count} by {check} with {side}" for side, check, count in kinds)
+    return Finding(
+        gate=rule.gate,
+        subject="conflicts with training",
+        verdict=Verdict.FAIL if conflicts.height else Verdict.PASS,
+        says=f"{conflicts.height} conflicts between comparison rows and training rows of both sides"
+        + (f": {listed}" if listed else ""),
+        observed=float(conflicts.height),
+        threshold=0.0,
+        unit="conflicts",
+        n=int(evidence.facts["rows"]),
+        next_step="take the conflicting rows out of training, never out of the golden set" if listed else "",
+        dry_run=rule.dry_run,
+    )
+
+
+def _too_good(rule: Rule, case: Case) -> Finding:
+    """FAIL where near rows score too well, the baseline does not share that, and a verdict hangs on them.
+
+    Where the baseline shares the advantage the rows are easy for both: then a verdict that hangs on them
+    is INCONCLUSIVE.
+    """
+    rows = scored(case)
+    near = rows.outcomes.get_column("near").to_numpy()
+    few = min(int(near.sum()), int((~near).sum()))
+    limit = case.data.too_good_over
+    if few < FEWEST:
+        says = f"{int(near.sum()):,} of {near.size:,} rows are near a training text: too few to score apart"
+        return _finding(rule, Verdict.PASS, says, None, limit, near.size)
+    at = levels(case, 0.5)
+    release = _advantage(case, rows, near, Side.RELEASE)
+    over = release.lower(at.shown) > limit
+    hanging = _hanging(case) if over else ()
+    found, why = Verdict.PASS, "no verdict hangs on them"
+    if hanging:
+        own = _advantage_over_baseline(case, rows, near).lower(at.failing) > 0.0
+        found = Verdict.FAIL if own else Verdict.INCONCLUSIVE
+        whose = "the baseline does not share that" if own else "the baseline shares that"
+        why = f"without them {', '.join(hanging)} would not pass; {whose}"
+    says = (
+        f"{int(near.sum()):,} rows near a training text score {change(release.difference, 'share')} "
+        f"against the rest (at least {change(release.lower(at.shown), 'share')}; up to {change(limit, 'share')} is fine)"
+    )
+    return _finding(rule, found, f"{says}; {why}" if over else says, release, limit, near.size)
+
+
+def _finding(
+    rule: Rule, found: Verdict, says: str, gap: PairedDifference | None, limit: float, rows: int
+) -> Finding:
+    return Finding(
+        gate=rule.gate,
+        subject="rows near a training text",
+        verdict=found,
+        says=says,
+        observed=None if gap is None else gap.difference,
+        low=None if gap is None else gap.lower(0.95),
+        high=None if gap is None else gap.upper(0.95),
+        threshold=limit,
+        unit="share",
+        n=rows,
+        next_step="" if found is Verdict.PASS else "take near-duplicates of golden rows out of training",
+        dry_run=rule.dry_run,
+    )
+
+
+def _advantage(case: Case, rows: Scored, near: np.ndarray, side: Side) -> PairedDifference:
+    """Accuracy of one side on near rows minus that on the rest, as two ratios over the same rows."""
+    sides = METRICS["accuracy"].rows(rows, None)
+    right = sides.release_numerator if side is Side.RELEASE else sides.baseline_numerator
+    weight = sides.release_denominator
+    return _split(case, rows, (right, weight), near, f"near {side}")
+
+
+def _advantage_over_baseline(case: Case, rows: Scored, near: np.ndarray) -> PairedDifference:
+    """How much more the release gains on the baseline on near rows than on the rest."""
+    sides = METRICS["accuracy"].rows(rows, None)
+    gained = sides.release_numerator - sides.baseline_numerator
+    return _split(case, rows, (gained, sides.release_denominator), near, "near advantage")
+
+
+def _split(
+    case: Case, rows: Scored, ratio: tuple[np.ndarray, np.ndarray], near: np.ndarray, name: str
+) -> PairedDifference:
+    top, bottom = ratio
+    far = ~near
+    try:
+        return paired_difference(
+            top * far,
+            bottom * far,
+            top * near,
+            bottom * near,
+            rows.groups,
+            rng=rng(case, name),
+            resamples=case.resamples,
+        )
+    except Undefined as problem:
+        says = f"rows near a training text cannot be scored: {problem}"
+        raise Unusable(says, again(case, EvidenceKind.EVALUATION)) from problem
+
+
+def _hanging(case: Case) -> tuple[str, ...]:
+    """The rules that pass with the near rows and not without them."""
+    if case.others is None:
+        return ()
+    evidence = case.evidence[EvidenceKind.EVALUATION]
+    kept = evidence.tables["outcomes"].filter(~pl.col("near"))
+    apart = Evidence(evidence.kind, evidence.binding, evidence.facts, {**evidence.tables, "outcomes": kept})
+    without = replace(case, evidence={**case.evidence, EvidenceKind.EVALUATION: apart})
+    before, after = case.others(case), case.others(without)
+    passed = {(finding.gate, finding.subject) for finding in before if finding.verdict is Verdict.PASS}
+    lost = [f for f in after if f.verdict is not Verdict.PASS and (f.gate, f.subject) in passed]
+    return tuple(dict.fromkeys(f"{finding.gate} ({finding.subject})" for finding in lost))
+
+
+GATE = Gate(Leakage, _judge, lambda _params: 1)

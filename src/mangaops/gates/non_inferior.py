@@ -1,0 +1,129 @@
+"""non_inferior: the release may be worse in a metric by no more than a margin."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from pydantic import model_validator
+
+from mangaops.gates.case import Case
+from mangaops.gates.finding import Finding
+from mangaops.gates.gate import Amount, Confidence, Count, Gate, Label, Params
+from mangaops.gates.paired import gain_on_golden, level_of_release
+from mangaops.gates.proof import disagreements, proof, scored
+from mangaops.gates.reviewed import SUBJECT, gain_on_traffic, waiting
+from mangaops.gates.verdicts import TIE, levels, settle, value
+from mangaops.gates.verdicts import verdict as compare
+from mangaops.metrics import METRICS
+from mangaops.stack import Rule
+from mangaops.stats import labels_for_review
+from mangaops.vocabulary import Direction, EvidenceKind, Verdict
+
+
+class NonInferior(Params):
+    """`metric` may be worse by `margin`, at one-sided `confidence`, on golden rows or on reviewed traffic.
+
+    `or_below` passes a release whose own value is at most that, whatever the difference (for metrics where
+    lower is better). `label` is for per-label metrics.
+    """
+
+    metric: str
+    on: Literal["golden", "shadow_review"] = "golden"
+    label: Label | None = None
+    margin: Amount
+    or_below: Amount | None = None
+    confidence: Confidence = 0.5
+    min_examples: Count = 1
+
+    @model_validator(mode="after")
+    def _possible(self) -> NonInferior:
+        if self.on == "shadow_review" and self.metric != "accuracy":
+            raise ValueError("on: shadow_review measures accuracy only; a review judges no other metric")
+        metric = METRICS.get(self.metric)
+        if metric is not None and metric.per_label != (self.label is not None):
+            need = "needs a label" if metric.per_label else "takes no label"
+            raise ValueError(f"metric {self.metric} {need}")
+        if metric is not None and self.or_below is not None and metric.direction is Direction.HIGHER:
+            raise ValueError(f"or_below is for metrics where lower is better, and {self.metric} is not one")
+        return self
+
+
+def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
+    params = rule.params
+    assert isinstance(params, NonInferior)
+    if params.on == "shadow_review":
+        return (_on_traffic(rule, case, params),)
+    rows = scored(case)
+    compared = gain_on_golden(case, rows, params.metric, params.label)
+    finding = settle(rule, case, compared, params.margin, params.confidence, params.min_examples)
+    if params.or_below is None or compared.n < params.min_examples:
+        return (finding,)
+    return (_or_below(finding, case, params),)
+
+
+def _or_below(finding: Finding, case: Case, params: NonInferior) -> Finding:
+    """The finding, passed also by a value that is low enough, and failed only where both are broken."""
+    assert params.or_below is not None
+    own = level_of_release(case, scored(case), params.metric, params.label)
+    alone = compare(own.gain, -params.or_below, levels(case, params.confidence))
+    limit = value(params.or_below, own.unit)
+    says = f"{finding.says}; or a value of at most {limit}, and it is {value(-own.point, own.unit)}"
+    either = min(finding.verdict, alone)
+    passes_at = max(finding.passes_at or 0.0, own.gain.confidence_above(-params.or_below - TIE))
+    settled = either is Verdict.PASS
+    return replace(
+        finding,
+        verdict=either,
+        says=says,
+        passes_at=passes_at,
+        labels_to_settle=None if settled else finding.labels_to_settle,
+        next_step="" if settled else finding.next_step,
+        facts={**(finding.facts or {}), "or_below": params.or_below},
+    )
+
+
+def _on_traffic(rule: Rule, case: Case, params: NonInferior) -> Finding:
+    compared = gain_on_traffic(case)
+    if compared is None:
+        return _waits(rule, case, params)
+    finding = settle(rule, case, compared, params.margin, params.confidence, params.min_examples)
+    requests = finding.labels_to_settle
+    if not requests:
+        return finding
+    shadow = proof(case, EvidenceKind.SHADOW)
+    share = disagreements(shadow).height / max(1, shadow.tables["answers"].height)
+    labels = max(1, round(requests * share))
+    step = f"mirror about {requests:,} more requests and review their {labels:,} disagreements"
+    return replace(
+        finding,
+        labels_to_settle=labels,
+        next_step=step,
+        facts={**(finding.facts or {}), "requests_to_settle": requests},
+    )
+
+
+def _waits(rule: Rule, case: Case, params: NonInferior) -> Finding:
+    """INCONCLUSIVE: disagreements lie there, and nobody has judged them yet."""
+    shadow = proof(case, EvidenceKind.SHADOW)
+    lying = waiting(shadow, case.evidence.get(EvidenceKind.REVIEW))
+    requests = shadow.tables["answers"].height
+    confidence = levels(case, params.confidence).passing
+    share = lying / max(1, requests)
+    labels = labels_for_review(share, params.margin, confidence)
+    return Finding(
+        gate=rule.gate,
+        subject=SUBJECT,
+        verdict=Verdict.INCONCLUSIVE,
+        says=f"{SUBJECT}: {lying:,} disagreements of {requests:,} mirrored requests wait for a review",
+        threshold=-params.margin,
+        unit="share",
+        n=0,
+        labels_to_settle=None if labels is None else min(labels, lying),
+        next_step=f"mangaops review export {case.binding.unit}, answer, then mangaops review import",
+        dry_run=rule.dry_run,
+        facts={"review": True},
+    )
+
+
+GATE = Gate(NonInferior, _judge, lambda _params: 1)

@@ -1,0 +1,120 @@
+"""Evidence for a gate: there, complete, measured on the very things that are judged; or a reason why not."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import polars as pl
+
+from mangaops.errors import IntegrityError
+from mangaops.evidence import Evidence, require
+from mangaops.gates.case import Case
+from mangaops.metrics import Scored
+from mangaops.vocabulary import EvidenceKind
+
+_ON_TRAFFIC = frozenset({EvidenceKind.SHADOW, EvidenceKind.REVIEW})
+
+
+class Unusable(Exception):
+    """There is nothing to judge on: becomes an ERROR that says what to measure again."""
+
+    def __init__(self, says: str, next_step: str) -> None:
+        super().__init__(says)
+        self.says = says
+        self.next_step = next_step
+
+
+def again(case: Case, kind: EvidenceKind) -> str:
+    """The command that measures this kind of evidence again."""
+    return f"mangaops release run {case.binding.unit} --again {kind}"
+
+
+def proof(case: Case, kind: EvidenceKind) -> Evidence:
+    """The evidence of this kind, once it is complete and bound to what is judged.
+
+    Raises:
+        Unusable: it is missing, incomplete, or was measured on another release, baseline or dataset.
+    """
+    evidence = case.evidence.get(kind)
+    if evidence is None:
+        raise Unusable(f"there is no {kind} evidence", again(case, kind))
+    stale = _stale(case, evidence)
+    if stale:
+        raise Unusable(f"the {kind} evidence is stale: it was measured on {stale}", again(case, kind))
+    try:
+        return require(evidence)
+    except IntegrityError as problem:
+        raise Unusable(f"{problem.refused}: {problem.found}", again(case, kind)) from problem
+
+
+def scored(case: Case) -> Scored:
+    """The golden rows of the evaluation evidence.
+
+    Raises:
+        Unusable: as `proof`, or there are no rows.
+    """
+    evidence = proof(case, EvidenceKind.EVALUATION)
+    if evidence.tables["outcomes"].is_empty():
+        raise Unusable("the evaluation evidence holds no rows", again(case, EvidenceKind.EVALUATION))
+    return Scored.of(evidence, case.model)
+
+
+def review(case: Case) -> Evidence:
+    """The review evidence, once its reviewer may answer here and met the floor on planted items.
+
+    Raises:
+        Unusable: as `proof`; a simulated reviewer in a stack that is not simulated; careless labels.
+    """
+    evidence = proof(case, EvidenceKind.REVIEW)
+    if evidence.facts["simulated"] and not case.simulated:
+        says = f"the review was answered by {evidence.facts['reviewer']} from hidden labels"
+        raise Unusable(
+            f"{says}, and this stack is not simulated", f"mangaops review open {case.binding.unit}"
+        )
+    _careful(case, evidence)
+    return evidence
+
+
+def _careful(case: Case, evidence: Evidence) -> None:
+    planted = evidence.tables["items"].filter("planted")
+    floor = case.unit.review.floor
+    reopen = f"mangaops review open {case.binding.unit}"
+    if planted.is_empty():
+        if case.unit.review.planted and not evidence.tables["items"].is_empty():
+            _refuse_planted(f"none of the {case.unit.review.planted} planted items is in the review", reopen)
+        return
+    right = int((planted.get_column("answer") == planted.get_column("known")).sum())
+    if right < floor * planted.height - 1e-9:
+        says = (
+            f"{right} of {planted.height} planted items were answered rightly, and the floor is {floor:.0%}"
+        )
+        _refuse_planted(says, reopen)
+
+
+def _refuse_planted(says: str, reopen: str) -> NoReturn:
+    raise Unusable(f"the review cannot be relied on: {says}", reopen)
+
+
+def disagreements(shadow: Evidence) -> pl.DataFrame:
+    """The mirrored requests that were answered differently."""
+    return shadow.tables["answers"].filter("disagrees")
+
+
+def _stale(case: Case, evidence: Evidence) -> str:
+    """What the evidence was measured on instead, in words; empty where it fits."""
+    wanted, found = case.binding, evidence.binding
+    dataset = case.traffic if evidence.kind in _ON_TRAFFIC else wanted.dataset
+    named = "traffic window" if evidence.kind in _ON_TRAFFIC else "dataset"
+    parts = (
+        ("unit", wanted.unit, found.unit),
+        ("release", wanted.release, found.release),
+        ("baseline", wanted.baseline, found.baseline),
+        (named, dataset, found.dataset),
+    )
+    return ", ".join(f"{name} {_short(mine)}, not {_short(his)}" for name, his, mine in parts if his != mine)
+
+
+def _short(digest: str | None) -> str:
+    if digest is None:
+        return "none"
+    return digest[:19] if digest.startswith("sha256:") else digest

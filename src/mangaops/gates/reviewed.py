@@ -1,0 +1,77 @@
+"""The paired accuracy difference on live traffic, from reviewed disagreements."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from mangaops.evidence import Evidence
+from mangaops.gates.case import Case
+from mangaops.gates.proof import Unusable, again, disagreements, proof, review
+from mangaops.gates.verdicts import Compared
+from mangaops.stats import Undefined, horvitz_thompson
+from mangaops.vocabulary import UNCLEAR, Direction, EvidenceKind
+
+SUBJECT = "accuracy on shadow_review"
+
+
+def gain_on_traffic(case: Case) -> Compared | None:
+    """The gain over the whole window; None where disagreements still wait for people.
+
+    Without a single disagreement nothing needs a review, and the gain is zero with honest bounds.
+
+    Raises:
+        Unusable: no usable shadow, or a review that is stale, careless, simulated or of no request.
+    """
+    shadow = proof(case, EvidenceKind.SHADOW)
+    if EvidenceKind.REVIEW not in case.evidence:
+        return None if disagreements(shadow).height else _gain(case, _no_items(), _window(shadow))
+    evidence = review(case)
+    items = evidence.tables["items"].filter(~pl.col("planted"))
+    if items.get_column("answer").null_count():
+        return None
+    return _gain(case, items, evidence.tables["groups"])
+
+
+def waiting(shadow: Evidence, review: Evidence | None) -> int:
+    """How many items still wait for an answer; without a review, every disagreement."""
+    if review is None:
+        return disagreements(shadow).height
+    return review.tables["items"].get_column("answer").null_count()
+
+
+def _gain(case: Case, items: pl.DataFrame, groups: pl.DataFrame) -> Compared:
+    answer = items.get_column("answer")
+    gained = (answer == items.get_column("release_label")).cast(pl.Int8)
+    lost = (answer == items.get_column("baseline_label")).cast(pl.Int8)
+    try:
+        gain = horvitz_thompson(
+            (gained - lost).to_numpy().astype(np.float64),
+            items.get_column("probability").to_numpy(),
+            items.get_column("group").to_list(),
+            dict(zip(groups.get_column("group"), groups.get_column("requests"), strict=True)),
+            unclear=(answer == UNCLEAR).to_numpy(),
+        )
+    except (Undefined, ValueError) as problem:
+        says = f"the review cannot be read as a sample of the traffic: {problem}"
+        raise Unusable(says, again(case, EvidenceKind.REVIEW)) from problem
+    return Compared(
+        subject=SUBJECT,
+        gain=gain,
+        point=gain.estimate,
+        baseline=None,
+        release=None,
+        direction=Direction.HIGHER,
+        unit="share",
+        n=gain.requests,
+        counted=f"mirrored requests ({gain.items:,} labelled, {gain.unclear:,} unclear)",
+    )
+
+
+def _no_items() -> pl.DataFrame:
+    words = dict.fromkeys(("answer", "release_label", "baseline_label", "group"), pl.String)
+    return pl.DataFrame(schema={**words, "probability": pl.Float64})
+
+
+def _window(shadow: Evidence) -> pl.DataFrame:
+    return shadow.tables["answers"].group_by("group").agg(requests=pl.len())

@@ -1,0 +1,175 @@
+"""Compare: one-sided bounds and a threshold to a verdict, a sentence and a price."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from mangaops.gates.case import Case
+from mangaops.gates.finding import Finding
+from mangaops.stack import Rule
+from mangaops.stats import Bounded, split_confidence
+from mangaops.vocabulary import Direction, Verdict
+
+TIE = 1e-12
+"""Differences smaller than this are rounding, and count as a tie: a tie holds a rule."""
+
+_POWER_Z = 0.8416212335729143
+_ONE_SIGMA = 0.8413447460685429
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The one-sided confidence that PASS needs, that FAIL needs, and at which bounds are shown."""
+
+    passing: float
+    failing: float
+    shown: float
+
+
+def levels(case: Case, confidence: float) -> Levels:
+    """The levels of one comparison: looks share 1 - confidence, the gate list shares 1 - fail_confidence.
+
+    At confidence 0.5 point estimates are compared, and looks take nothing.
+    """
+    passing = confidence if confidence == 0.5 else split_confidence(confidence, case.unit.looks)
+    failing = split_confidence(case.unit.fail_confidence, max(1, case.comparisons))
+    return Levels(passing, failing, case.unit.fail_confidence)
+
+
+def verdict(gain: Bounded, threshold: float, at: Levels) -> Verdict:
+    """PASS where the lower bound reaches the threshold, FAIL where not even the upper bound does."""
+    if gain.lower(at.passing) >= threshold - TIE:
+        return Verdict.PASS
+    return Verdict.FAIL if gain.upper(at.failing) < threshold - TIE else Verdict.INCONCLUSIVE
+
+
+def rng(case: Case, subject: str) -> np.random.Generator:
+    """A generator of its own for each subject, so that no rule's numbers depend on the other rules."""
+    return np.random.default_rng([case.seed, zlib.crc32(subject.encode())])
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A gain (better is positive) with what it takes to tell people about it."""
+
+    subject: str
+    gain: Bounded
+    point: float
+    baseline: float | None
+    release: float | None
+    direction: Direction
+    unit: str
+    n: int
+    counted: str
+
+
+def settle(
+    rule: Rule, case: Case, compared: Compared, margin: float, confidence: float, least: int
+) -> Finding:
+    """The finding of a comparison: `gain >= -margin`, on at least `least` examples."""
+    at = levels(case, confidence)
+    found = verdict(compared.gain, -margin, at)
+    enough = compared.n >= least
+    if not enough:
+        found = Verdict.INCONCLUSIVE
+    sign = 1.0 if compared.direction is Direction.HIGHER else -1.0
+    shown = sorted((sign * compared.gain.lower(at.shown), sign * compared.gain.upper(at.shown)))
+    more = max(0, least - compared.n) if not enough else rows_until(compared, margin, at.passing)
+    return Finding(
+        gate=rule.gate,
+        subject=compared.subject,
+        verdict=found,
+        says=_sentence(compared, sign, shown, margin, at, least),
+        observed=sign * compared.point,
+        low=shown[0],
+        high=shown[1],
+        threshold=-sign * margin,
+        unit=compared.unit,
+        n=compared.n,
+        passes_at=compared.gain.confidence_above(-margin - TIE),
+        labels_to_settle=more if found is Verdict.INCONCLUSIVE else None,
+        next_step=_next(found, more, compared, margin),
+        dry_run=rule.dry_run,
+        facts=_facts(compared, at),
+    )
+
+
+def rows_until(compared: Compared, margin: float, confidence: float) -> int | None:
+    """How many more rows bring the lower bound to -margin with power 0.8, if the true difference is zero.
+
+    The rows so far keep the gain that they have; the spread of a row is read from the interval, so that
+    clusters, weights and costs are in it. None: no number of rows does (a margin of zero).
+
+    Source: rows_to_settle (Liu et al. 2002, equation 8), solved for rows that start from a gain d over n:
+    margin x^2 - (z + z_power) s x + n min(d, 0) = 0 in x = sqrt(rows).
+    """
+    if margin <= 0.0 or compared.n == 0:
+        return None
+    low, high = compared.gain.lower(_ONE_SIGMA), compared.gain.upper(_ONE_SIGMA)
+    spread = (high - low) / 2.0 * math.sqrt(compared.n)
+    reach = (max(0.0, _z(confidence)) + _POWER_Z) * spread
+    deficit = -compared.n * min(compared.point, 0.0)
+    root = (reach + math.sqrt(reach**2 + 4.0 * margin * deficit)) / (2.0 * margin)
+    return max(0, math.ceil(root**2) - compared.n)
+
+
+def _z(confidence: float) -> float:
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf(confidence)
+
+
+def _facts(compared: Compared, at: Levels) -> dict[str, float | str | None]:
+    return {
+        "baseline": compared.baseline,
+        "release": compared.release,
+        "method": compared.gain.method,
+        "pass_confidence": at.passing,
+        "pass_bound": compared.gain.lower(at.passing),
+        "fail_confidence": at.failing,
+        "fail_bound": compared.gain.upper(at.failing),
+    }
+
+
+def _sentence(
+    compared: Compared, sign: float, shown: list[float], margin: float, at: Levels, least: int
+) -> str:
+    unit = compared.unit
+    sides = ""
+    if compared.baseline is not None and compared.release is not None:
+        sides = f"release {value(compared.release, unit)}, baseline {value(compared.baseline, unit)}; "
+    allowed = f"{change(-sign * margin, unit)} or {'better' if margin else 'any gain'}"
+    level = "as it stands" if at.passing == 0.5 else f"at confidence {at.passing:.3g}"
+    few = f", under the {least:,} that the rule asks for" if compared.n < least else ""
+    return (
+        f"{compared.subject}: {sides}difference {change(sign * compared.point, unit)} "
+        f"({change(shown[0], unit)} to {change(shown[1], unit)} at {at.shown:.3g} each way) "
+        f"on {compared.n:,} {compared.counted}{few}; the rule asks for {allowed}, {level}"
+    )
+
+
+def _next(found: Verdict, more: int | None, compared: Compared, margin: float) -> str:
+    if found is Verdict.PASS:
+        return ""
+    if found is Verdict.FAIL:
+        return f"read the error review: {compared.subject} is worse than the rule allows"
+    if more is None:
+        return f"no number of labels settles a margin of {margin:g} if nothing differs; widen it or wait"
+    if more == 0:
+        return "label as many fresh examples again: this sample may have had bad luck"
+    return f"label about {more:,} more {compared.counted}"
+
+
+def value(number: float, unit: str) -> str:
+    """A value as people read it: shares in per cent, everything else with its unit."""
+    return f"{number:.2%}" if unit == "share" else f"{number:.4g} {unit}"
+
+
+def change(number: float, unit: str) -> str:
+    """A difference as people read it: shares in points, everything else with its unit."""
+    number = 0.0 if abs(number) < TIE else number
+    return f"{100 * number:+.2f} points" if unit == "share" else f"{number:+.4g} {unit}"
