@@ -1,16 +1,16 @@
 """Sealed release to predictor: fingerprint, tokens, sessions, decoding."""
 
-from mangaops.inference.answer import Actions, Answer, Predictor, Progress, answers
+from mangaops.inference.answer import Answer, Predictor, Progress, action_for, answers
 from mangaops.inference.fingerprint import fingerprint
 from mangaops.inference.load import load
 from mangaops.inference.probes import ProbeResult, probe
 
 __all__ = [
-    "Actions",
     "Answer",
     "Predictor",
     "ProbeResult",
     "Progress",
+    "action_for",
     "answers",
     "fingerprint",
     "load",

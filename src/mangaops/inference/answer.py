@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from mangaops.stack import Actions
 from mangaops.vocabulary import Action
 
 Progress = Callable[[str, int, int], None]
@@ -36,21 +37,11 @@ class Predictor(Protocol):
         """The answer to any text at all: empty, over-long and malformed ones are answered too."""
 
 
-@dataclass(frozen=True)
-class Actions:
-    """Which action follows from a label and its confidence.
-
-    `clarify_below` in 0..1 (0 never asks back); a label in `offer_human` is always handed over.
-    """
-
-    clarify_below: float = 0.0
-    offer_human: frozenset[str] = frozenset()
-
-    def action(self, label: str, confidence: float) -> Action:
-        """The action for one answer."""
-        if label in self.offer_human:
-            return Action.OFFER_HUMAN
-        return Action.CLARIFY if confidence < self.clarify_below else Action.ROUTE
+def action_for(actions: Actions, label: str, confidence: float) -> Action:
+    """The action that follows from an answer: a label to hand over is handed over whatever its confidence."""
+    if label in actions.offer_human:
+        return Action.OFFER_HUMAN
+    return Action.CLARIFY if confidence < actions.clarify_below else Action.ROUTE
 
 
 def answers(predictor: Predictor, texts: Iterable[str], progress: Progress | None = None) -> list[Answer]:

@@ -7,8 +7,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mangaops.inference.answer import Actions
 from mangaops.inference.foreign import translated
+from mangaops.stack import Actions
 
 LABELS: Final = "labels.json"
 
@@ -34,7 +34,7 @@ class LabelMap(BaseModel):
     @property
     def actions(self) -> Actions:
         """The sealed thresholds."""
-        return Actions(self.clarify_below, frozenset(self.offer_human))
+        return Actions(clarify_below=self.clarify_below, offer_human=self.offer_human)
 
     def save(self, folder: Path) -> None:
         """labels.json stands in `folder`."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mangaops.inference.answer import Answer
+from mangaops.inference.answer import Answer, action_for
 from mangaops.inference.foreign import translated
 from mangaops.inference.labels import LabelMap, label_map
 from mangaops.inference.preprocessing import Encoder, encoder
@@ -33,7 +33,7 @@ class IntentPredictor:
         probabilities = self.probabilities(text)
         best = int(probabilities.argmax())
         label, confidence = self.labels[best], float(probabilities[best])
-        return Answer(label, confidence, self._actions.action(label, confidence))
+        return Answer(label, confidence, action_for(self._actions, label, confidence))
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

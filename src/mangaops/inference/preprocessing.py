@@ -61,9 +61,12 @@ class Encoder:
         self.preprocessing = preprocessing
 
     def ids(self, text: str) -> list[int]:
-        """Token ids of any text, the empty one included; a user's "[SEP]" is text, not a special token."""
+        """Token ids of any text, at least one; a user's "[SEP]" is text, not a special token.
+
+        A tokenizer that adds no special tokens would give none for the empty text: it becomes token 0.
+        """
         ids: list[int] = self._tokenizer.encode(self.preprocessing.prepare(text)).ids
-        return ids
+        return ids or [0]
 
     def save(self, folder: Path) -> None:
         """tokenizer.json and preprocessing.json stand in `folder`."""

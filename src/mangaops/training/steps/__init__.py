@@ -1,0 +1,1 @@
+"""What recipes share: plain functions, never a base class."""

@@ -1,0 +1,74 @@
+"""Parity: torch, fp32 and int8 give the same answers, or nothing is sealed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mangaops.errors import TrainingError
+from mangaops.inference.session import Session
+
+MOST_ROWS: Final = 2000
+ACCURACY_WITHIN: Final = 0.003
+UNRESOLVED_ROWS: Final = 2
+
+
+def sample(rows: int, most: int = MOST_ROWS) -> list[int]:
+    """Row numbers, evenly spread over `rows` and at most `most`: the same ones every time."""
+    chosen: list[int] = np.linspace(0, rows - 1, min(rows, most)).round().astype(int).tolist()
+    return chosen
+
+
+def serve(
+    session: Session, ids: Sequence[list[int]], progress: Callable[[int], None] | None = None
+) -> NDArray[np.float64]:
+    """Logits of shape (rows, labels), each row asked alone as it will be when it serves."""
+    given = []
+    for done, tokens in enumerate(ids):
+        if progress is not None and done % 50 == 0:
+            progress(done)
+        given.append(session.logits(tokens))
+    return np.asarray(given, dtype=np.float64)
+
+
+def compare(logits: Mapping[str, NDArray[np.float64]], targets: NDArray[np.int64]) -> dict[str, Any]:
+    """Rows, accuracy of each runtime and agreement of each pair, as shares in 0..1."""
+    labels = {name: rows.argmax(axis=1) for name, rows in logits.items()}
+    finite = {name: bool(np.isfinite(rows).all()) for name, rows in logits.items()}
+    return {
+        "rows": len(targets),
+        "accuracy": {name: float((row == targets).mean()) for name, row in labels.items()},
+        "agreement": {
+            f"{a}/{b}": float((labels[a] == labels[b]).mean()) if finite[a] and finite[b] else 0.0
+            for a, b in combinations(labels, 2)
+        },
+    }
+
+
+def require(parity: Mapping[str, Any], agreement: float) -> None:
+    """Nothing, once every pair answers alike on `agreement` of the rows and is as accurate within 0.3 points.
+
+    Fewer than 2,000 rows cannot resolve that: a difference of two rows or less is never held against a pair.
+
+    Raises:
+        TrainingError: with the figures of each pair that failed.
+    """
+    rows, broken = parity["rows"], []
+    for pair, share in parity["agreement"].items():
+        a, b = pair.split("/")
+        gap = abs(parity["accuracy"][a] - parity["accuracy"][b])
+        if round((1 - share) * rows, 6) > max((1 - agreement) * rows, UNRESOLVED_ROWS):
+            broken.append(f"{pair} agree on {share:.2%} of {rows} rows")
+        if round(gap * rows, 6) > max(ACCURACY_WITHIN * rows, UNRESOLVED_ROWS):
+            broken.append(f"{pair} differ by {100 * gap:.2f} points of accuracy on {rows} rows")
+    if broken:
+        raise TrainingError(
+            "the artifact was refused: its runtimes do not answer alike",
+            found="; ".join(broken),
+            accepted=f"agreement of {agreement:.1%} and accuracy within {100 * ACCURACY_WITHIN:.1f} points",
+            next_step="train longer or on more rows, so that fewer answers are close calls",
+        )
