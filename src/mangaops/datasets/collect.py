@@ -34,7 +34,7 @@ def collect(source: Source, spec: DataSpec, progress: Progress | None = None) ->
         UsageError: an SQL source without a query, or several sources of which one is SQL.
         SetupError: a driver is not installed.
     """
-    mapping: dict[str, str] = {**spec.columns, **source.columns}
+    mapping = {str(ours): theirs for ours, theirs in spec.columns.items()} | dict(source.columns)
     rows, origins, notes = _read(source, _LABELLED, mapping, progress)
     provenance = Provenance(source.shown(), source.query, mapping, origins)
     return Logs(_with_row_ids(rows), provenance, notes)
