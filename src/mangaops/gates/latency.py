@@ -72,7 +72,8 @@ def _finding(rule: Rule, case: Case, params: Latency, release: _Timed, baseline:
     name = f"P{100 * params.quantile:g}"
     says = (
         f"{name}: release {estimate:.2f} ms ({low:.2f} to {high:.2f}), "
-        f"baseline {champion:.2f} ms in the same run, on {release.samples.height:,} requests; the limit is {limit:g} ms"
+        f"baseline {champion:.2f} ms in the same run, on {release.samples.height:,} requests; "
+        f"the limit is {limit:g} ms"
     )
     slow = "; the baseline breaks it here as well, so this machine cannot tell" if slow_machine else ""
     return Finding(

@@ -33,7 +33,7 @@ def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
 def _conflicts(rule: Rule, case: Case) -> Finding:
     """FAIL on a single conflict with a training row of either side."""
     evidence = proof(case, EvidenceKind.LEAKAGE)
-    unchecked = [str(side) for side in Side if side not in evidence.facts.get("sides", ())]
+    unchecked = [str(side) for side in Side if side not in evidence.facts["checks"]]
     if unchecked:
         says = f"leakage was not checked against the training rows of {' and '.join(unchecked)}"
         raise Unusable(says, again(case, EvidenceKind.LEAKAGE))
@@ -80,7 +80,8 @@ def _too_good(rule: Rule, case: Case) -> Finding:
         why = f"without them {', '.join(hanging)} would not pass; {whose}"
     says = (
         f"{int(near.sum()):,} rows near a training text score {change(release.difference, 'share')} "
-        f"against the rest (at least {change(release.lower(at.shown), 'share')}; up to {change(limit, 'share')} is fine)"
+        f"against the rest (at least {change(release.lower(at.shown), 'share')}; "
+        f"up to {change(limit, 'share')} is fine)"
     )
     return _finding(rule, found, f"{says}; {why}" if over else says, release, limit, near.size)
 

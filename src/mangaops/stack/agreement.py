@@ -26,6 +26,8 @@ def agreement(stack: Stack, tree: Any) -> Mistakes:
         yield from _model(("models", name), model, stack.data, _names(tree, "data"))
     for name, unit in stack.units.items():
         yield from _unit(("units", name), unit, stack, _names(tree, "models"))
+        if not tree["units"][name].get("gates"):
+            yield ("units", name, "gates"), f"units.{name}: without a gate nothing can be promoted; add some"
 
 
 def _names(tree: Any, section: str) -> Collection[str]:
@@ -70,8 +72,6 @@ def _unit(path: Path, unit: UnitSpec, stack: Stack, names: Collection[str]) -> M
             yield (*path, "models", at), f"{spot}: unknown model '{model}'{near(model, names)}"
     if unit.cadence is not None:
         yield from _cadence((*path, "cadence"), unit.cadence.cron, unit.cadence.timezone, spot)
-    if not unit.gates:
-        yield (*path, "gates"), f"{spot}: at least one gate is needed; without gates nothing can be promoted"
     listed = _labels(unit, stack)
     for name in ("bootstrap", "gates"):
         for at, rule in enumerate(getattr(unit, name)):
@@ -107,7 +107,7 @@ def _cadence(path: Path, cron: str, timezone: str, spot: str) -> Mistakes:
     try:
         CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC))
     except CronSimError as problem:
-        says = f"{spot}.cadence: '{cron}' is no cron line ({problem}); minute hour day month weekday is"
+        says = f"{spot}.cadence: '{cron}' is no cron line ({problem}); five fields are: minute hour day month weekday"
         yield (*path, "cron"), says
     try:
         ZoneInfo(timezone)
