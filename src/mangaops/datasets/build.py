@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from mangaops.datasets.text import with_norm
 from mangaops.datasets.validation import FROM_LOGS, duplicates, validate
 from mangaops.errors import InputError, LeakageError, UsageError
 from mangaops.evidence.envelope import table_digest
-from mangaops.vocabulary import Split
+from mangaops.vocabulary import Digest, Split
 
 if TYPE_CHECKING:
     from mangaops.stack import DataSpec
@@ -34,18 +34,19 @@ def snapshot(
     logs: Logs,
     spec: DataSpec,
     *,
-    name: str,
+    data: str,
     critical: Collection[str],
     previous: Snapshot | None = None,
     at: date | None = None,
-    taken: Collection[str] = (),
+    versions: Mapping[str, Digest] | None = None,
     grow_golden: bool = False,
     progress: Progress | None = None,
 ) -> Snapshot:
     """The dataset version of these logs; `previous` itself where the rows are the same.
 
-    `name` is the key under `data:`. The version is dated by the newest row, or by `at` where no row has a
-    time; a name in `taken` gets `-2`, `-3`, ... The golden set of `previous` stays as it is, row for row
+    `data` is the key under `data:`. The version is dated by the newest row, or by `at` where no row has a
+    time. `versions` holds the names in use with their digests: the same rows get the same name, other rows
+    of the same day get `-2`, `-3`, ... The golden set of `previous` stays as it is, row for row
     and weight for weight, unless `grow_golden`: then it gains rows and a version, and loses none.
 
     Raises:
@@ -57,20 +58,20 @@ def snapshot(
     report = validate(logs, spec, critical, labels)
     if report.errors:
         raise InputError(
-            f"the logs for {name} were refused by validation",
+            f"the logs for {data} were refused by validation",
             found="\n    ".join(("", *report.errors)),
             next_step="mend the logs, or stack.yaml where it is wrong; `mangaops data validate` tells more",
         )
-    making = Making(name, logs, spec, report, tuple(sorted(critical)), previous)
+    making = Making(data, logs, spec, report, tuple(sorted(critical)), previous)
     making.labels = labels or tuple(logs.rows.get_column("label").unique().sort())
-    key = spec.split_key or name
+    key = spec.split_key or data
     rows = _usable(logs.rows, spec, making)
     rows = _with_frozen(rows, making)
     rows = _with_split(rows, spec, key, previous)
     making.traffic = _traffic(rows, own=_own_split(logs.rows))
     rows = _without_leaks(rows, spec, making, progress)
     rows = _with_golden(rows, making, key, grow=grow_golden, progress=progress)
-    return _named(rows, making, at, taken)
+    return _named(rows, making, at, versions or {})
 
 
 def _known_labels(spec: DataSpec, previous: Snapshot | None) -> tuple[str, ...] | None:
@@ -214,7 +215,7 @@ def _with_golden(
     return joined.with_columns(golden=pl.col("golden").fill_null(False), weight=pl.coalesce("weight", unused))
 
 
-def _named(rows: pl.DataFrame, making: Making, at: date | None, taken: Collection[str]) -> Snapshot:
+def _named(rows: pl.DataFrame, making: Making, at: date | None, versions: Mapping[str, Digest]) -> Snapshot:
     rows = rows.select(COLUMNS).sort("row_id")
     digest = table_digest(rows)
     if making.previous is not None and making.previous.digest == digest:
@@ -227,8 +228,10 @@ def _named(rows: pl.DataFrame, making: Making, at: date | None, taken: Collectio
             next_step="map the column `at`, or give a date",
         )
     base = f"{making.name}-{day:%Y-%m-%d}"
-    used = {*taken, *([making.previous.name] if making.previous is not None else [])}
-    name, number = base, 2
-    while name in used:
+    used = dict(versions)
+    if making.previous is not None:
+        used[making.previous.name] = making.previous.digest
+    name, number = next((known for known, same in used.items() if same == digest), base), 2
+    while used.get(name, digest) != digest:
         name, number = f"{base}-{number}", number + 1
     return Snapshot(name, digest, manifest(making, name, digest, rows), rows)

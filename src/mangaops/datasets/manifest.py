@@ -96,7 +96,8 @@ def _splits(rows: pl.DataFrame) -> dict[str, Any]:
 def _golden(making: Making, name: str, rows: pl.DataFrame) -> dict[str, Any]:
     golden = rows.filter(pl.col("golden"))
     digest = golden_digest(golden)
-    before = making.previous.manifest["golden"] if making.previous else {"digest": "", "version": 0}
+    nothing: dict[str, Any] = {"digest": "", "version": 0}
+    before = making.previous.manifest["golden"] if making.previous else nothing
     counts = golden.get_column("label").value_counts().sort("label")
     same = before["digest"] == digest
     return {
