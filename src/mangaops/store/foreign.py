@@ -1,0 +1,115 @@
+"""The one place where errors of databases, disks and object stores become errors of mangaops."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from sqlalchemy import exc
+
+from mangaops.errors import IntegrityError, MangaopsError, SetupError, UsageError
+
+_FULL: Final = "the disk is full"
+_READ_ONLY: Final = "the place is read-only for this user"
+
+_SQL: Final[tuple[tuple[str, str, str], ...]] = (
+    ("disk is full", _FULL, "free some space and run the command again: nothing was half-written"),
+    ("no space left", _FULL, "free some space and run the command again: nothing was half-written"),
+    ("readonly database", _READ_ONLY, "make file and folder writable, or run as their owner"),
+    ("read-only transaction", _READ_ONLY, "connect to the primary server"),
+    ("permission denied", _READ_ONLY, "grant this user SELECT, INSERT, UPDATE, DELETE and CREATE"),
+    ("unable to open database", "the file cannot be opened", "check that its folder exists and is writable"),
+    ("database is locked", "another process holds it too long", "see who uses the file, then try again"),
+    ("disk i/o error", "the disk does not answer", "use a local disk: SQLite is unsafe on network folders"),
+    ("locking protocol", "its files cannot be locked", "use a local disk, or PostgreSQL"),
+    ("password authentication failed", "user or password is wrong", "mend the URL in MANGAOPS_LEDGER"),
+)
+_TORN: Final = ("not a database", "malformed", "no such table", "does not exist", "no such column")
+_UNREACHABLE: Final = "check that the server runs and that host, port and database name are right"
+
+
+@contextmanager
+def sql_errors(shown: str) -> Iterator[None]:
+    """Errors of the database are raised as errors of mangaops; `shown` is its URL without secrets."""
+    try:
+        yield
+    except exc.DBAPIError as error:
+        raise _of_database(shown, str(error.orig)) from error
+    except exc.SQLAlchemyError as error:
+        raise SetupError(f"the ledger {shown} cannot be used", found=_first_line(str(error))) from error
+    except OSError as error:
+        raise of_system(f"the ledger {shown} cannot be used", error) from error
+
+
+def _of_database(shown: str, said: str) -> MangaopsError:
+    lower, refused = said.lower(), f"the ledger {shown} cannot be used"
+    for needle, found, next_step in _SQL:
+        if needle in lower:
+            return SetupError(refused, found=f"{found} ({_first_line(said)})", next_step=next_step)
+    if "database" in lower and "does not exist" in lower and "relation" not in lower:
+        return SetupError(refused, found=_first_line(said), next_step="create the database first")
+    if any(needle in lower for needle in _TORN):
+        return IntegrityError(
+            f"the ledger {shown} was refused: it is no ledger, or a damaged one",
+            found=_first_line(said),
+            accepted="a database that mangaops made",
+            next_step="restore it from its backup, or name another file",
+        )
+    return SetupError(refused, found=_first_line(said), next_step=_UNREACHABLE)
+
+
+@contextmanager
+def file_errors(refused: str) -> Iterator[None]:
+    """Errors of a local disk are raised as errors of mangaops; `refused` says what could not be done."""
+    try:
+        yield
+    except OSError as error:
+        raise of_system(refused, error) from error
+
+
+def of_system(refused: str, error: OSError) -> SetupError:
+    """What the operating system said, with its remedy."""
+    remedies = {
+        errno.ENOSPC: (_FULL, "free some space and run the command again: nothing was half-written"),
+        errno.EDQUOT: ("the disk quota is used up", "free some space and run the command again"),
+        errno.EROFS: (_READ_ONLY, "name a writable folder"),
+        errno.EACCES: (_READ_ONLY, "make the folder writable, or run as its owner"),
+        errno.EPERM: (_READ_ONLY, "make the folder writable, or run as its owner"),
+        errno.ENOTDIR: ("a file is where a folder should be", "name another folder"),
+        errno.EEXIST: ("a file is where a folder should be", "name another folder"),
+    }
+    full = "no space left" in str(error).lower()
+    found, next_step = remedies.get(
+        errno.ENOSPC if full else error.errno or 0, (str(error), "look at the disk, then try again")
+    )
+    where = f": {error.filename}" if error.filename else ""
+    return SetupError(refused, found=f"{found}{where}", next_step=next_step)
+
+
+@contextmanager
+def object_errors(refused: str) -> Iterator[None]:
+    """Whatever an fsspec backend raises is raised as SetupError: each has a tree of errors of its own."""
+    try:
+        yield
+    except MangaopsError:
+        raise
+    except ImportError as error:
+        raise SetupError(
+            refused, found=_first_line(str(error)), next_step="install the named fsspec backend with pip"
+        ) from error
+    except OSError as error:
+        raise of_system(refused, error) from error
+    except Exception as error:
+        found = f"{type(error).__name__}: {_first_line(str(error))}"
+        raise SetupError(refused, found=found, next_step="check address, region and credentials") from error
+
+
+def bad_url(what: str, shown: str, accepted: str) -> UsageError:
+    """The error for an address that is none."""
+    return UsageError(f"{what} {shown!r} was refused: it is no address of one", accepted=accepted)
+
+
+def _first_line(said: str) -> str:
+    return next((line.strip() for line in said.splitlines() if line.strip()), "no word of why")

@@ -1,0 +1,173 @@
+"""The ledger: events appended at the revisions that their authors expect, read back as they were hashed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from mangaops.errors import LedgerTampered, RevisionConflict
+from mangaops.registry import GENESIS, DataState, Draft, Event, UnitState, fold_stream, seal
+from mangaops.store.audit import Audit, Progress, Witness, audit
+from mangaops.store.database import Database
+from mangaops.store.heads import Head
+from mangaops.store.rows import event_of, hash_of, row_of
+from mangaops.store.tables import EVENTS, HEADS
+
+
+class Ledger:
+    """The one place where facts are kept. Threads may share it; each process opens its own."""
+
+    def __init__(self, url: str, *, create: bool = True) -> None:
+        """Opens the database at an SQLAlchemy URL; makes or migrates its tables. Raises as Database does."""
+        self.database = Database(url, create=create)
+        self._states: dict[str, UnitState | DataState] = {}
+
+    @property
+    def shown(self) -> str:
+        """The URL without secrets."""
+        return self.database.shown
+
+    def append(self, drafts: Sequence[Draft], *, expect: Mapping[str, int], at: str) -> list[Event]:
+        """The drafts are events, all or none, and every stream in `expect` was at that revision.
+
+        `expect` names every stream that the decision read, also those that get no event; 0 is an empty
+        stream. A draft for a stream that `expect` does not name is appended at whatever revision there is.
+        An empty list of drafts checks the revisions and appends nothing.
+
+        Raises:
+            RevisionConflict: names each stream that moved, expected and found revision.
+            IllegalMove: the lifecycle does not allow one of the events.
+            UsageError: a draft is incomplete, or `at` is no time in UTC.
+            LedgerTampered: what is stored does not add up, so nothing is built on it.
+        """
+        streams = sorted({*expect, *(draft.stream for draft in drafts)})
+        with self.database.writing() as connection:
+            heads = self._lock(connection, streams)
+            _refuse_moved(expect, heads)
+            events = _sealed(drafts, heads, at)
+            states = self._after(connection, events, heads)
+            _store(connection, events, heads)
+        self._states.update(states)
+        return events
+
+    def read(self, stream: str, after: int = 0) -> list[Event]:
+        """The events of a stream after that revision, oldest first; none for a stream that never was.
+
+        Raises:
+            LedgerTampered: a row is not what was hashed.
+        """
+        with self.database.reading() as connection:
+            return _read(connection, stream, after)
+
+    def heads(self) -> dict[str, Head]:
+        """The newest revision and hash of each stream, by name; empty streams are left out."""
+        query = select(HEADS).where(HEADS.c.revision > 0).order_by(HEADS.c.stream)
+        with self.database.reading() as connection:
+            return {row.stream: Head(*row) for row in connection.execute(query)}
+
+    def verify(self, witness: Witness = (), *, progress: Progress = None) -> Audit:
+        """Every row was read, hashed and folded, and compared with heads that were witnessed outside.
+
+        `witness` is what reports and gateways keep: heads, or `{stream: (revision, hash)}`; a stream may be
+        witnessed at several revisions. Damage is listed, not raised.
+
+        Raises:
+            SetupError: the database cannot be reached or read.
+        """
+        return audit(self.database, witness, progress=progress)
+
+    def close(self) -> None:
+        """No connection is open."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _lock(self, connection: Connection, streams: Sequence[str]) -> dict[str, Head]:
+        """The heads of the streams, locked in order of name; a stream that never was gets a row first."""
+        if not streams:
+            return {}
+        empty = [{"stream": stream, "revision": 0, "hash": GENESIS} for stream in streams]
+        locked = select(HEADS).where(HEADS.c.stream.in_(streams)).order_by(HEADS.c.stream).with_for_update()
+        connection.execute(self.database.insert_new(HEADS), empty)
+        return {row.stream: Head(*row) for row in connection.execute(locked)}
+
+    def _after(
+        self, connection: Connection, events: Sequence[Event], heads: Mapping[str, Head]
+    ) -> dict[str, UnitState | DataState]:
+        """The states of the touched streams after the events, which the lifecycle thereby allows."""
+        states = {}
+        for stream in {event.stream for event in events}:
+            known = self._states.get(stream)
+            missed = _read(connection, stream, known.revision if known else 0)
+            present = fold_stream(stream, missed, known)
+            head = heads[stream]
+            if (present.revision, present.head) != (head.revision, head.hash):
+                raise _torn(stream, f"head {head.revision}, but events up to {present.revision}")
+            states[stream] = fold_stream(stream, [e for e in events if e.stream == stream], present)
+        return states
+
+
+def _refuse_moved(expect: Mapping[str, int], heads: Mapping[str, Head]) -> None:
+    moved = {stream: heads[stream].revision for stream in expect if heads[stream].revision != expect[stream]}
+    if moved:
+        raise RevisionConflict(
+            "the change was refused: another one came first",
+            found=", ".join(f"{stream} at revision {found}" for stream, found in moved.items()),
+            accepted=", ".join(f"{stream} at revision {expect[stream]}" for stream in moved),
+            next_step="read the state again, decide again",
+        )
+
+
+def _sealed(drafts: Iterable[Draft], heads: Mapping[str, Head], at: str) -> list[Event]:
+    tips, events = dict(heads), []
+    for draft in drafts:
+        tip = tips[draft.stream]
+        sealed = seal(draft, revision=tip.revision + 1, at=at, previous_hash=tip.hash)
+        tips[draft.stream] = Head(draft.stream, sealed.revision, sealed.hash)
+        events.append(sealed)
+    return events
+
+
+def _store(connection: Connection, events: Sequence[Event], heads: Mapping[str, Head]) -> None:
+    if not events:
+        return
+    connection.execute(insert(EVENTS), [row_of(event) for event in events])
+    for event in {event.stream: event for event in events}.values():
+        moved = connection.execute(
+            update(HEADS)
+            .where(HEADS.c.stream == event.stream, HEADS.c.revision == heads[event.stream].revision)
+            .values(revision=event.revision, hash=event.hash)
+        )
+        if moved.rowcount != 1:
+            raise _torn(event.stream, "a head that moved under its lock")
+
+
+def _read(connection: Connection, stream: str, after: int) -> list[Event]:
+    query = (
+        select(EVENTS).where(EVENTS.c.stream == stream, EVENTS.c.revision > after).order_by(EVENTS.c.revision)
+    )
+    return [_event(row) for row in connection.execute(query)]
+
+
+def _event(row: Row[Any]) -> Event:
+    if hash_of(row) != row.hash:
+        raise _torn(row.stream, f"revision {row.revision} is not what was hashed")
+    return event_of(row)
+
+
+def _torn(stream: str, found: str) -> LedgerTampered:
+    return LedgerTampered(
+        f"the ledger's stream {stream} was refused: it does not add up",
+        found=found,
+        accepted="rows as they were appended",
+        next_step="mangaops audit verify, then restore the ledger from its backup",
+    )

@@ -1,0 +1,1 @@
+"""How the ledger database came to its present tables, step by step (Alembic)."""

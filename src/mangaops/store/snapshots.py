@@ -1,0 +1,91 @@
+"""Dataset snapshots by the digest of their rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from mangaops.errors import IntegrityError
+from mangaops.evidence.envelope import table_digest
+from mangaops.store.foreign import file_errors
+from mangaops.store.remote import open_bundles
+from mangaops.vocabulary import Digest
+
+_MANIFEST: Final = "manifest.json"
+_ROWS: Final = "rows.parquet"
+
+
+class Snapshots:
+    """Rows with their manifest. Equal rows are one snapshot, and the manifest that came first stays."""
+
+    def __init__(self, root: str | Path, *, cache: Path | None = None) -> None:
+        """`root` is a folder or an fsspec URL; what lies elsewhere is read through `cache`."""
+        self._bundles = open_bundles(root, cache)
+
+    def put(self, manifest: Mapping[str, Any], rows: pl.DataFrame) -> Digest:
+        """The snapshot is stored; the digest is `table_digest(rows)`. `manifest` holds JSON values.
+
+        Raises:
+            SetupError: the disk is full or read-only.
+        """
+        digest = table_digest(rows)
+        if self._bundles.has(digest):
+            return digest
+        with file_errors(f"storing snapshot {digest} was refused"), self._bundles.staging() as staged:
+            text = _text(manifest)
+            sealed = {"manifest": json.loads(text), "digest": _digest(text)}
+            (staged / _MANIFEST).write_text(
+                json.dumps(sealed, indent=1, ensure_ascii=False), encoding="utf-8"
+            )
+            rows.write_parquet(staged / _ROWS)
+            self._bundles.commit(staged, digest)
+        return digest
+
+    def get(self, digest: Digest) -> tuple[dict[str, Any], pl.DataFrame]:
+        """Manifest and rows, exactly as they were put.
+
+        Raises:
+            IntegrityError: none is stored under the digest, or it was edited since.
+        """
+        folder = self._bundles.path(digest)
+        try:
+            with file_errors(f"reading snapshot {digest} was refused"):
+                sealed = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+                rows = pl.read_parquet(folder / _ROWS)
+            manifest: dict[str, Any] = sealed["manifest"]
+            untouched = _digest(_text(manifest)) == sealed["digest"]
+        except (ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
+            raise _edited(digest, f"{folder} cannot be read: {error}") from error
+        if not untouched:
+            raise _edited(digest, f"a manifest in {folder} that was edited")
+        if table_digest(rows) != digest:
+            raise _edited(digest, f"rows in {folder} of digest {table_digest(rows)}")
+        return manifest, rows
+
+    def has(self, digest: Digest) -> bool:
+        """Whether the snapshot is stored."""
+        return self._bundles.has(digest)
+
+
+def _text(manifest: Mapping[str, Any]) -> str:
+    return json.dumps(
+        dict(manifest), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def _digest(text: str) -> Digest:
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def _edited(digest: Digest, found: str) -> IntegrityError:
+    return IntegrityError(
+        f"snapshot {digest} was refused: it is not what was stored",
+        found=found,
+        accepted="rows and manifest as they were frozen",
+        next_step="restore the store from its backup, or make the snapshot again: mangaops data snapshot",
+    )
