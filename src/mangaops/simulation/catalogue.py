@@ -49,13 +49,13 @@ def catalogue(seed: int) -> tuple[Title, ...]:
                 volumes=1 + int(rng.gamma(2.0, 5.0)),
                 price_yen=480 + 20 * int(rng.random() * 40),
                 released=int(rng.integers(FIRST_RELEASE, LAST_RELEASE)),
-                appeal=float(rng.pareto(1.3) + 0.2),
+                appeal=float(min(rng.pareto(1.3) + 0.2, 5.0)),
             )
     return tuple(titles.values())
 
 
 def catalogue_frame(seed: int) -> pl.DataFrame:
-    """The catalogue as rows: item_id, title, author, genre, volumes, price_yen, released (week), simulated."""
+    """The catalogue as rows: item_id, title, author, genre, volumes, price_yen, released, simulated."""
     rows: list[dict[str, Any]] = [vars(each) for each in catalogue(seed)]
     return pl.DataFrame(rows).drop("appeal").with_columns(pl.lit(True).alias("simulated"))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import numpy as np
 from mangaops.errors import InputError
 
 Slots = Mapping[str, Callable[[], str]]
+_ARTICLE = re.compile(r"\b(a)(?= [aeiouAEIOU])")
 FASHION_WEEKS = 13.0
 FASHION_SWING = 1.6
 
@@ -141,7 +143,8 @@ class Writer:
         """One text of the bank, spaces tidied; `fill` gives the text of slots for this call only."""
         parts: list[str] = []
         self._draw(bank, fill or {}, parts)
-        return " ".join("".join(parts).split())
+        text = " ".join("".join(parts).split()).replace(" '", "'")
+        return _ARTICLE.sub(r"\1n", text)
 
     def _draw(self, bank: str, fill: Mapping[str, str], parts: list[str]) -> None:
         weights = self._fashions[bank]

@@ -1,14 +1,14 @@
 """One message of a conversation: which intent, which kind of message, which words. All of it simulated.
 
-Kinds: `single` (one intent), `multi_intent` (two, both alive), `settled` (a second intent is mentioned as done,
-refused or someone else's), `follow_up` (understood only from the turn before), `stock` ("thank you"), `pasted`
-(the same text again) and `out_of_scope`.
+Kinds: `single` (one intent), `multi_intent` (two, both alive), `settled` (a second intent is mentioned as
+done, refused or someone else's), `follow_up` (understood only from the turn before), `stock` ("thank you"),
+`pasted` (the same text again) and `out_of_scope`.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,12 +38,12 @@ OUT_OF_SCOPE_AS: Final = ("chitchat", "faq")
 
 @dataclass(frozen=True)
 class Rates:
-    """Shares of all messages, but `stay`, `follow_up`: of the turns after the first; `story`: of long ones."""
+    """Shares of all messages; `stay` and `follow_up` are of later turns, `story` of plain requests."""
 
     multi_intent: float = 0.18
     settled: float = 0.12
     out_of_scope: float = 0.05
-    pasted: float = 0.012
+    pasted: float = 0.006
     stay: float = 0.45
     follow_up: float = 0.25
     story: float = 0.35
@@ -72,8 +72,15 @@ class Author:
     """Writes the messages of one week."""
 
     def __init__(
-        self, grammar: Grammar, shelf: Shelf, week: int, rates: Rates, rng: np.random.Generator
+        self,
+        grammar: Grammar,
+        shelf: Shelf,
+        week: int,
+        rates: Rates,
+        rng: np.random.Generator,
+        copied: Sequence[Said] = (),
     ) -> None:
+        self._copied = copied
         self._rng = rng
         self._rates = rates
         self._shelf = shelf
@@ -87,13 +94,22 @@ class Author:
         return said
 
     def _repeat(self, thread: Thread) -> Said | None:
+        """At times an earlier message of the thread again, or a text that goes round among users."""
         chance = self._rng.random()
-        if chance >= self._rates.pasted:
-            return None
-        if thread.said and chance < self._rates.pasted / 2:
+        if chance < self._rates.pasted and self._copied:
+            return self._copied[int(self._rng.random() * len(self._copied))]
+        if chance < self._rates.pasted * 2 and thread.said:
             at = int(self._rng.random() * len(thread.said))
             return Said(thread.said[at], thread.said_labels[at], "pasted", verbatim=True)
         return None
+
+    def passed_around(self, count: int) -> tuple[Said, ...]:
+        """Texts that users copy from each other, word for word."""
+        labels = [label for label in LABELS if label != "chitchat"] * count
+        texts = (f"{self._writer.write('story')} {self._core(label)}" for label in labels[:count])
+        return tuple(
+            Said(text, label, "pasted", verbatim=True) for text, label in zip(texts, labels, strict=False)
+        )
 
     def _fresh(self, thread: Thread, who: Persona, turn: int) -> Said:
         rng, rates = self._rng, self._rates
@@ -108,7 +124,7 @@ class Author:
         return self._request(label, who)
 
     def _chitchat(self, turn: int) -> Said:
-        if self._rng.random() < 0.45:
+        if self._rng.random() < 0.6:
             return Said(
                 self._writer.write("chitchat.hello" if turn == 1 else "chitchat.stock"), "chitchat", "stock"
             )
@@ -181,4 +197,4 @@ def _requests(rates: Rates) -> float:
     """Share of all messages that are requests: neither chitchat nor out of scope nor follow-ups."""
     later = 0.53
     asked = 1.0 - SHARES["chitchat"] - rates.out_of_scope / 2
-    return asked * (1.0 - later * rates.stay * rates.follow_up) * (1.0 - rates.pasted)
+    return asked * (1.0 - later * rates.stay * rates.follow_up) * (1.0 - 2 * rates.pasted)

@@ -9,9 +9,9 @@ import numpy as np
 CHURN = 0.12
 """Share of the users of a week who are gone the week after, replaced by new ones."""
 
-BILINGUAL = 0.16
-SWITCHES = 0.56
-"""A bilingual user's share of messages that mix Japanese in: 0.16 x 0.56 is about 9 in 100."""
+BILINGUAL = 0.20
+SWITCHES = 0.47
+"""A bilingual user's share of messages that mix Japanese in: 0.20 x 0.47 is about 9 in 100."""
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,12 @@ FORMATS: Final[dict[str, Callable[[pl.DataFrame, Path], object]]] = {
 
 TRAFFIC_COLUMNS: Final = ("request_id", "text", "conversation_id", "user_id", "at", "turn", "language")
 
-README: Final = """All of this is simulated. No customer wrote these messages, and no such titles, authors or users exist.
+README: Final = """All of this is simulated. No customer wrote these messages; no such titles,
+authors or users exist.
 
 Written by `mangaops simulate traffic`, seed {seed}, {weeks} labelled weeks of {conversations} conversations.
 
-logs.{suffix}       labelled logs of the first {weeks} weeks: the labels are those of simulated annotators, who err
+logs.{suffix}       labelled logs of the first {weeks} weeks: labels of simulated annotators, who err
 traffic.{suffix}    the week after, without labels: {from_} to {to}
 truth.{suffix}      the true label of each message of both: only a simulated reviewer may read it
 catalogue.{suffix}  the invented titles of the shop
@@ -41,7 +42,7 @@ def write_traffic(
     seed: int,
     weeks: int,
     conversations: int,
-    format: str = "parquet",  # noqa: A002
+    format: str = "parquet",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """The folder holds simulated logs, traffic, truth, catalogue and README.txt; each file appears whole.

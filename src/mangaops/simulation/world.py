@@ -19,7 +19,7 @@ from mangaops.simulation.catalogue import Shelf
 from mangaops.simulation.grammar import Grammar
 from mangaops.simulation.labels import LABEL_SOURCE, annotate
 from mangaops.simulation.lexicon import banks
-from mangaops.simulation.messages import SLOTS, Author, Rates, Thread
+from mangaops.simulation.messages import SLOTS, Author, Rates, Said, Thread
 from mangaops.simulation.people import SWITCHES, Persona, persona, visitor
 from mangaops.simulation.style import typed
 
@@ -110,7 +110,7 @@ class World:
             )
         begins = BEGINS + number * WEEK
         rng = np.random.default_rng([self.seed, 3, number])
-        author = Author(_grammar(), Shelf(self.seed, number), number, self.rates, rng)
+        author = Author(_grammar(), Shelf(self.seed, number), number, self.rates, rng, self._copied())
         logs: list[tuple[Any, ...]] = []
         truth: list[tuple[str, str, str]] = []
         for index in range(conversations):
@@ -120,7 +120,12 @@ class World:
                 progress(f"simulating week {number}", index + 1, conversations)
         frame = pl.DataFrame(logs, schema=LOG_SCHEMA, orient="row").sort("at", "request_id")
         truths = pl.DataFrame(truth, schema=TRUTH_SCHEMA, orient="row")
-        return Week(number, begins, frame, frame.select("request_id").join(truths, on="request_id"))
+        ordered = frame.select("request_id").join(truths, on="request_id", maintain_order="left")
+        return Week(number, begins, frame, ordered)
+
+    def _copied(self) -> tuple[Said, ...]:
+        rng = np.random.default_rng([self.seed, 4])
+        return Author(_grammar(), Shelf(self.seed, 0), 0, self.rates, rng).passed_around(40)
 
     def _converse(
         self,
@@ -143,10 +148,8 @@ class World:
             label, annotator = annotate(said.label, rng)
             request = f"sim-{name}-{turn}"
             language = "ja-en" if switch and not said.verbatim else "en"
-            logs.append(
-                (request, text, label, f"sim-c-{name}", f"sim-user-{user:07d}", at, turn)
-                + (LABEL_SOURCE, annotator, language)
-            )
+            ids = (f"sim-c-{name}", f"sim-user-{user:07d}")
+            logs.append((request, text, label, *ids, at, turn, LABEL_SOURCE, annotator, language))
             truth.append((request, said.label, said.kind))
             at += timedelta(seconds=15 + int(rng.exponential(70.0)) % 300)
 
