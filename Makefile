@@ -16,7 +16,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 install: $(VENV)/.ready  ## make .venv with everything in it (about 1 GB of downloads)
 
 quickstart: $(VENV)/.ready  ## watch a weekly release happen, in at most six minutes
-	@$(BIN)/mangaops quickstart
+	@$(BIN)/mangaops quickstart --stack examples/quickstart/stack.yaml
 
 check: $(VENV)/.ready  ## format, lint, types, arrows, docs
 	@$(BIN)/ruff format --check .

@@ -1,1 +1,180 @@
 """The composition root: settings to stores, predictors and recipes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mangaops.errors import UsageError
+
+if TYPE_CHECKING:
+    from mangaops.pipeline.quickstart import Teller
+    from mangaops.pipeline.workshop import Workshop
+    from mangaops.release.stack_check import StackReport
+    from mangaops.stack import Stack
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where everything is. `ledger_url` may hold a password: it is never printed or stored."""
+
+    stack: Path
+    home: Path
+    ledger_url: str | None
+    files_url: str | None
+    actor: str
+
+
+def read_stack(path: Path) -> Stack:
+    """The stack that a file declares.
+
+    Raises:
+        UsageError: there is no such file.
+        StackError: it holds mistakes; all of them, with line numbers.
+    """
+    if not path.is_file():
+        raise UsageError(
+            f"{path} was refused: there is no such file",
+            accepted="a stack.yaml",
+            next_step="mangaops init writes a commented one; --stack names another",
+        )
+    return parse_stack(path.read_bytes(), str(path))
+
+
+def parse_stack(text: str | bytes, source: str = "stack.yaml") -> Stack:
+    """The stack that a text declares, with every word that this installation knows.
+
+    Raises:
+        StackError: it holds mistakes; all of them, with line numbers.
+    """
+    from mangaops.gates import GATES
+    from mangaops.metrics import METRICS
+    from mangaops.stack import parse
+    from mangaops.training.parameters import PARAMETERS
+
+    known = {name: gate.params for name, gate in GATES.items()}
+    return parse(
+        text,
+        gates=known,
+        metrics=METRICS.keys(),
+        families={str(family): params for family, params in PARAMETERS.items()},
+        source=source,
+    )
+
+
+def open_workshop(settings: Settings, clock: Callable[[], datetime] | None = None) -> Workshop:
+    """The stores are open and the stack is parsed; the home is made where it does not exist.
+
+    Raises:
+        UsageError, StackError: the stack file is missing or holds mistakes.
+        SetupError: the ledger or the files cannot be opened.
+    """
+    from mangaops import store, training
+    from mangaops.pipeline.workshop import Workshop
+    from mangaops.release.desk import Desk
+
+    stack = read_stack(settings.stack)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    root = settings.files_url or str(settings.home.resolve())
+    ledger = store.Ledger(settings.ledger_url or f"sqlite:///{settings.home.resolve()}/ledger.db")
+    desk = Desk(
+        stack=stack,
+        ledger=ledger,
+        artifacts=store.Artifacts(f"{root}/artifacts"),
+        evidence=store.EvidenceStore(f"{root}/evidence"),
+        snapshots=store.Snapshots(f"{root}/snapshots"),
+        documents=store.Documents(f"{root}/documents"),
+        clock=clock or (lambda: datetime.now(UTC)),
+        actor=settings.actor,
+    )
+    return Workshop(
+        desk=desk,
+        journal=store.Journal(ledger),
+        leases=store.Leases(ledger),
+        recipes=training.RECIPES,
+        baseline=training.baseline,
+        reports=settings.home / "reports",
+        seconds=time.monotonic,
+    )
+
+
+def check_stack(
+    settings: Settings, *, unit: str | None, weeks: int, seed: int, progress: Progress
+) -> StackReport:
+    """What the gates of one unit, or of the first, promote and reject, simulated through the real judge."""
+    import numpy as np
+
+    from mangaops.release.stack_check import assumed, stack_check
+
+    stack = read_stack(settings.stack)
+    name = unit or next(iter(stack.units))
+    if name not in stack.units:
+        raise UsageError(
+            f"unit {name!r} was refused: the stack has none such", accepted=", ".join(stack.units)
+        )
+    return stack_check(
+        stack,
+        name,
+        assumed(stack, name),
+        rng=np.random.default_rng(seed),
+        simulations=weeks,
+        progress=progress,
+    )
+
+
+def write_stack(out: Path) -> None:
+    """A commented stack.yaml is written; an existing file stays as it is.
+
+    Raises:
+        UsageError: the file is there already.
+    """
+    if out.exists():
+        raise UsageError(
+            f"{out} was not written: it is there already",
+            accepted="a path that is free",
+            next_step="mangaops init --out another.yaml",
+        )
+    out.write_text(init_text(), encoding="utf-8")
+
+
+def init_text() -> str:
+    """The stack.yaml that `mangaops init` writes."""
+    return (files("mangaops.pipeline") / "templates" / "stack.yaml").read_text(encoding="utf-8")
+
+
+def simulate_traffic(
+    out: Path, *, seed: int, weeks: int, conversations: int, form: str, progress: Progress
+) -> dict[str, Any]:
+    """Simulated logs, traffic and truth are files in the folder; everything in them is invented."""
+    from mangaops.simulation import write_traffic
+
+    return write_traffic(
+        out, seed=seed, weeks=weeks, conversations=conversations, format=form, progress=progress
+    )
+
+
+def run_quickstart(settings: Settings, folder: Path, *, seed: int, teller: Teller) -> dict[str, Any]:
+    """The quickstart's story is told, and everything that it made lies in the folder.
+
+    Raises:
+        UsageError: the folder holds something else, or the stack file is missing.
+        MangaopsError: a release was not decided as the story needs it.
+    """
+    from mangaops.pipeline.quickstart import prepare, tell_story
+    from mangaops.stack import differences
+
+    text = settings.stack.read_text(encoding="utf-8") if settings.stack.is_file() else ""
+    read_stack(settings.stack)
+    home = prepare(folder)
+    shop = open_workshop(replace(settings, home=home))
+    teller.line(f"{settings.stack} differs from what `mangaops init` writes:")
+    for each in differences(init_text(), text):
+        teller.line(f"   {each}")
+    return tell_story(shop, folder, seed=seed, teller=teller)

@@ -1,1 +1,0 @@
-"""Commands: parse, call one verb, print."""

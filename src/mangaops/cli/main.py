@@ -1,0 +1,120 @@
+"""The root command, and the one place where an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import traceback
+from typing import Any
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from mangaops.cli import audit, data, registry, release, review, stack, train, world
+from mangaops.errors import MangaopsError, SetupError
+
+app = typer.Typer(
+    name="mangaops",
+    help="Release control for a chatbot's model stack: train, prove, shadow, ship and roll back.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+world.register(app)
+stack.register(app)
+data.register(app)
+train.register(app)
+release.register(app)
+review.register(app)
+registry.register(app)
+audit.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from mangaops import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Release control for a chatbot's model stack.
+
+    Exit codes: 0 fine or promoted, 1 rejected, 2 usage, 3 held, 4 error.
+    """
+
+
+def main() -> None:
+    """Runs the command line; every error leaves as a message and its exit code, never as a traceback."""
+    try:
+        code = app(standalone_mode=False)
+    except MangaopsError as error:
+        code = _refuse(error)
+    except TyperException as error:
+        code = _misused(error)
+    except (Abort, KeyboardInterrupt):
+        typer.echo("stopped; run the same command again to go on where it stopped", err=True)
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:  # noqa: BLE001 - the last net: a bug is reported, and no traceback is shown
+        code = _refuse(_translated(error))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refuse(error: MangaopsError) -> int:
+    if "--json" in sys.argv:
+        parts: dict[str, Any] = {
+            "error": type(error).__name__,
+            "refused": error.refused,
+            "found": error.found,
+            "accepted": error.accepted,
+            "next": error.next_step,
+            "exit_code": error.exit_code,
+        }
+        typer.echo(json.dumps(parts, ensure_ascii=False, indent=2, sort_keys=True))
+    typer.secho(f"mangaops: {error.message}", err=True, fg=typer.colors.RED)
+    return error.exit_code
+
+
+def _misused(error: TyperException) -> int:
+    text = getattr(error, "format_message", lambda: str(error))()
+    typer.secho(f"mangaops: {text}", err=True, fg=typer.colors.RED)
+    typer.echo("  next: mangaops COMMAND --help shows each option with an example", err=True)
+    return 2
+
+
+def _translated(error: Exception) -> MangaopsError:
+    if isinstance(error, OSError) and error.errno == 28:
+        return SetupError(
+            "a file could not be written: the disk is full",
+            found=str(error.filename or ""),
+            next_step="make room and run the same command again; nothing half-written is ever read",
+        )
+    if isinstance(error, OSError):
+        return SetupError(
+            "a file could not be used", found=str(error), next_step="check the path and its rights"
+        )
+    if isinstance(error, ModuleNotFoundError):
+        return SetupError(
+            f"the Python package {error.name} is missing",
+            accepted="the extras serve, train, dev or all",
+            next_step="make install, or pip install 'mangaops[all]'",
+        )
+    with tempfile.NamedTemporaryFile("w", prefix="mangaops-crash-", suffix=".txt", delete=False) as file:
+        traceback.print_exception(error, file=file)
+    return MangaopsError(
+        "mangaops failed in a way that it does not know",
+        found=f"{type(error).__name__}: {error}",
+        next_step=f"please report it with the file {file.name}; the ledger holds only whole facts",
+    )

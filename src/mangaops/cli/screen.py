@@ -1,0 +1,167 @@
+"""What a command prints: tables and progress for people, one JSON document for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import typer
+
+Progress = Callable[[str, int, int], None]
+Renderer = Callable[[], None]
+
+
+def console(*, stderr: bool = False) -> Any:
+    """A console of rich; on a pipe it writes plain lines that are not cut at 80 columns."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else 160, soft_wrap=True, highlight=False)
+
+
+def finish(data: Mapping[str, Any], render: Renderer, *, as_json: bool, code: int = 0) -> NoReturn:
+    """The command ends here: `data` as JSON or `render()` for people, then the exit code."""
+    if as_json:
+        typer.echo(json.dumps(data, ensure_ascii=False, indent=2, sort_keys=True, default=str))
+    else:
+        render()
+    raise typer.Exit(code)
+
+
+def say(text: str = "", *, style: str | None = None) -> None:
+    """One line on standard output; markup in it is not interpreted."""
+    from rich.text import Text
+
+    console().print(Text(text, style=style or ""))
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table on standard output; cells are text and never markup."""
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(title=Text(title, style="bold"), title_justify="left", header_style="bold", expand=False)
+    for column in columns:
+        drawn.add_column(column, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    console().print(drawn)
+
+
+@contextmanager
+def progress_bars(*, quiet: bool = False) -> Iterator[Progress]:
+    """Bars with elapsed time and ETA on standard error; on a pipe, a line every five seconds."""
+    if quiet:
+        yield lambda _what, _done, _total: None
+    elif sys.stderr.isatty():
+        with _bars() as report:
+            yield report
+    else:
+        yield _lines()
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+    )
+    with RichProgress(*columns, console=console(stderr=True)) as drawn:
+        tasks: dict[str, Any] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            key = what.split(":")[0]
+            if key not in tasks or (done == 0 and drawn.tasks[tasks[key]].finished):
+                tasks[key] = drawn.add_task(what, total=total)
+            drawn.update(tasks[key], description=what, completed=done, total=max(total, 1))
+
+        yield report
+
+
+def _lines(every: float = 5.0) -> Progress:
+    started: dict[str, float] = {}
+    last: dict[str, float] = {}
+
+    def report(what: str, done: int, total: int) -> None:
+        key, now = what.split(":")[0], time.monotonic()
+        begun = started.setdefault(key, now)
+        if done < total and now - last.get(key, begun) < every:
+            return
+        last[key] = now
+        left = f", ETA {(now - begun) / done * (total - done):.0f} s" if 0 < done < total else ""
+        if done >= total:
+            started.pop(key, None)
+            last.pop(key, None)
+            if now - begun < 1.0:
+                return
+        typer.echo(f"  {what}: {done} of {total} ({now - begun:.0f} s{left})", err=True)
+
+    return report
+
+
+def short(value: object, limit: int = 400) -> str:
+    """A value in one cell: mappings as `key value`, long ones cut and said to be."""
+    if isinstance(value, Mapping):
+        text = ", ".join(f"{key} {short(item, 80)}" for key, item in value.items())
+    elif isinstance(value, list | tuple):
+        text = ", ".join(short(item, 80) for item in value)
+    else:
+        text = str(value)
+    return text if len(text) <= limit else f"{text[:limit]} ... ({len(text)} characters; --json shows all)"
+
+
+def findings_table(title: str, findings: Sequence[Mapping[str, Any]]) -> None:
+    """The decision table: observed, interval, threshold, n and verdict of each gate."""
+    rows = []
+    for each in findings:
+        interval = "" if each.get("low") is None else f"{_number(each['low'])} to {_number(each['high'])}"
+        mark = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?", "ERROR": "!"}.get(str(each["verdict"]), "")
+        dry = " (dry run)" if each.get("dry_run") else ""
+        rows.append(
+            (
+                f"{mark} {each['verdict']}{dry}",
+                each["gate"],
+                each.get("subject") or "",
+                _number(each.get("observed")),
+                interval,
+                _number(each.get("threshold")),
+                each.get("n"),
+            )
+        )
+    table(title, ("verdict", "gate", "subject", "observed", "interval", "threshold", "n"), rows)
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else ("" if value is None else str(value))
+
+
+def records(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """A table of mappings; of each, the named columns."""
+    table(title, columns, [[short(row[column], 160) for column in columns] for row in rows])
+
+
+def markdown(text: str) -> None:
+    """Markdown as a terminal shows it; on a pipe, as it was written."""
+    from rich.markdown import Markdown
+
+    if sys.stdout.isatty():
+        console().print(Markdown(text))
+    else:
+        typer.echo(text)

@@ -1,0 +1,72 @@
+"""`quickstart` and `simulate traffic`: the simulated world."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mangaops.cli import screen
+from mangaops.cli.options import Call, shared
+from mangaops.cli.release import announcer, render_result
+
+simulate = typer.Typer(
+    help="Simulated MangaAssist logs: everything in them is invented.", no_args_is_help=True
+)
+
+
+def register(app: typer.Typer) -> None:
+    """The commands of this file are part of `app`."""
+    app.command(epilog="Example: mangaops quickstart --folder quickstart-world")(quickstart)
+    simulate.command(epilog="Example: mangaops simulate traffic --out world --weeks 4 --seed 7")(traffic)
+    simulate.callback()(_group)
+    app.add_typer(simulate, name="simulate")
+
+
+def _group() -> None:
+    """Simulated MangaAssist logs: everything in them is invented."""
+
+
+@shared
+def quickstart(
+    call: Call,
+    folder: Annotated[Path, typer.Option(help="A folder for the world, the ledger and the reports.")] = Path(
+        "quickstart-world"
+    ),
+    seed: Annotated[int, typer.Option(help="Seed of the simulated world.")] = 7,
+) -> None:
+    """Watch weekly releases happen on simulated traffic: promote, refuse, roll back, audit."""
+    from mangaops.pipeline.quickstart import Teller
+    from mangaops.wiring import run_quickstart
+
+    quiet = call.as_json
+    with call.progress() as progress:
+        teller = Teller(
+            line=(lambda _text: None) if quiet else screen.say,
+            result=(lambda _result: None) if quiet else render_result,
+            announce=announcer(quiet),
+            progress=progress,
+        )
+        story = run_quickstart(call.settings, folder, seed=seed, teller=teller)
+    call.finish(story, lambda: screen.say(f"\nEverything lies in {folder}; go on with --home {folder}/home"))
+
+
+@shared
+def traffic(
+    call: Call,
+    out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
+    weeks: Annotated[int, typer.Option(min=1, help="Labelled weeks; the traffic is the week after.")] = 4,
+    conversations: Annotated[int, typer.Option(min=10, help="Conversations a week.")] = 1500,
+    seed: Annotated[int, typer.Option(help="Equal seeds write equal worlds.")] = 7,
+    form: Annotated[str, typer.Option("--format", help="parquet, csv or jsonl.")] = "parquet",
+) -> None:
+    """Write labelled logs, a window of traffic, and the hidden truth, each to a file of its own."""
+    from mangaops.wiring import simulate_traffic
+
+    with call.progress() as progress:
+        wrote = simulate_traffic(
+            out, seed=seed, weeks=weeks, conversations=conversations, form=form, progress=progress
+        )
+    rows = [(name, screen.short(value)) for name, value in wrote.items()]
+    call.finish(wrote, lambda: screen.table("Simulated traffic", ("what", "value"), rows))

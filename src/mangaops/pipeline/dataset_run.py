@@ -1,0 +1,136 @@
+"""Logs to a recorded dataset version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mangaops.datasets import Logs, Snapshot, Source, ValidationReport, collect, snapshot, validate
+from mangaops.errors import InputError, UsageError
+from mangaops.pipeline.workshop import Progress, Workshop
+from mangaops.registry import DatasetRecord, DataState, fold_data
+from mangaops.release.register import record_dataset
+from mangaops.stack import DataSpec
+from mangaops.vocabulary import DIGEST
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Rows that passed validation, and the report on them."""
+
+    logs: Logs
+    report: ValidationReport
+
+
+def data_name(shop: Workshop, name: str | None) -> str:
+    """The dataset that is meant: the named one, or the only one of the stack.
+
+    Raises:
+        UsageError: the stack declares no such dataset, or several and none is named.
+    """
+    declared = shop.desk.stack.data
+    if name is None and len(declared) == 1:
+        return next(iter(declared))
+    if name is None or name not in declared:
+        raise UsageError(
+            "no dataset was chosen"
+            if name is None
+            else f"dataset {name!r} was refused: the stack has none such",
+            accepted=", ".join(sorted(declared)),
+            next_step="name it with --data",
+        )
+    return name
+
+
+def critical_labels(shop: Workshop, data: str) -> tuple[str, ...]:
+    """The critical labels of every model that learns from this dataset, each once."""
+    models = shop.desk.stack.models.values()
+    return tuple(dict.fromkeys(label for model in models if model.data == data for label in model.critical))
+
+
+def gather(shop: Workshop, data: str, source: Source, progress: Progress) -> Gathered:
+    """The logs as rows with the report on them; nothing is stored.
+
+    Raises:
+        InputError: the logs cannot be read as rows.
+    """
+    spec = shop.desk.stack.data[data]
+    logs = collect(source, spec, progress)
+    return Gathered(logs, validate(logs, spec, critical_labels(shop, data)))
+
+
+def accepted(gathered: Gathered) -> Logs:
+    """The rows, if the report has no error.
+
+    Raises:
+        InputError: the report has errors; each is in the message.
+    """
+    if gathered.report.errors:
+        raise InputError(
+            "the logs were refused",
+            found="\n    " + "\n    ".join(gathered.report.errors),
+            next_step="mangaops data validate shows the whole report with examples",
+        )
+    return gathered.logs
+
+
+def take_snapshot(
+    shop: Workshop, data: str, logs: Logs, *, grow_golden: bool, reason: str, progress: Progress
+) -> Snapshot:
+    """The dataset version of these rows, stored and recorded; the same rows give the same version."""
+    spec: DataSpec = shop.desk.stack.data[data]
+    taken = snapshot(
+        logs,
+        spec,
+        critical=critical_labels(shop, data),
+        previous=newest_version(shop, data),
+        versions=recorded_digests(shop, data),
+        data=data,
+        at=shop.desk.clock().date(),
+        grow_golden=grow_golden,
+        progress=progress,
+    )
+    record_dataset(shop.desk, data, taken, reason=reason)
+    return taken
+
+
+def data_state(shop: Workshop, data: str) -> DataState:
+    """The dataset's versions as the fold of its events."""
+    return fold_data(shop.desk.ledger.read(f"data/{data}"))
+
+
+def recorded_digests(shop: Workshop, data: str) -> Mapping[str, str]:
+    """Digest of each recorded version, by name."""
+    return {name: version.digest for name, version in data_state(shop, data).versions.items()}
+
+
+def newest_version(shop: Workshop, data: str) -> Snapshot | None:
+    """The version that was recorded last, None where there is none."""
+    versions = list(data_state(shop, data).versions.values())
+    return opened(shop, versions[-1]) if versions else None
+
+
+def opened(shop: Workshop, version: DatasetRecord) -> Snapshot:
+    """A recorded version with its rows, verified against its digest."""
+    manifest, rows = shop.desk.snapshots.get(version.digest)
+    return Snapshot(version.name, version.digest, manifest, rows)
+
+
+def find_version(shop: Workshop, name: str) -> Snapshot:
+    """The dataset version of that name or digest, of whatever dataset.
+
+    Raises:
+        UsageError: the ledger lists no such version.
+    """
+    known: list[str] = []
+    for data in shop.desk.stack.data:
+        for version in data_state(shop, data).versions.values():
+            known.append(version.name)
+            if name in (version.name, version.digest):
+                return opened(shop, version)
+    raise UsageError(
+        f"dataset version {name!r} was refused: the ledger lists no such "
+        + ("digest" if DIGEST.match(name) else "name"),
+        accepted=", ".join(known[-5:]) or "none is recorded yet",
+        next_step="mangaops data snapshot --logs ... records one",
+    )

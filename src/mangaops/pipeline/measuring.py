@@ -1,0 +1,188 @@
+"""The measuring steps of a run: each finds its inputs, calls one verb, and is not repeated without need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from mangaops.datasets import Snapshot, nearness, traits
+from mangaops.evidence import Binding, Evidence
+from mangaops.inference import Predictor
+from mangaops.pipeline.dataset_run import find_version
+from mangaops.pipeline.steps import Steps
+from mangaops.pipeline.workshop import Progress, Workshop
+from mangaops.registry import ModelRecord, UnitState, permit
+from mangaops.release import checks, evaluate, latency, shadow
+from mangaops.release.critical import critical_examples
+from mangaops.release.desk import binding, model_spec, newest, release_of, state
+from mangaops.stack import DataSpec, ModelSpec
+from mangaops.vocabulary import Digest, EvidenceKind, Purpose, Side
+
+TIMED_TEXTS = 500
+"""Golden texts that the latency test asks, round and round."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One release on the bench beside the champion, or beside the plain baseline where there is none."""
+
+    shop: Workshop
+    steps: Steps
+    unit: str
+    release: str
+    golden: Snapshot
+    since: int
+    again: frozenset[EvidenceKind]
+    reason: str
+    progress: Progress
+
+    @cached_property
+    def model(self) -> ModelSpec:
+        """What stack.yaml says of the unit's classifying model."""
+        return model_spec(self.shop.desk, self.unit)
+
+    @cached_property
+    def data(self) -> DataSpec:
+        """What stack.yaml says of that model's data."""
+        return self.shop.desk.stack.data[self.model.data]
+
+    @cached_property
+    def champion(self) -> str | None:
+        """The champion on the other side, None where the plain baseline stands there."""
+        current = self.state()
+        return current.champion if current.champion != self.release else None
+
+    @cached_property
+    def pair(self) -> evaluate.Pair:
+        """Both predictors, loaded once."""
+        return evaluate.Pair(baseline=self._baseline(), release=self.shop.load(self._permit(self.release)))
+
+    @cached_property
+    def training(self) -> dict[Side, Snapshot]:
+        """What each side learnt from. The plain baseline learns from the release's own rows."""
+        ours = find_version(self.shop, self._record(self.release).dataset)
+        theirs = find_version(self.shop, self._record(self.champion).dataset) if self.champion else ours
+        return {Side.BASELINE: theirs, Side.RELEASE: ours}
+
+    def state(self) -> UnitState:
+        """The unit now."""
+        return state(self.shop.desk, self.unit)
+
+    def bound(self, dataset: Digest) -> Binding:
+        """What evidence measured now would be bound to."""
+        return binding(self.shop.desk, self.unit, self.release, dataset)
+
+    def measured(self, kind: EvidenceKind, dataset: Digest, measure: Callable[[], Evidence]) -> Evidence:
+        """The evidence of that kind: measured now, or what this run, or an equal step, has measured before.
+
+        A run that was killed between the ledger and the journal finds its evidence in the ledger.
+        """
+        bound = self.bound(dataset)
+        inputs = {"binding": vars(bound), "run": self.steps.run if kind in self.again else None}
+        known = newest(self.shop.desk, release_of(self.state(), self.release), kind, bound)
+        if known is not None and self._recorded_in_this_run(kind, bound):
+            self.steps.announce(kind, "already done")
+            return known
+        done = self.steps.do(f"{self.unit}/{kind}", inputs, lambda: {"digest": measure().digest})
+        return self.shop.desk.evidence.get(done["digest"])
+
+    def _recorded_in_this_run(self, kind: EvidenceKind, bound: Binding) -> bool:
+        refs = release_of(self.state(), self.release).evidence
+        return any(
+            ref.kind == kind and dict(ref.binding) == vars(bound) and ref.revision > self.since
+            for ref in refs
+        )
+
+    def _record(self, release: str) -> ModelRecord:
+        current = self.state()
+        name = self.shop.desk.stack.units[self.unit].models[0]
+        return current.models[f"{name}@{release_of(current, release).models[name]}"]
+
+    def _permit(self, release: str):  # type: ignore[no-untyped-def]
+        permits = permit(self.state(), release, Purpose.MEASURE)
+        return next(iter(permits.values()))
+
+    def _baseline(self) -> Predictor:
+        if self.champion:
+            return self.shop.load(self._permit(self.champion))
+        ours = self.training[Side.RELEASE]
+        self.progress("fitting the plain baseline", 0, 1)
+        fitted = self.shop.baseline(ours.train.select("text", "label"), ours.labels, self.model.actions)
+        self.progress("fitting the plain baseline", 1, 1)
+        return fitted
+
+
+def measure_offline(bench: Bench) -> None:
+    """Evaluation, leakage, fingerprints and latency of the release are in the ledger, in that order."""
+    dataset, desk = bench.golden.digest, bench.shop.desk
+    common = {"reason": bench.reason}
+    bench.measured(
+        EvidenceKind.LEAKAGE,
+        dataset,
+        lambda: checks.check_leakage(desk, bench.unit, bench.release, bench.golden, bench.training, **common),
+    )
+    bench.measured(
+        EvidenceKind.FINGERPRINT,
+        dataset,
+        lambda: checks.check_fingerprints(desk, bench.unit, bench.release, dataset=dataset, **common),
+    )
+    bench.measured(EvidenceKind.EVALUATION, dataset, lambda: _evaluated(bench))
+    bench.measured(EvidenceKind.LATENCY, dataset, lambda: _timed(bench))
+
+
+def _evaluated(bench: Bench) -> Evidence:
+    rows = bench.golden.golden
+    learnt = pl.concat([side.train for side in bench.training.values()], how="vertical_relaxed").unique(
+        "row_id"
+    )
+    golden = evaluate.GoldenRows(
+        snapshot=bench.golden.digest,
+        dataset_version=bench.golden.name,
+        rows=rows,
+        nearness=nearness(rows, learnt, bench.data),
+        traits=traits(rows, bench.data, learnt),
+        critical=critical_examples(bench.model),
+    )
+    return evaluate.evaluate(
+        bench.shop.desk,
+        bench.unit,
+        bench.release,
+        bench.pair,
+        golden,
+        reason=bench.reason,
+        progress=bench.progress,
+    )
+
+
+def _timed(bench: Bench) -> Evidence:
+    texts = bench.golden.golden["text"].head(TIMED_TEXTS).to_list()
+    return latency.time_pair(
+        bench.shop.desk,
+        bench.unit,
+        bench.release,
+        bench.pair,
+        texts,
+        dataset=bench.golden.digest,
+        reason=bench.reason,
+        progress=bench.progress,
+    )
+
+
+def measure_shadow(bench: Bench, traffic: shadow.Traffic) -> Evidence:
+    """Both sides' answers to the window are in the ledger."""
+    return bench.measured(
+        EvidenceKind.SHADOW,
+        traffic.digest,
+        lambda: shadow.replay(
+            bench.shop.desk,
+            bench.unit,
+            bench.release,
+            bench.pair,
+            traffic,
+            reason=bench.reason,
+            progress=bench.progress,
+        ),
+    )

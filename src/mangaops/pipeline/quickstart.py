@@ -1,0 +1,174 @@
+"""The quickstart's story: three weekly releases on simulated traffic, one of them spoiled, and a rollback.
+
+week 1 ─▶ bootstrap: the first champion, against a plain baseline
+week 2 ─▶ run: shadowed, reviewed, promoted
+week 3 ─▶ run on logs whose requests for a human were labelled chitchat: rejected, error review
+       ─▶ rollback, audit
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from mangaops.datasets import Source
+from mangaops.errors import MangaopsError, UsageError
+from mangaops.pipeline import release_run, verbs, views
+from mangaops.pipeline.release_run import Plan, RunResult
+from mangaops.pipeline.workshop import Announce, Progress, Workshop
+from mangaops.release.desk import state
+from mangaops.release.explain import explain
+from mangaops.vocabulary import Because, EvidenceKind, Outcome, RecordPart
+
+CONVERSATIONS = 1100
+"""Conversations a simulated week: enough for the gates of examples/quickstart, few enough for minutes."""
+
+UNIT = "router"
+MARK = ".mangaops-quickstart"
+
+
+@dataclass(frozen=True)
+class Teller:
+    """How the story is told: a line, a run's result, a step of a run, progress."""
+
+    line: Callable[[str], None]
+    result: Callable[[RunResult], None]
+    announce: Announce
+    progress: Progress
+
+
+def prepare(folder: Path) -> Path:
+    """The folder is empty but for a mark; what an earlier quickstart made there is gone. Returns its home.
+
+    Raises:
+        UsageError: the folder holds something that no quickstart made.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+        raise UsageError(
+            f"{folder} was refused: it holds files that no quickstart made",
+            accepted="a new or empty folder",
+            next_step="mangaops quickstart --folder another-folder",
+        )
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    (folder / MARK).write_text("made by mangaops quickstart; removed by the next one\n")
+    return folder / "home"
+
+
+def tell_story(shop: Workshop, folder: Path, *, seed: int, teller: Teller) -> dict[str, Any]:
+    """The releases have happened; what they showed, as JSON values.
+
+    Raises:
+        MangaopsError: a release was not decided as the story needs it; the message names its report.
+    """
+    teller.line("\n1. A simulated world: three weeks of labelled logs, all of them invented")
+    world = _world(folder, seed, teller)
+    teller.line("\n2. Bootstrap: the first champion, judged against TF-IDF and logistic regression")
+    first = _ran(
+        shop, Plan(UNIT, world.logs(1), reason="first champion", bootstrap=True), Outcome.PROMOTE, teller
+    )
+    teller.line("\n3. The weekly release: more logs, a challenger, replayed traffic, a blind review")
+    weekly = Plan(
+        UNIT,
+        world.logs(2),
+        traffic=Source((str(world.traffic),)),
+        truth=str(world.truth),
+        because=Because.SCHEDULE,
+        reason="weekly release",
+    )
+    second = _ran(shop, weekly, Outcome.PROMOTE, teller)
+    _required_artifacts(shop, second.release, teller)
+    teller.line("\n4. A spoiled week: requests for a human were labelled chitchat")
+    spoiled = Plan(
+        UNIT, world.spoiled(), because=Because.SCHEDULE, reason="weekly release, spoiled on purpose"
+    )
+    third = _ran(shop, spoiled, Outcome.REJECT, teller)
+    teller.line("\n   mangaops release explain " + third.release)
+    teller.line(_indented(explain(shop.desk, UNIT, third.release).text))
+    teller.line("\n5. Rollback: one command, to a release that was proven to load")
+    back = verbs.roll_back(shop, UNIT, reason="support saw wrong routes")
+    teller.line(f"   {back['says']}")
+    teller.line("\n6. The ledger: every fact with actor and reason, chained")
+    audit = views.audit(shop, ())
+    teller.line(f"   {audit['says']}")
+    for head in audit["heads"]:
+        teller.line(f"   head {head}")
+    return {
+        "simulated": True,
+        "folder": str(folder),
+        "runs": [each.as_dict() for each in (first, second, third)],
+        "rollback": back,
+        "audit": audit,
+        "champion": state(shop.desk, UNIT).champion,
+    }
+
+
+@dataclass(frozen=True)
+class _World:
+    folder: Path
+
+    @property
+    def traffic(self) -> Path:
+        return self.folder / "traffic.parquet"
+
+    @property
+    def truth(self) -> Path:
+        return self.folder / "truth.parquet"
+
+    def logs(self, weeks: int) -> Source:
+        return Source(tuple(str(self.folder / f"logs-{week + 1}.parquet") for week in range(weeks)))
+
+    def spoiled(self) -> Source:
+        return Source((str(self.folder / "logs-1.parquet"), str(self.folder / "logs-3-spoiled.parquet")))
+
+
+def _world(folder: Path, seed: int, teller: Teller) -> _World:
+    from mangaops.simulation import World, spoil
+
+    simulated = World(seed)
+    place = folder / "world"
+    place.mkdir()
+    weeks = [simulated.week(number, CONVERSATIONS, teller.progress) for number in range(4)]
+    for number, week in enumerate(weeks[:3]):
+        week.logs.write_parquet(place / f"logs-{number + 1}.parquet")
+    weeks[3].logs.select("request_id", "text", "conversation_id", "user_id", "at").write_parquet(
+        place / "traffic.parquet"
+    )
+    pl.concat([week.truth for week in weeks]).write_parquet(place / "truth.parquet")
+    wrong = spoil(weeks[2].logs, np.random.default_rng(seed), 0.9)
+    wrong.write_parquet(place / "logs-3-spoiled.parquet")
+    rows = sum(week.logs.height for week in weeks)
+    teller.line(f"   {rows:,} simulated messages in {4 * CONVERSATIONS:,} conversations, under {place}")
+    return _World(place)
+
+
+def _ran(shop: Workshop, plan: Plan, wanted: Outcome, teller: Teller) -> RunResult:
+    result = release_run.run(shop, plan, teller.progress, teller.announce)
+    teller.result(result)
+    if result.outcome != wanted:
+        raise MangaopsError(
+            f"the quickstart expected {wanted} and the gates decided {result.outcome}",
+            found=result.says,
+            next_step=f"read {result.files.get('error review', result.files['report'])}, or try another --seed",
+        )
+    return result
+
+
+def _required_artifacts(shop: Workshop, release: str, teller: Teller) -> None:
+    named = views.find_release(shop, release)
+    ref = named.release.latest(EvidenceKind.RECORD)
+    parts = shop.desk.evidence.get(ref.digest).facts["parts"] if ref else {}
+    teller.line("   the eight required artifacts:")
+    for part in RecordPart:
+        teller.line(f"     {part:<18} {parts.get(part)}")
+
+
+def _indented(text: str) -> str:
+    return "\n".join("   " + line for line in text.splitlines())

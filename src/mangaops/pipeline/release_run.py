@@ -1,0 +1,209 @@
+"""One release run, from labelled logs to a decision that was carried out.
+
+    logs ─▶ snapshot ─▶ train ─▶ register ─▶ measure ─▶ judge offline ─┬─▶ reject: error review
+                                                                       └─▶ shadow ─▶ review ─▶ judge ─▶ act
+
+A run holds a lease, so that of two runs one is told. What was finished is journalled, so that a run that
+was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mangaops.datasets import Source
+from mangaops.errors import MangaopsError, UsageError
+from mangaops.gates import Decision
+from mangaops.pipeline.dataset_run import accepted, gather, take_snapshot
+from mangaops.pipeline.files import write_reports
+from mangaops.pipeline.measuring import Bench, measure_offline, measure_shadow
+from mangaops.pipeline.steps import Steps
+from mangaops.pipeline.traffic import read_traffic, read_truth, require_simulated
+from mangaops.pipeline.training_run import build_release
+from mangaops.pipeline.workshop import Announce, Progress, Workshop
+from mangaops.release import checks, judge, review, runs
+from mangaops.release.bootstrap import require_first
+from mangaops.release.desk import model_spec, release_of, state
+from mangaops.release.standing import read_decision
+from mangaops.vocabulary import Because, Digest, EvidenceKind, Outcome, State, Verdict
+
+CLOSED = frozenset({State.CHAMPION, State.RETIRED, State.REJECTED, State.WITHDRAWN, State.ROLLED_BACK})
+REVIEW_SEED = 7
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run was asked to do."""
+
+    unit: str
+    source: Source
+    traffic: Source | None = None
+    truth: str | None = None
+    because: Because = Because.MANUAL
+    reason: str = "weekly release"
+    grow_golden: bool = False
+    again: frozenset[EvidenceKind] = frozenset()
+    bootstrap: bool = False
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run decided and wrote. `findings` is the decision table, `seconds` the cost of each step."""
+
+    run: str
+    unit: str
+    release: str
+    outcome: Outcome
+    says: str
+    findings: tuple[Mapping[str, Any], ...]
+    champion: str | None
+    rollback_pointer: str | None
+    generation: int
+    files: Mapping[str, str]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    resumed: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return {**vars(self), "outcome": str(self.outcome), "findings": list(self.findings)}
+
+
+def run(shop: Workshop, plan: Plan, progress: Progress, announce: Announce) -> RunResult:
+    """The run is finished, and what it decided has happened.
+
+    Raises:
+        UsageError: no champion to compare with.
+        RefusedError: a champion is there already where a bootstrap was asked.
+        LeaseHeld: another run of this unit is alive.
+        InputError: the logs or the traffic cannot be used.
+    """
+    _in_order(shop, plan)
+    with shop.leases.hold(f"run/{plan.unit}", owner=shop.desk.actor):
+        begun = runs.begin(shop.desk, plan.unit, because=plan.because, reason=plan.reason)
+        if begun.resumed:
+            announce("run", f"{begun.run} goes on where it was stopped")
+        steps = Steps(shop.journal, begun.run, shop.seconds, announce)
+        try:
+            result = _steps(shop, plan, steps, begun.revision, progress)
+        except MangaopsError as error:
+            runs.finish(shop.desk, plan.unit, begun.run, outcome="failed", reason=error.refused)
+            raise
+        runs.finish(shop.desk, plan.unit, begun.run, outcome=str(result.outcome), reason=result.says)
+        return result
+
+
+def _in_order(shop: Workshop, plan: Plan) -> None:
+    if plan.truth:
+        require_simulated(shop, plan.truth)
+    if plan.bootstrap:
+        require_first(shop.desk, plan.unit)
+    elif state(shop.desk, plan.unit).generation == 0:
+        raise UsageError(
+            f"release run {plan.unit} was refused: the unit has no champion to compare with",
+            accepted="a unit with a champion",
+            next_step=f"mangaops release bootstrap {plan.unit} --logs ... --reason 'first champion'",
+        )
+
+
+def _steps(shop: Workshop, plan: Plan, steps: Steps, since: int, progress: Progress) -> RunResult:
+    data = model_spec(shop.desk, plan.unit).data
+    logs = steps.timed("logs", lambda: accepted(gather(shop, data, plan.source, progress)))
+    snapshot = steps.timed(
+        "snapshot",
+        lambda: take_snapshot(
+            shop, data, logs, grow_golden=plan.grow_golden, reason=plan.reason, progress=progress
+        ),
+    )
+    release = build_release(shop, steps, plan, snapshot, progress)
+    bench = Bench(shop, steps, plan.unit, release, snapshot, since, plan.again, plan.reason, progress)
+    if release_of(bench.state(), release).state in CLOSED:
+        return _decided_before(bench)
+    measure_offline(bench)
+    judged = judge.judge_offline(shop.desk, plan.unit, release, dataset=snapshot.digest, reason=plan.reason)
+    if judged is not None:
+        steps.announce("shadow", "left out: an offline gate failed")
+        return _acted(bench, judged)
+    traffic = _shadowed(bench, plan) if plan.traffic and not plan.bootstrap else None
+    return _acted(bench, _judged(bench, traffic))
+
+
+def _shadowed(bench: Bench, plan: Plan) -> Digest:
+    source = plan.traffic or Source(())
+    traffic = bench.steps.timed("traffic", lambda: read_traffic(bench.data, source, bench.progress))
+    shadow = measure_shadow(bench, traffic)
+    if shadow.facts["disagreements"]:
+        _reviewed(bench, plan)
+    return traffic.digest
+
+
+def _reviewed(bench: Bench, plan: Plan) -> None:
+    desk, unit = bench.shop.desk, plan.unit
+    opened = review.open_review(desk, unit, bench.release, seed=REVIEW_SEED, reason=plan.reason)
+    _, ref = review.find(bench.state(), opened)
+    if plan.truth and ref.answer is None:
+        truth = read_truth(bench.shop, plan.truth)
+        bench.steps.timed(
+            "review", lambda: review.answer_by_truth(desk, unit, opened, truth, reason=plan.reason)
+        )
+
+
+def _judged(bench: Bench, traffic: Digest | None) -> judge.Judged:
+    desk, dataset = bench.shop.desk, bench.golden.digest
+    checks.record_parts(desk, bench.unit, bench.release, dataset=dataset, reason=bench.reason)
+    return bench.steps.timed(
+        "judge",
+        lambda: judge.judge(
+            desk, bench.unit, bench.release, dataset=dataset, traffic=traffic, reason=bench.reason
+        ),
+    )
+
+
+def _acted(bench: Bench, judged: judge.Judged) -> RunResult:
+    desk = bench.shop.desk
+    judge.act(desk, bench.unit, bench.release, judged, prove=bench.shop.load, reason=bench.reason)
+    return _result(bench, judged.decision, _says(bench, judged.decision))
+
+
+def _says(bench: Bench, decision: Decision) -> str:
+    current = bench.state()
+    if decision.outcome == Outcome.PROMOTE:
+        return f"{bench.release} is champion; rollback pointer {current.rollback[-1]}"
+    worst = "; ".join(
+        finding.says
+        for finding in decision.findings
+        if finding.verdict != Verdict.PASS and not finding.dry_run
+    )
+    stays = f"{current.champion or 'the fallback'} stays champion"
+    return (
+        f"{bench.release} is {'rejected' if decision.outcome == Outcome.REJECT else 'held'}, {stays}: {worst}"
+    )
+
+
+def _decided_before(bench: Bench) -> RunResult:
+    """The result of a release that is closed: equal logs, code and configuration gave it again."""
+    subject = release_of(bench.state(), bench.release)
+    document = read_decision(bench.shop.desk, subject.decisions[-1].digest)
+    bench.steps.announce("decision", f"already made: {bench.release} is {subject.state}")
+    says = f"{bench.release} is {subject.state} since {subject.stands_since}: {subject.stands_because}"
+    return _result(bench, Decision.from_dict(document["decision"]), says)
+
+
+def _result(bench: Bench, decision: Decision, says: str) -> RunResult:
+    files = bench.steps.timed("reports", lambda: write_reports(bench.shop, bench.unit, bench.release))
+    current = bench.state()
+    return RunResult(
+        run=bench.steps.run,
+        unit=bench.unit,
+        release=bench.release,
+        outcome=decision.outcome,
+        says=says,
+        findings=tuple(finding.as_dict() for finding in decision.findings),
+        champion=current.champion,
+        rollback_pointer=current.rollback[-1] if current.rollback else None,
+        generation=current.generation,
+        files={name: str(path) for name, path in files.items()},
+        seconds={name: round(taken, 2) for name, taken in bench.steps.seconds.items()},
+        resumed=tuple(bench.steps.resumed),
+    )

@@ -1,0 +1,189 @@
+"""What commands show: JSON values read from the ledger, nothing written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+from mangaops.errors import UsageError
+from mangaops.gates import Decision
+from mangaops.pipeline.workshop import Workshop
+from mangaops.registry import Release, UnitState, record
+from mangaops.release.desk import state
+from mangaops.release.due import due
+from mangaops.release.standing import read_decision
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Named:
+    """A release that was found by its name, and its unit."""
+
+    unit: str
+    current: UnitState
+    release: Release
+
+
+def find_release(shop: Workshop, name: str) -> Named:
+    """The release of that name: `router-3`, or `v3` and `3` where the stack has one unit.
+
+    Raises:
+        UsageError: no unit has such a release.
+    """
+    units = shop.desk.stack.units
+    short = name.removeprefix("v")
+    wanted = f"{next(iter(units))}-{short}" if len(units) == 1 and short.isdigit() else name
+    known: list[str] = []
+    for unit in units:
+        current = state(shop.desk, unit)
+        known += current.releases
+        if wanted in current.releases:
+            return Named(unit, current, current.releases[wanted])
+    raise UsageError(
+        f"release {name!r} was refused: no unit has such a release",
+        accepted=", ".join(known[-8:]) or "none is registered yet",
+        next_step="mangaops release list UNIT",
+    )
+
+
+def shown(shop: Workshop, name: str) -> Row:
+    """Where a release stands: state, models, evidence, decision table."""
+    named = find_release(shop, name)
+    release, current = named.release, named.current
+    decision = last_decision(shop, release)
+    return {
+        "release": release.name,
+        "unit": named.unit,
+        "digest": release.digest,
+        "state": str(release.state),
+        "since": release.stands_since,
+        "reason": release.stands_because,
+        "because": str(release.because),
+        "models": dict(release.models),
+        "champion": current.champion,
+        "rollback_pointer": current.rollback[-1] if current.rollback else None,
+        "generation": current.generation,
+        "evidence": [
+            {"kind": str(ref.kind), "digest": ref.digest, "attempt": ref.attempt, "at": ref.at}
+            for ref in release.evidence
+        ],
+        "outcome": str(decision.outcome) if decision else None,
+        "price": dict(decision.price) if decision else {},
+        "findings": [finding.as_dict() for finding in decision.findings] if decision else [],
+        "ledger_head": f"{named.unit}:{current.revision}:{current.head}",
+    }
+
+
+def last_decision(shop: Workshop, release: Release) -> Decision | None:
+    """The newest decision on a release, None where it was never judged."""
+    if not release.decisions:
+        return None
+    return Decision.from_dict(read_decision(shop.desk, release.decisions[-1].digest)["decision"])
+
+
+def releases(shop: Workshop, unit: str) -> Row:
+    """Every release of a unit, oldest first."""
+    current = state(shop.desk, unit)
+    rows = [
+        {
+            "release": each.name,
+            "state": str(each.state),
+            "models": ", ".join(f"{model}@{version}" for model, version in each.models.items()),
+            "because": str(each.because),
+            "decision": str(each.decisions[-1].outcome) if each.decisions else None,
+            "at": each.at,
+        }
+        for each in current.releases.values()
+    ]
+    pointer = current.rollback[-1] if current.rollback else None
+    return {"unit": unit, "champion": current.champion, "rollback_pointer": pointer, "releases": rows}
+
+
+def find_record(shop: Workshop, model_version: str) -> Row:
+    """The registry record of `model@version`.
+
+    Raises:
+        Untracked: the ledger lists no such model version.
+    """
+    states = [state(shop.desk, unit) for unit in shop.desk.stack.units]
+    for current in states:
+        if model_version in current.models:
+            return record(current, model_version)
+    return record(states[0], model_version)
+
+
+def records(shop: Workshop) -> list[Row]:
+    """Every registry record."""
+    states = [state(shop.desk, unit) for unit in shop.desk.stack.units]
+    return [record(current, name) for current in states for name in current.models]
+
+
+def reviews(shop: Workshop, name: str) -> list[Row]:
+    """The reviews of a release: open or answered, how many items, by whom."""
+    named = find_release(shop, name)
+    return [
+        {
+            "review": ref.review,
+            "state": "open" if ref.answer is None else "answered",
+            "items": shop.desk.evidence.get(ref.evidence).tables["items"].height,
+            "reviewer": ref.actor,
+        }
+        for ref in named.release.reviews
+    ]
+
+
+def due_units(shop: Workshop) -> list[Row]:
+    """Units that should run now, by cadence and history."""
+    histories = {unit: shop.desk.ledger.read(unit) for unit in shop.desk.stack.units}
+    found = due(shop.desk.stack, histories, shop.desk.clock().astimezone(UTC))
+    return [{key: str(value) for key, value in vars(each).items()} for each in found]
+
+
+def log(shop: Workshop, stream: str | None) -> list[Row]:
+    """Every event of a stream, or of all, in order of time."""
+    streams = [stream] if stream else sorted(shop.desk.ledger.heads())
+    events = [event for each in streams for event in shop.desk.ledger.read(each)]
+    if stream and not events:
+        raise UsageError(
+            f"stream {stream!r} was refused: the ledger has none such",
+            accepted=", ".join(sorted(shop.desk.ledger.heads())) or "the ledger is empty",
+        )
+    return [
+        {
+            "stream": event.stream,
+            "revision": event.revision,
+            "at": event.at,
+            "actor": event.actor,
+            "kind": str(event.kind),
+            "reason": event.reason,
+            "body": event.body,
+            "hash": event.hash,
+        }
+        for event in sorted(events, key=lambda each: (each.at, each.stream, each.revision))
+    ]
+
+
+def audit(shop: Workshop, witnesses: tuple[str, ...]) -> Row:
+    """What a check of every row found, with the heads to witness outside."""
+    found = shop.desk.ledger.verify(dict(_witness(each) for each in witnesses))
+    heads = dict(sorted(shop.desk.ledger.heads().items()))
+    problems = [str(problem) for problem in found.problems]
+    events = sum(head.revision for head in heads.values())
+    whole = f"the ledger is whole: {events} events in {len(heads)} streams, each chained to the one before"
+    return {
+        "problems": problems,
+        "says": f"the ledger is broken in {len(problems)} places" if problems else whole,
+        "heads": [f"{name}:{head.revision}:{head.hash}" for name, head in heads.items()],
+    }
+
+
+def _witness(text: str) -> tuple[str, tuple[int, str]]:
+    stream, separator, rest = text.partition(":")
+    revision, second, digest = rest.partition(":")
+    if not separator or not second or not revision.isdigit():
+        raise UsageError(
+            "a witness was refused", found=text, accepted="STREAM:REVISION:HASH, as reports print it"
+        )
+    return stream, (int(revision), digest)

@@ -1,0 +1,47 @@
+"""What a run works with: the desk, the journal, the leases, and the functions that wiring chose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from mangaops.inference import Predictor
+from mangaops.registry import Permit
+from mangaops.release.desk import Desk
+from mangaops.store import Journal, Leases
+from mangaops.vocabulary import Family
+
+Progress = Callable[[str, int, int], None]
+Announce = Callable[[str, str], None]
+
+
+class PlainBaseline(Protocol):
+    """Fits what stands in a champion's place while a unit has none."""
+
+    def __call__(self, train: Any, labels: tuple[str, ...], actions: Any) -> Predictor:
+        """A predictor that has learnt from `train` (columns text, label)."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """The desk with its tools. `reports` is the folder where people find what a run wrote."""
+
+    desk: Desk
+    journal: Journal
+    leases: Leases
+    recipes: Mapping[Family, Callable[..., Any]]
+    baseline: PlainBaseline
+    reports: Path
+    seconds: Callable[[], float]
+
+    def load(self, permit: Permit) -> Predictor:
+        """The predictor of a permitted artifact, verified from end to end.
+
+        Raises:
+            IntegrityError: the artifact is missing, tampered with, or answers otherwise than when sealed.
+        """
+        from mangaops.inference import load
+
+        return load(self.desk.artifacts.open(permit.artifact), permit)
