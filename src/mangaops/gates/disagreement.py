@@ -120,7 +120,8 @@ def _weigh(case: Case, params: Disagreement, shadow: Evidence, seen: _Seen) -> t
         return Verdict.INCONCLUSIVE, f"the rule asks for {seen.lacks}", f"{more}, with more traffic"
     if seen.rate <= params.review_over:
         return Verdict.PASS, f"up to {params.review_over:.2%} needs no review", ""
-    if EvidenceKind.REVIEW not in case.evidence or waiting(shadow, review(case)):
+    answered = review(case) if EvidenceKind.REVIEW in case.evidence else None
+    if waiting(shadow, answered):
         why = f"over {params.review_over:.2%} people must look, and the review is not complete"
         return (
             Verdict.INCONCLUSIVE,

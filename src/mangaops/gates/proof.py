@@ -96,8 +96,8 @@ def _refuse_planted(says: str, reopen: str) -> NoReturn:
 
 
 def disagreements(shadow: Evidence) -> pl.DataFrame:
-    """The mirrored requests that were answered differently."""
-    return shadow.tables["answers"].filter("disagrees")
+    """The mirrored requests that were answered with another label: those that people can judge."""
+    return shadow.tables["answers"].filter(pl.col("baseline_label") != pl.col("release_label"))
 
 
 def _stale(case: Case, evidence: Evidence) -> str:

@@ -107,7 +107,8 @@ def _cadence(path: Path, cron: str, timezone: str, spot: str) -> Mistakes:
     try:
         CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC))
     except CronSimError as problem:
-        says = f"{spot}.cadence: '{cron}' is no cron line ({problem}); five fields are: minute hour day month weekday"
+        needed = "five fields are needed: minute hour day month weekday"
+        says = f"{spot}.cadence: '{cron}' is no cron line ({problem}); {needed}"
         yield (*path, "cron"), says
     try:
         ZoneInfo(timezone)
