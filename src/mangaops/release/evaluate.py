@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import polars as pl
@@ -9,9 +10,10 @@ import polars as pl
 from mangaops.errors import InputError
 from mangaops.evidence import Evidence
 from mangaops.inference import Answer, Predictor, answers
-from mangaops.registry import UnitState
-from mangaops.release.desk import Desk, Progress, binding, record_evidence, state
-from mangaops.vocabulary import Digest, EvidenceKind
+from mangaops.metrics import METRICS, Scored
+from mangaops.registry import fold_data
+from mangaops.release.desk import Desk, Progress, binding, model_spec, of_first_model, record_evidence, state
+from mangaops.vocabulary import Digest, EvidenceKind, Side
 
 _ROW = {"row_id": pl.String, "group": pl.String, "text": pl.String, "truth": pl.String, "weight": pl.Float64}
 _NEAR = {"row_id": pl.String, "seen": pl.Boolean, "near": pl.Boolean}
@@ -77,12 +79,24 @@ def evaluate(
     facts = {
         "labels": sorted(set(pair.release.labels) | set(outcomes["truth"].to_list())),
         "dataset_version": golden.dataset_version,
-        "golden_judgements": golden_judgements(state(desk, unit), golden.snapshot, release),
+        "golden_judgements": golden_judgements(desk, unit, release, golden.snapshot),
         "baseline_name": pair.baseline.name,
         "release_name": pair.release.name,
     }
     evidence = Evidence(EvidenceKind.EVALUATION, bound, facts, tables)
-    return record_evidence(desk, unit, release, evidence, reason=reason)
+    metrics = of_first_model(desk, unit, _registered_metrics(desk, unit, evidence))
+    return record_evidence(desk, unit, release, evidence, reason=reason, metrics=metrics)
+
+
+def _registered_metrics(desk: Desk, unit: str, evidence: Evidence) -> dict[str, float]:
+    """What the registry record shows of the release: each metric that takes no label and is defined here."""
+    scored = Scored.of(evidence, model_spec(desk, unit))
+    values = {
+        name: metric.rows(scored, None).value(Side.RELEASE)
+        for name, metric in METRICS.items()
+        if not metric.per_label
+    }
+    return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
 def joined(golden: GoldenRows) -> pl.DataFrame:
@@ -128,12 +142,18 @@ def answer_columns(given: list[Answer], side: str) -> list[pl.Series]:
     ]
 
 
-def golden_judgements(current: UnitState, snapshot: Digest, release: str) -> int:
-    """How many releases this golden set has been used on, this one among them: each use wears it."""
+def golden_judgements(desk: Desk, unit: str, release: str, snapshot: Digest) -> int:
+    """How many releases this golden set has been used on, this one among them: each use wears it.
+
+    Snapshots of many weeks share a golden set until it grows.
+    """
+    known = fold_data(desk.ledger.read(f"data/{model_spec(desk, unit).data}"))
+    golden_of = {version.digest: version.golden_digest for version in known.versions.values()}
+    same = {digest for digest, golden in golden_of.items() if golden == golden_of.get(snapshot)} | {snapshot}
     used = {
         name
-        for name, known in current.releases.items()
-        for ref in known.evidence
-        if ref.kind == EvidenceKind.EVALUATION and ref.binding["dataset"] == snapshot
+        for name, subject in state(desk, unit).releases.items()
+        for ref in subject.evidence
+        if ref.kind == EvidenceKind.EVALUATION and ref.binding["dataset"] in same
     }
     return len(used | {release})

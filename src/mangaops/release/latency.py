@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -49,22 +50,23 @@ def time_pair(
     `texts` are asked round and round, the same ones of both sides within a block.
 
     Raises:
-        InputError: there is no text to ask.
+        InputError: there is no text to ask, or fewer than two blocks.
     """
     chosen = plan or Plan()
     bound = binding(desk, unit, release, dataset)
     before = host_facts()
     samples = interleave(pair, texts, chosen, progress=progress)
+    shown = quantiles(samples)
     facts = {
         "host": before | {"load_average_after": host_facts()["load_average"]},
         "runtime": runtime_facts(threads),
         "warm_up": chosen.warm_up,
         "blocks": chosen.blocks,
         "requests_a_block": chosen.requests,
-        "quantiles": quantiles(samples),
+        "quantiles": shown,
     }
     evidence = Evidence(EvidenceKind.LATENCY, bound, facts, {"samples": samples})
-    p95 = facts["quantiles"][str(Side.RELEASE)]["p95"]["ms"]
+    p95 = shown[str(Side.RELEASE)]["p95"]["ms"]
     return record_evidence(
         desk,
         unit,
@@ -87,8 +89,12 @@ def interleave(
 
     So a machine that grows slower during the run slows both sides alike.
     """
-    if not texts:
-        raise InputError("the latency test was refused: there is no text to ask", accepted="one text or more")
+    if not texts or plan.blocks < 2 or plan.requests < 1:
+        raise InputError(
+            "the latency test was refused",
+            found=f"{len(texts)} texts, {plan.blocks} blocks of {plan.requests} requests",
+            accepted="one text or more, two blocks or more, one request a block or more",
+        )
     sides: list[tuple[Side, Predictor]] = [(Side.BASELINE, pair.baseline), (Side.RELEASE, pair.release)]
     for _, predictor in sides:
         _timed(predictor, texts, 0, plan.warm_up, clock_ns)
@@ -116,7 +122,7 @@ def _timed(
 
 
 def quantiles(samples: pl.DataFrame) -> dict[str, Any]:
-    """For each side P50, P95 and P99 in milliseconds, each with its interval at 0.95."""
+    """For each side P50, P95, P99 in ms with intervals at 0.95; a bound is null where samples are too few."""
     shown: dict[str, Any] = {}
     for side in Side:
         own = samples.filter(pl.col("side") == str(side))
@@ -124,5 +130,6 @@ def quantiles(samples: pl.DataFrame) -> dict[str, Any]:
         shown[str(side)] = {}
         for name, q in QUANTILES.items():
             estimate, interval = quantile_interval(values, q, LEVEL, blocks)
-            shown[str(side)][name] = {"ms": estimate, "low": interval.low, "high": interval.high}
+            low, high = (bound if math.isfinite(bound) else None for bound in (interval.low, interval.high))
+            shown[str(side)][name] = {"ms": estimate, "low": low, "high": high}
     return shown

@@ -27,18 +27,42 @@ def record_dataset(desk: Desk, data: str, snapshot: Snapshot, *, reason: str) ->
     listed = known.versions.get(snapshot.name)
     if listed is not None and listed.digest == snapshot.digest:
         return stored
+    append(
+        desk,
+        _dataset_drafts(desk, data, snapshot, known.golden, reason),
+        expect={f"data/{data}": known.revision},
+    )
+    return stored
+
+
+def _dataset_drafts(
+    desk: Desk, data: str, snapshot: Snapshot, frozen: Digest | None, reason: str
+) -> list[Draft]:
+    """The version, and before it the golden set where this version freezes a new one."""
     golden = snapshot.golden
-    draft = drafts.dataset_recorded(
+    digest = table_digest(golden.select("row_id", "text", "label", "weight"))
+    version = drafts.dataset_recorded(
         data,
         name=snapshot.name,
         digest=snapshot.digest,
         rows=snapshot.rows.height,
-        golden_digest=table_digest(golden.select("row_id", "text", "label", "weight")),
+        golden_digest=digest,
         reason=reason,
         actor=desk.actor,
     )
-    append(desk, [draft], expect={f"data/{data}": known.revision})
-    return stored
+    if digest == frozen:
+        return [version]
+    labels = sorted(set(golden["label"]))
+    freezing = drafts.golden_frozen(
+        data,
+        name=snapshot.name,
+        golden_digest=digest,
+        rows=golden.height,
+        labels=labels,
+        reason=reason,
+        actor=desk.actor,
+    )
+    return [freezing, version]
 
 
 def register_model(

@@ -20,6 +20,9 @@ from mangaops.release import review_queue, review_sheet
 from mangaops.release.desk import Desk, append, newest, record_evidence, release_of, state, unit_spec
 from mangaops.vocabulary import NEITHER, UNCLEAR, EvidenceKind
 
+NOBODY: Final = "nobody"
+"""The actor of a review that had nothing to ask."""
+
 HIDDEN_LABELS: Final = "hidden-labels"
 """The actor that the ledger shows where a file of true labels answered a review."""
 
@@ -27,10 +30,11 @@ HIDDEN_LABELS: Final = "hidden-labels"
 def open_review(desk: Desk, unit: str, release: str, *, seed: int, reason: str) -> str:
     """People can be asked about the newest shadow's disagreements; returns the review's name.
 
-    The same shadow evidence and seed give the same queue; where that is open already, its name.
+    The same shadow evidence and seed give the same queue; where that is open already, its name. Where no
+    label differs there is nothing to ask, and the review is answered as it opens, with no item.
 
     Raises:
-        NotReviewable: the release has no shadow or evaluation evidence, or nothing disagrees.
+        NotReviewable: the release has no shadow or evaluation evidence.
         RevisionConflict: another verb appended first.
     """
     current = state(desk, unit)
@@ -58,6 +62,18 @@ def open_review(desk: Desk, unit: str, release: str, *, seed: int, reason: str) 
         actor=desk.actor,
     )
     append(desk, [draft], expect={unit: current.revision})
+    if queue.tables["items"].is_empty():
+        nobody = replace(desk, actor=NOBODY)
+        _record(
+            nobody,
+            unit,
+            release,
+            name,
+            queue,
+            queue.tables["items"],
+            simulated=False,
+            reason="no label differs",
+        )
     return name
 
 
@@ -69,8 +85,6 @@ def export_review(desk: Desk, unit: str, review: str, *, bom: bool = False) -> b
     """
     _, ref = find(state(desk, unit), review)
     items = desk.evidence.get(ref.answer or ref.evidence).tables["items"]
-    if "left_open" in items.columns:
-        items = items.with_columns(answer=pl.when("left_open").then(None).otherwise("answer"))
     return review_sheet.to_csv(items, bom=bom)
 
 
@@ -79,8 +93,8 @@ def import_answers(
 ) -> Evidence:
     """Review evidence is recorded from a filled-in export, with the actor as reviewer; all rows or none.
 
-    Items left without an answer count as "unclear", which widens the interval; the fact `unanswered`
-    has their number. They can be filled in and imported again.
+    Items may be left without an answer: the fact `unanswered` has their number, and gates wait for them.
+    They can be filled in and imported again.
 
     Raises:
         UsageError: the unit has no such review.
@@ -187,7 +201,7 @@ def _record(
     reason: str,
 ) -> Evidence:
     unanswered = items["answer"].null_count()
-    if unanswered == items.height:
+    if unanswered and unanswered == items.height:
         raise NotReviewable(
             f"the answers to {review} were refused: there is none",
             accepted=f"A, B, {NEITHER}, {UNCLEAR} or a label in the column `answer`",
@@ -199,10 +213,7 @@ def _record(
         "unanswered": unanswered,
         "review": review,
     }
-    filled = items.with_columns(
-        pl.col("answer").fill_null(UNCLEAR), pl.col("answer").is_null().alias("left_open")
-    )
-    tables = {"items": filled, "groups": queue.tables["groups"]}
+    tables = {"items": items, "groups": queue.tables["groups"]}
     evidence = Evidence(EvidenceKind.REVIEW, queue.binding, facts, tables)
     answered = drafts.review_answered(
         unit,

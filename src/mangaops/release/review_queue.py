@@ -8,7 +8,6 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from mangaops.errors import NotReviewable
 from mangaops.stack import ReviewSpec
 
 ITEMS: Final = {
@@ -34,30 +33,22 @@ def build(
 ) -> pl.DataFrame:
     """The queue in the order in which it is shown: columns `ITEMS`, every `answer` null.
 
-    `answers` and `outcomes` are the tables of shadow and evaluation evidence.
-
-    Raises:
-        NotReviewable: nothing disagrees in its label, so that there is nothing to ask.
+    `answers` and `outcomes` are the tables of shadow and evaluation evidence. Where no label differs the
+    queue is empty.
     """
     disagreements = answers.filter(pl.col("baseline_label") != pl.col("release_label"))
-    if disagreements.is_empty():
-        raise NotReviewable(
-            f"{review} was refused: both sides answered every request with the same label",
-            found=f"{answers.height} requests, no disagreement",
-            accepted="one disagreement or more",
-            next_step="nothing to review; judge the release: the difference on this traffic is zero",
-        )
     drawn = draw(disagreements, spec.budget, rng)
-    planted = plant(outcomes, min(spec.planted, max(1, drawn.height)) if spec.planted else 0, rng)
+    planted = plant(outcomes, spec.planted if drawn.height else 0, rng)
     queue = pl.concat([drawn, planted])
     queue = queue[rng.permutation(queue.height).tolist()]
     ids = [_item_id(review, request) for request in queue["request_id"]]
     sides = rng.random(queue.height) < 0.5
-    return queue.with_columns(
+    named: pl.DataFrame = queue.with_columns(
         pl.Series("item_id", ids, dtype=pl.String),
         pl.Series("release_is_a", sides.tolist(), dtype=pl.Boolean),
         pl.lit(None, dtype=pl.String).alias("answer"),
     ).select(*ITEMS)
+    return named
 
 
 def draw(disagreements: pl.DataFrame, budget: int, rng: np.random.Generator) -> pl.DataFrame:
@@ -67,7 +58,7 @@ def draw(disagreements: pl.DataFrame, budget: int, rng: np.random.Generator) -> 
     """
     asked = min(budget, disagreements.height)
     places = np.sort(rng.choice(disagreements.height, size=asked, replace=False)).tolist()
-    return disagreements[places].select(
+    drawn: pl.DataFrame = disagreements[places].select(
         "request_id",
         "seq",
         "group",
@@ -78,6 +69,7 @@ def draw(disagreements: pl.DataFrame, budget: int, rng: np.random.Generator) -> 
         pl.lit(False).alias("planted"),
         pl.lit(None, dtype=pl.String).alias("known"),
     )
+    return drawn
 
 
 def plant(outcomes: pl.DataFrame, count: int, rng: np.random.Generator) -> pl.DataFrame:

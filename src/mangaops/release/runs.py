@@ -27,7 +27,7 @@ def begin(desk: Desk, unit: str, *, because: Because, reason: str) -> Begun:
         RevisionConflict: another verb appended first.
     """
     current = state(desk, unit)
-    for known in reversed(current.runs.values()):
+    for known in reversed(list(current.runs.values())):
         if known.started_at is None or known.finished_at is not None:
             continue
         revisions = [event.revision for event in desk.ledger.read(unit) if event.at == known.started_at]

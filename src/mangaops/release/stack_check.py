@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from mangaops.evidence import Evidence
-from mangaops.gates import Case, judge
+from mangaops.gates import Case, weigh
 from mangaops.metrics import Scored
 from mangaops.release.desk import Progress
 from mangaops.release.stack_evidence import BINDING, TRAFFIC, Assumptions, Challenger, evidence_of
@@ -81,7 +81,8 @@ class StackReport:
         head = [
             f"{self.unit}: {self.simulations} simulated weeks of each kind, through the real judge",
             f"{rows.source}: {sum(rows.golden.values()):,} golden rows, "
-            f"champion accuracy {rows.accuracy:.1%}, {rows.differs:.1%} answered differently, {rows.requests:,} mirrored requests",
+            f"champion accuracy {rows.accuracy:.1%}, "
+            f"{rows.differs:.1%} answered differently, {rows.requests:,} mirrored requests",
             "",
             f"{'challenger':<28}{'promoted':>22}{'held':>22}{'rejected':>22}",
         ]
@@ -171,7 +172,7 @@ def stack_check(
     """How often each gate, and the whole list, promotes and rejects three kinds of challenger.
 
     An equal one, one that is worse by exactly the margin of the first accuracy rule, and one that is a
-    point better. Every simulated week is judged by `gates.judge`.
+    point better. Every simulated week is judged by what `gates.judge` judges with.
     """
     spec, model, data = _specs(stack, unit)
     kinds = (
@@ -209,9 +210,9 @@ def simulate(
         if progress is not None and week % 5 == 0:
             progress(f"simulating {challenger.name}", week, simulations)
         case = a_week(spec, model, data, assumptions, challenger, rng=rng)
-        decision = judge(spec.gates, case)
-        outcomes[decision.outcome] += 1
-        for finding in decision.findings:
+        outcome, findings = weigh(spec.gates, case)
+        outcomes[outcome] += 1
+        for finding in findings:
             subjects[finding.gate, finding.subject] = None
             verdicts[finding.gate, finding.subject, finding.verdict] += 1
     return ChallengerRow(
@@ -253,6 +254,7 @@ def a_week(
         seed=int(rng.integers(2**31)),
         simulated=True,
         resamples=resamples,
+        verdicts_only=True,
     )
 
 

@@ -85,22 +85,22 @@ def _evaluation(assumed: Assumptions, challenger: Challenger, rng: np.random.Gen
     weight = (mix / np.maximum(counts / counts.sum(), 1e-12))[truth]
     groups = _groups(truth.size, assumed.per_group, rng)
     baseline, release = _answers(truth, groups, mix, assumed, challenger, rng)
-    names = np.array(labels)
+    names = pl.Series(labels, dtype=pl.String)
     rows = truth.size
     outcomes = pl.DataFrame(
         {
-            "row_id": np.arange(rows).astype(str),
-            "group": groups.astype(str),
-            "text": np.full(rows, "simulated"),
-            "truth": names[truth],
+            "row_id": _names(np.arange(rows)),
+            "group": _names(groups),
+            "text": _same("simulated", rows),
+            "truth": names.gather(truth),
             "weight": weight / weight.mean(),
-            "baseline_label": names[baseline],
-            "release_label": names[release],
+            "baseline_label": names.gather(baseline),
+            "release_label": names.gather(release),
             "baseline_confidence": np.full(rows, assumed.accuracy),
             "release_confidence": np.full(rows, assumed.accuracy),
             "seen": np.zeros(rows, dtype=bool),
             "near": rng.random(rows) < assumed.near,
-            "language": np.full(rows, "en"),
+            "language": _same("en", rows),
             "turn": np.ones(rows, dtype=np.int64),
             "words": np.full(rows, 6, dtype=np.int64),
             "jargon": np.zeros(rows, dtype=bool),
@@ -109,6 +109,14 @@ def _evaluation(assumed: Assumptions, challenger: Challenger, rng: np.random.Gen
     )
     facts = {"labels": labels, "dataset_version": "simulated", "golden_judgements": 1}
     return Evidence(EvidenceKind.EVALUATION, BINDING, facts, {"outcomes": outcomes})
+
+
+def _names(numbers: Codes) -> pl.Series:
+    return pl.Series(numbers).cast(pl.String)
+
+
+def _same(word: str, rows: int) -> pl.Series:
+    return pl.repeat(word, rows, eager=True)
 
 
 def _groups(rows: int, mean: float, rng: np.random.Generator) -> Codes:
@@ -213,18 +221,18 @@ def _live(
 
 
 def _answer_table(labels: NDArray[Any], groups: Codes, baseline: Codes, release: Codes) -> pl.DataFrame:
-    rows = groups.size
+    rows, names = groups.size, pl.Series(labels.tolist(), dtype=pl.String)
     return pl.DataFrame(
         {
             "seq": np.arange(rows),
-            "request_id": np.arange(rows).astype(str),
-            "group": groups.astype(str),
-            "text": np.full(rows, "simulated"),
-            "baseline_label": labels[baseline],
-            "baseline_action": np.full(rows, str(Action.ROUTE)),
+            "request_id": _names(np.arange(rows)),
+            "group": _names(groups),
+            "text": _same("simulated", rows),
+            "baseline_label": names.gather(baseline),
+            "baseline_action": _same(str(Action.ROUTE), rows),
             "baseline_confidence": np.ones(rows),
-            "release_label": labels[release],
-            "release_action": np.full(rows, str(Action.ROUTE)),
+            "release_label": names.gather(release),
+            "release_action": _same(str(Action.ROUTE), rows),
             "release_confidence": np.ones(rows),
             "disagrees": baseline != release,
             "control_disagrees": np.zeros(rows, dtype=bool),

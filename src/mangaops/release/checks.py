@@ -1,0 +1,162 @@
+"""What is looked up rather than measured: leakage, fingerprints here, the eight parts of the record."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from mangaops.datasets import Snapshot, compare
+from mangaops.errors import MangaopsError
+from mangaops.evidence import Evidence
+from mangaops.inference import load, probe
+from mangaops.inference.manifest import file_digest, verify
+from mangaops.metrics import Scored, summary
+from mangaops.registry import ModelRecord, Permit, Release, UnitState, fold_data, permit
+from mangaops.release.desk import (
+    Desk,
+    bind,
+    binding,
+    model_spec,
+    newest,
+    record_evidence,
+    release_of,
+    state,
+    unit_spec,
+)
+from mangaops.vocabulary import FALLBACK, Digest, EvidenceKind, Purpose, RecordPart, Side
+
+TOKENIZER: Final = "tokenizer.json"
+CONFIG: Final = "training_config.yaml"
+
+
+def check_leakage(
+    desk: Desk,
+    unit: str,
+    release: str,
+    golden: Snapshot,
+    training: Mapping[Side, Snapshot],
+    *,
+    reason: str,
+) -> Evidence:
+    """Leakage evidence is recorded: what the golden rows share with the training snapshots of both sides."""
+    spec = desk.stack.data[model_spec(desk, unit).data]
+    facts, conflicts = compare(golden, training, spec)
+    bound = binding(desk, unit, release, golden.digest)
+    evidence = Evidence(EvidenceKind.LEAKAGE, bound, facts, {"conflicts": conflicts})
+    return record_evidence(desk, unit, release, evidence, reason=reason)
+
+
+def check_fingerprints(desk: Desk, unit: str, release: str, *, dataset: Digest, reason: str) -> Evidence:
+    """Fingerprint evidence is recorded: whether each side reads texts here as it was sealed, and loads.
+
+    A side that does not load is a fact and no error: the gate says what it means. Where the plain
+    baseline stands in the champion's place, that side has nothing sealed and is left out.
+    """
+    current = state(desk, unit)
+    sides = {str(Side.RELEASE): _side(desk, current, release)}
+    if current.champion not in (None, release):
+        sides[str(Side.BASELINE)] = _side(desk, current, str(current.champion))
+    bound = bind(current, release_of(current, release), dataset)
+    evidence = Evidence(EvidenceKind.FINGERPRINT, bound, {"sides": sides})
+    return record_evidence(desk, unit, release, evidence, reason=reason)
+
+
+def _side(desk: Desk, current: UnitState, release: str) -> dict[str, Any]:
+    """The facts of the release's first model that does not load here, or of its first one."""
+    permits = permit(current, release, Purpose.MEASURE).values()
+    found = [_checked(desk, each) for each in permits]
+    return next((facts for facts in found if not facts["loads"]), found[0])
+
+
+def _checked(desk: Desk, each: Permit) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "model": f"{each.model}@{each.version}",
+        "expected": each.fingerprint,
+        "found": None,
+        "probe_gap": None,
+        "tolerance": None,
+    }
+    try:
+        folder = desk.artifacts.open(each.artifact)
+        result = probe(folder)
+        gap = result.gap if math.isfinite(result.gap) else None
+        facts |= {"found": result.found, "probe_gap": gap, "tolerance": result.tolerance}
+        load(folder, each)
+    except MangaopsError as refusal:
+        return facts | {"loads": False, "why": refusal.message}
+    return facts | {"loads": True, "why": ""}
+
+
+def record_parts(desk: Desk, unit: str, release: str, *, dataset: Digest, reason: str) -> Evidence:
+    """Record evidence is recorded: digest or name of each of the eight parts, null for what is missing."""
+    current = state(desk, unit)
+    subject = release_of(current, release)
+    name = unit_spec(desk, unit).models[0]
+    model = current.models[f"{name}@{subject.models[name]}"]
+    parts = {
+        RecordPart.DATASET_VERSION: _dataset_version(desk, model),
+        **_sealed_parts(desk, model),
+        **_measured_parts(desk, current, subject, dataset),
+        RecordPart.ROLLBACK_POINTER: _pointer(desk, current, subject),
+    }
+    facts = {"parts": {str(part): parts[part] for part in RecordPart}}
+    bound = bind(current, subject, dataset)
+    return record_evidence(desk, unit, release, Evidence(EvidenceKind.RECORD, bound, facts), reason=reason)
+
+
+def _dataset_version(desk: Desk, model: ModelRecord) -> str | None:
+    """The version's name, if the ledger lists it with the digest that the model was trained on."""
+    stream = f"data/{desk.stack.models[model.model].data}"
+    listed = fold_data(desk.ledger.read(stream)).versions.get(model.dataset_version)
+    return model.dataset_version if listed is not None and listed.digest == model.dataset else None
+
+
+def _sealed_parts(desk: Desk, model: ModelRecord) -> dict[RecordPart, str | None]:
+    try:
+        folder: Path | None = desk.artifacts.open(model.artifact)
+        sealed = verify(folder) if folder else None
+    except MangaopsError:
+        folder, sealed = None, None
+    files = {RecordPart.TOKENIZER_HASH: TOKENIZER, RecordPart.TRAINING_CONFIG: CONFIG}
+    found: dict[RecordPart, str | None] = {
+        part: file_digest(folder / file) if folder is not None and (folder / file).is_file() else None
+        for part, file in files.items()
+    }
+    return {**found, RecordPart.MODEL_ARTIFACT: sealed if sealed == model.artifact else None}
+
+
+def _measured_parts(
+    desk: Desk, current: UnitState, subject: Release, dataset: Digest
+) -> dict[RecordPart, str | None]:
+    bound = bind(current, subject, dataset)
+    evaluation = newest(desk, subject, EvidenceKind.EVALUATION, bound)
+    latency = newest(desk, subject, EvidenceKind.LATENCY, bound)
+    return {
+        RecordPart.EVALUATION_REPORT: evaluation.digest if evaluation else None,
+        RecordPart.CONFUSION_MATRIX: _confusion(desk, current.unit, evaluation) if evaluation else None,
+        RecordPart.LATENCY_REPORT: latency.digest if latency else None,
+    }
+
+
+def _confusion(desk: Desk, unit: str, evaluation: Evidence) -> Digest:
+    """The confusion matrices of both sides as a stored document: labels, and rows of truth by answer."""
+    shown = summary(Scored.of(evaluation, model_spec(desk, unit)))
+    document = {"labels": shown["labels"], "confusion": shown["confusion"]}
+    return desk.documents.put(json.dumps(document, sort_keys=True).encode(), ".json")
+
+
+def _pointer(desk: Desk, current: UnitState, subject: Release) -> str | None:
+    """What a rollback would lead to after this promotion: the champion, if it is whole; else the fallback."""
+    if current.champion is None:
+        return FALLBACK + unit_spec(desk, current.unit).fallback
+    if current.champion == subject.name:
+        return current.rollback[-1] if current.rollback else None
+    try:
+        for each in permit(current, current.champion, Purpose.SERVE).values():
+            verify(desk.artifacts.open(each.artifact))
+    except MangaopsError:
+        return None
+    return current.champion

@@ -1,0 +1,153 @@
+"""All that is known of one release, gathered once for reports, error reviews and explanations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from mangaops.evidence import Evidence
+from mangaops.gates import Decision
+from mangaops.metrics import Scored, summary
+from mangaops.registry import DecisionRef, ModelRecord, Release, UnitState
+from mangaops.release.desk import Desk, bind, model_spec, release_of, state, unit_spec
+from mangaops.release.figures import Row, row
+from mangaops.release.slices import Slice, slices
+from mangaops.release.standing import read_decision
+from mangaops.stack import ModelSpec, UnitSpec
+from mangaops.vocabulary import EvidenceKind, Outcome, RecordPart, Verdict
+
+PLAIN_BASELINE = "the plain baseline"
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """One release: its place in the ledger, its newest decision, and the evidence that was judged.
+
+    Without a decision the newest evidence of each kind is shown. `baseline` names what it was compared
+    with; `replaced_by` the champion of today where that is another release.
+    """
+
+    stack: str
+    simulated: bool
+    unit: UnitState
+    subject: Release
+    spec: UnitSpec
+    model: ModelSpec
+    baseline: str
+    evidence: Mapping[EvidenceKind, Evidence]
+    decision: Decision | None
+    decided: DecisionRef | None
+    data_heads: Mapping[str, tuple[int, str]]
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """The newest decision in a word, None where the release was not judged."""
+        return self.decision.outcome if self.decision else None
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The decision table: the worst verdicts first, otherwise in the order of the gate list."""
+        findings = self.decision.findings if self.decision else ()
+        return [row(each) for each in sorted(findings, key=lambda each: (each.dry_run, -each.verdict))]
+
+    @property
+    def open_rows(self) -> list[Row]:
+        """What stands against a promotion: counted findings that are not PASS."""
+        return [each for each in self.rows if not each.dry_run and each.finding.verdict != Verdict.PASS]
+
+    @cached_property
+    def scored(self) -> Scored | None:
+        """The golden rows of the evaluation, None where there is none."""
+        evidence = self.evidence.get(EvidenceKind.EVALUATION)
+        usable = evidence is not None and not evidence.tables["outcomes"].is_empty()
+        return Scored.of(evidence, self.model) if evidence is not None and usable else None
+
+    @cached_property
+    def summary(self) -> dict[str, Any] | None:
+        """What the metrics room shows of the evaluation."""
+        return summary(self.scored) if self.scored is not None else None
+
+    @cached_property
+    def slices(self) -> list[Slice]:
+        """Parts of the golden set, the same numbers in every report of this release."""
+        seed = int(self.subject.digest.removeprefix("sha256:")[:8], 16)
+        return slices(self.scored, rng=np.random.default_rng(seed)) if self.scored is not None else []
+
+    @property
+    def worst_slices(self) -> list[Slice]:
+        """The parts on which the release lost most, the worst first."""
+        return sorted((each for each in self.slices if each.difference < 0), key=lambda each: each.difference)
+
+    def facts(self, kind: EvidenceKind) -> Mapping[str, Any]:
+        """The facts of that kind of evidence; empty where there is none."""
+        evidence = self.evidence.get(kind)
+        return evidence.facts if evidence is not None else {}
+
+    @property
+    def models(self) -> list[ModelRecord]:
+        """The records of the release's models."""
+        return [self.unit.models[f"{model}@{version}"] for model, version in self.subject.models.items()]
+
+    @property
+    def parts(self) -> list[tuple[str, str | None]]:
+        """The eight required artifacts with their digest or name, None for what is missing."""
+        parts = self.facts(EvidenceKind.RECORD).get("parts", {})
+        return [(str(part), parts.get(str(part))) for part in RecordPart]
+
+    @cached_property
+    def disagreement_by_label(self) -> list[dict[str, Any]]:
+        """For each answer of the baseline: requests, and how many the release answered differently."""
+        evidence = self.evidence.get(EvidenceKind.SHADOW)
+        if evidence is None:
+            return []
+        grouped = evidence.tables["answers"].group_by(label=pl.col("baseline_label"))
+        counted = grouped.agg(requests=pl.len(), disagreements=pl.col("disagrees").sum())
+        return counted.sort(["disagreements", "label"], descending=[True, False]).to_dicts()
+
+
+def dossier(desk: Desk, unit: str, release: str) -> Dossier:
+    """The release with its newest decision and the evidence that this decision was made on.
+
+    Raises:
+        UsageError: no such unit or release.
+        IntegrityError: a stored document or evidence is missing or was changed.
+    """
+    current = state(desk, unit)
+    subject = release_of(current, release)
+    decided = subject.decisions[-1] if subject.decisions else None
+    decision = Decision.from_dict(read_decision(desk, decided.digest)["decision"]) if decided else None
+    heads = desk.ledger.heads()
+    streams = sorted({f"data/{desk.stack.models[model].data}" for model in subject.models})
+    return Dossier(
+        stack=desk.stack.stack,
+        simulated=desk.stack.simulated,
+        unit=current,
+        subject=subject,
+        spec=unit_spec(desk, unit),
+        model=model_spec(desk, unit),
+        baseline=_baseline(current, subject, decision),
+        evidence=_evidence(desk, subject, decision),
+        decision=decision,
+        decided=decided,
+        data_heads={each: (heads[each].revision, heads[each].hash) for each in streams if each in heads},
+    )
+
+
+def _evidence(desk: Desk, subject: Release, decision: Decision | None) -> dict[EvidenceKind, Evidence]:
+    if decision is not None:
+        return {EvidenceKind(kind): desk.evidence.get(digest) for kind, digest in decision.evidence.items()}
+    latest = {ref.kind: ref.digest for ref in subject.evidence}
+    return {kind: desk.evidence.get(digest) for kind, digest in latest.items()}
+
+
+def _baseline(current: UnitState, subject: Release, decision: Decision | None) -> str:
+    digest = decision.binding.baseline if decision else bind(current, subject, subject.digest).baseline
+    for name, known in current.releases.items():
+        if known.digest == digest:
+            return name
+    return PLAIN_BASELINE

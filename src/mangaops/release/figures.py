@@ -1,0 +1,83 @@
+"""Numbers as people read them: shares in per cent, differences of shares in points, all with their unit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from mangaops.gates import Finding
+from mangaops.vocabulary import Verdict
+
+MISSING: Final = "–"
+SYMBOLS: Final = {
+    Verdict.PASS: "✓",
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.ERROR: "!",
+    Verdict.FAIL: "✗",
+}
+
+
+def is_difference(finding: Finding) -> bool:
+    """Whether the finding's numbers are release minus baseline, and not a value of the release."""
+    return "pass_bound" in (finding.facts or {})
+
+
+def figure(value: float | None, unit: str, *, difference: bool = False) -> str:
+    """A number with its unit; `–` for what is missing or infinite."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    value = 0.0 if abs(value) < 1e-12 else value
+    if unit == "share":
+        return f"{100 * value:+.2f} points" if difference else f"{100 * value:.2f} %"
+    number = f"{value:+.3g}" if difference else (f"{value:.0f}" if value == int(value) else f"{value:.3g}")
+    return f"{number} {unit}".strip()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the decision table, ready to be shown."""
+
+    gate: str
+    subject: str
+    verdict: str
+    symbol: str
+    observed: str
+    interval: str
+    threshold: str
+    n: str
+    passes_at: str
+    says: str
+    next_step: str
+    dry_run: bool
+    finding: Finding
+
+
+def row(finding: Finding) -> Row:
+    """The finding as a line of the decision table."""
+    difference = is_difference(finding)
+
+    def shown(value: float | None) -> str:
+        return figure(value, finding.unit, difference=difference)
+
+    bounded = finding.low is not None and finding.high is not None
+    return Row(
+        gate=finding.gate,
+        subject=finding.subject,
+        verdict=finding.verdict.name,
+        symbol=SYMBOLS[finding.verdict],
+        observed=shown(finding.observed),
+        interval=f"{shown(finding.low)} to {shown(finding.high)}" if bounded else MISSING,
+        threshold=shown(finding.threshold),
+        n=f"{finding.n:,}" if finding.n is not None else MISSING,
+        passes_at=f"{finding.passes_at:.3f}" if finding.passes_at is not None else MISSING,
+        says=finding.says,
+        next_step=finding.next_step,
+        dry_run=finding.dry_run,
+        finding=finding,
+    )
+
+
+def count(number: int, word: str) -> str:
+    """`1 row`, `2 rows`, `12,000 rows`."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"

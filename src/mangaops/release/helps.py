@@ -1,0 +1,162 @@
+"""What would likely help a release that was not promoted: read from the data, one sentence each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from mangaops.gates import Finding
+from mangaops.metrics import Scored
+from mangaops.release.dossier import Dossier
+from mangaops.release.figures import count, figure
+from mangaops.vocabulary import EvidenceKind, Side, Verdict
+
+AT_MOST = 8
+
+
+def helps(case: Dossier) -> list[str]:
+    """The likeliest remedies first, at most `AT_MOST`, none twice; empty where nothing stands against it."""
+    found: list[str] = []
+    for each in case.open_rows:
+        found += _for_finding(case, each.finding)
+    if case.open_rows:
+        found += _for_slices(case)
+    return list(dict.fromkeys(found))[:AT_MOST]
+
+
+def _for_finding(case: Dossier, finding: Finding) -> list[str]:
+    by_gate = {
+        "latency": _latency,
+        "leakage": _leakage,
+        "fingerprint": _fingerprint,
+        "release_record": _record,
+    }
+    special = by_gate.get(finding.gate)
+    if special is not None:
+        return special(case, finding)
+    if finding.verdict == Verdict.ERROR:
+        return [f"{finding.gate}: {finding.next_step}"] if finding.next_step else []
+    if case.scored is None:
+        return []
+    label = next((each for each in case.scored.labels if each in finding.subject.split()), None)
+    if label is not None:
+        return _label(case.scored, label)
+    if "shadow_review" in finding.subject:
+        return _review(case)
+    if "harm" in finding.subject or "escalation" in finding.subject:
+        return _costly(case)
+    return _broken_pairs(case.scored)
+
+
+def _label(scored: Scored, label: str) -> list[str]:
+    """Where rows of the label go now that the baseline answered rightly."""
+    lost = _lost(scored).filter(pl.col("truth") == label)
+    truth = scored.outcomes.filter(pl.col("truth") == label)
+    if lost.is_empty():
+        return [f"{label}: label more rows of it; {count(truth.height, 'golden row')} decide too little"]
+    to, rows = next(
+        lost.group_by("release_label").len().sort("len", "release_label", descending=True).iter_rows()
+    )
+    return [
+        f"{label}: {count(lost.height, 'row')} that the baseline answered rightly are lost, {rows} of them to "
+        f"{to}. Label more rows of the pair {label} / {to}, and read those {rows} for wrong labels"
+    ]
+
+
+def _lost(scored: Scored) -> pl.DataFrame:
+    right = pl.col("baseline_label") == pl.col("truth")
+    return scored.outcomes.filter(right & (pl.col("release_label") != pl.col("truth")))
+
+
+def _broken_pairs(scored: Scored) -> list[str]:
+    pairs = _lost(scored).group_by("truth", "release_label").len()
+    worst = pairs.sort(["len", "truth", "release_label"], descending=[True, False, False]).head(2)
+    return [
+        f"{count(rows, 'row')} of {truth} are newly answered {answer}: label more rows of the pair "
+        f"{truth} / {answer}"
+        for truth, answer, rows in worst.iter_rows()
+        if rows > 1
+    ]
+
+
+def _costly(case: Dossier) -> list[str]:
+    rows = (case.summary or {}).get("costly_confusions", [])
+    grown = [each for each in rows if each["rows"] > each["baseline_rows"]]
+    return [
+        f"{each['truth']} answered as {each['answer']} costs most that is new ({each['rows']} rows, "
+        f"{each['baseline_rows']} before): weight {each['truth']} higher in training, "
+        "or offer a human below a confidence"
+        for each in grown[:2]
+    ]
+
+
+def _latency(case: Dossier, finding: Finding) -> list[str]:
+    shown: dict[str, Any] = case.facts(EvidenceKind.LATENCY).get("quantiles", {})
+    if not shown:
+        return [f"latency: {finding.next_step}"] if finding.next_step else []
+    ours, theirs = (shown[str(side)]["p95"]["ms"] for side in (Side.RELEASE, Side.BASELINE))
+    ratio = ours / theirs if theirs else float("nan")
+    if finding.threshold is not None and theirs >= finding.threshold:
+        return [
+            f"latency: this machine breaks the limit for the baseline too (P95 {figure(theirs, 'ms')}): "
+            "measure again on a quieter or faster one with --again latency"
+        ]
+    return [
+        f"latency: P95 is {ratio:.2f} times the baseline's ({figure(ours, 'ms')} against "
+        f"{figure(theirs, 'ms')}): a smaller base, int8, or a shorter maximum length"
+    ]
+
+
+def _leakage(case: Dossier, finding: Finding) -> list[str]:
+    evidence = case.evidence.get(EvidenceKind.LEAKAGE)
+    if evidence is None or evidence.tables["conflicts"].is_empty():
+        return [f"leakage: {finding.next_step}"] if finding.next_step else []
+    conflicts = evidence.tables["conflicts"]
+    rows = conflicts["training_row_id"].n_unique()
+    checks = ", ".join(sorted(set(conflicts["check"])))
+    return [
+        f"leakage: take {count(rows, 'training row')} out ({checks}; first "
+        f"{conflicts['training_row_id'][0]}) and train again: they share what the golden set is judged on"
+    ]
+
+
+def _fingerprint(case: Dossier, finding: Finding) -> list[str]:
+    side = case.facts(EvidenceKind.FINGERPRINT).get("sides", {}).get(finding.subject.split()[0], {})
+    why = str(side.get("why") or finding.says).splitlines()[0]
+    return [
+        f"fingerprint: {why}. Train and seal with the tokenizer and preprocessing that serve; "
+        "do not edit sealed files"
+    ]
+
+
+def _record(case: Dossier, _finding: Finding) -> list[str]:
+    missing = [part for part, value in case.parts if value is None]
+    return [f"release record: measure or restore what is missing ({', '.join(missing)})"] if missing else []
+
+
+def _review(case: Dossier) -> list[str]:
+    evidence = case.evidence.get(EvidenceKind.REVIEW)
+    if evidence is None:
+        return ["review: people must look at the disagreements on traffic"]
+    items = evidence.tables["items"].filter(~pl.col("planted"))
+    lost = items.filter(pl.col("answer") == pl.col("baseline_label"))
+    pairs = lost.group_by("baseline_label", "release_label").len().sort("len", descending=True)
+    return [
+        f"traffic: reviewers preferred {right} over {wrong} in {count(rows, 'request')}: "
+        "label more such requests"
+        for right, wrong, rows in pairs.head(2).iter_rows()
+    ]
+
+
+def _for_slices(case: Dossier) -> list[str]:
+    worse = [each for each in case.worst_slices if each.worse]
+    return [
+        f"{each.name}, {each.value}: {_points(each.difference)} on {count(each.rows, 'row')} "
+        f"({_points(each.low)} to {_points(each.high)}): collect more rows like these"
+        for each in worse[:2]
+    ]
+
+
+def _points(value: float) -> str:
+    return figure(value, "share", difference=True)

@@ -1,0 +1,242 @@
+"""All evidence before the judge, the decision into the ledger, and what follows from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mangaops import gates
+from mangaops.errors import RefusedError
+from mangaops.evidence import Evidence
+from mangaops.gates import Case, Decision
+from mangaops.registry import Release, UnitState, drafts
+from mangaops.release.bootstrap import rules_for
+from mangaops.release.desk import (
+    Desk,
+    append,
+    bind,
+    model_spec,
+    newest,
+    release_of,
+    revisions,
+    state,
+    unit_spec,
+)
+from mangaops.release.error_review import ErrorReview, error_review
+from mangaops.release.promote import Prove, promote
+from mangaops.release.report import release_report
+from mangaops.release.standing import read_decision
+from mangaops.stack import Rule
+from mangaops.vocabulary import Digest, EvidenceKind, Outcome, State, Verdict
+
+ON_TRAFFIC = frozenset({EvidenceKind.SHADOW, EvidenceKind.REVIEW})
+"""Evidence that is bound to the traffic window; all other kinds are bound to the golden set's snapshot."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A decision in the ledger: the outcome, the digest of its stored document, and the decision itself."""
+
+    outcome: Outcome
+    digest: Digest
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class Acted:
+    """What followed: who serves now, the release report, and the error review where one was opened."""
+
+    outcome: Outcome
+    champion: str | None
+    report: str
+    report_digest: Digest
+    error_review: ErrorReview | None = None
+
+
+def judge(
+    desk: Desk, unit: str, release: str, *, dataset: Digest, traffic: Digest | None, reason: str
+) -> Judged:
+    """The decision on all evidence is stored and in the ledger; the same evidence is not a new look.
+
+    `dataset` is the digest of the snapshot whose golden rows count, `traffic` that of the replayed window
+    (None: nothing was replayed).
+
+    Raises:
+        RefusedError: the unit has no champion and this is no bootstrap.
+        RevisionConflict: another verb appended first.
+    """
+    current = state(desk, unit)
+    subject = release_of(current, release)
+    rules = rules_for(desk, current, subject)
+    case = build_case(desk, current, subject, dataset=dataset, traffic=traffic)
+    known = _same_again(desk, current, subject, case, rules)
+    if known is not None:
+        return known
+    decision = gates.judge(rules, case)
+    return _record(desk, current, subject, decision, rules, reason)
+
+
+def judge_offline(desk: Desk, unit: str, release: str, *, dataset: Digest, reason: str) -> Judged | None:
+    """A hard FAIL of what is measured so far is decided at once; else the candidate is challenger, and None.
+
+    Raises:
+        RefusedError: the unit has no champion and this is no bootstrap.
+        RevisionConflict: another verb appended first.
+    """
+    current = state(desk, unit)
+    subject = release_of(current, release)
+    if subject.state != State.CANDIDATE:
+        return None
+    rules = rules_for(desk, current, subject)
+    case = build_case(desk, current, subject, dataset=dataset, traffic=None)
+    decision = gates.judge(rules, case)
+    if max(decision.verdicts.values(), default=Verdict.PASS) == Verdict.FAIL:
+        return _record(desk, current, subject, decision, rules, reason)
+    draft = drafts.offline_passed(unit, release=release, reason=reason, actor=desk.actor)
+    append(desk, [draft], expect=revisions(desk, current, subject))
+    return None
+
+
+def act(desk: Desk, unit: str, release: str, judged: Judged, *, prove: Prove, reason: str) -> Acted:
+    """What the decision says is done: promoted, rejected or held, and explained. Done twice, it stands once.
+
+    Raises:
+        RefusedError: the decision is not the newest, or was overtaken.
+        IntegrityError: the release or the way back does not load.
+        RevisionConflict: another verb appended first.
+    """
+    current = state(desk, unit)
+    subject = release_of(current, release)
+    if not subject.decisions or subject.decisions[-1].digest != judged.digest:
+        raise RefusedError(
+            f"acting on decision {judged.digest[:19]} was refused: {release} was judged again since",
+            next_step=f"mangaops release explain {unit} {release}",
+        )
+    review = None
+    if judged.outcome == Outcome.PROMOTE:
+        if current.champion != release:
+            promote(desk, unit, release, prove=prove, reason=reason)
+    else:
+        review = _refuse(desk, current, subject, judged, reason)
+    report = release_report(desk, unit, release)
+    stored = desk.documents.put(report.encode(), ".html")
+    return Acted(judged.outcome, state(desk, unit).champion, report, stored, review)
+
+
+def build_case(
+    desk: Desk, current: UnitState, subject: Release, *, dataset: Digest, traffic: Digest | None
+) -> Case:
+    """The newest evidence of each kind that is bound as it must be; where only stale is, the stale one.
+
+    So the gates can say what is stale and what is missing.
+    """
+    bound = bind(current, subject, dataset)
+    on_traffic = replace(bound, dataset=traffic) if traffic is not None else None
+    found: dict[EvidenceKind, Evidence] = {}
+    for kind in EvidenceKind:
+        wanted = on_traffic if kind in ON_TRAFFIC else bound
+        evidence = newest(desk, subject, kind, wanted) if wanted else None
+        stale = None if traffic is None and kind in ON_TRAFFIC else newest(desk, subject, kind)
+        if (chosen := evidence or stale) is not None:
+            found[kind] = chosen
+    model = model_spec(desk, current.unit)
+    return Case(
+        binding=bound,
+        evidence=found,
+        unit=unit_spec(desk, current.unit),
+        model=model,
+        data=desk.stack.data[model.data],
+        traffic=traffic,
+        look=looks_so_far(current, subject) + 1,
+        seed=int(subject.digest.removeprefix("sha256:")[:8], 16),
+        simulated=desk.stack.simulated,
+    )
+
+
+def looks_so_far(current: UnitState, subject: Release) -> int:
+    """How often this release was judged against the present champion: each judgement is a look."""
+    return sum(ref.generation == current.generation for ref in subject.decisions)
+
+
+def _same_again(
+    desk: Desk, current: UnitState, subject: Release, case: Case, rules: tuple[Rule, ...]
+) -> Judged | None:
+    """The newest decision, where it was made on the same evidence, digests and rules since any reopening."""
+    if not subject.decisions or subject.decisions[-1].revision < subject.reopened_at:
+        return None
+    ref = subject.decisions[-1]
+    document = read_decision(desk, ref.digest)
+    decision = Decision.from_dict(document["decision"])
+    evidence = {str(kind): known.digest for kind, known in case.evidence.items()}
+    same = (
+        ref.generation == current.generation
+        and decision.binding == case.binding
+        and decision.traffic == case.traffic
+        and {str(kind): digest for kind, digest in decision.evidence.items()} == evidence
+        and document["rules"] == [rule.as_dict() for rule in rules]
+    )
+    return Judged(decision.outcome, ref.digest, decision) if same else None
+
+
+def _record(
+    desk: Desk,
+    current: UnitState,
+    subject: Release,
+    decision: Decision,
+    rules: tuple[Rule, ...],
+    reason: str,
+) -> Judged:
+    document: Mapping[str, Any] = {
+        "unit": current.unit,
+        "release": subject.name,
+        "decision": decision.as_dict(),
+        "rules": [rule.as_dict() for rule in rules],
+        "reason": reason,
+    }
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False)
+    digest = desk.documents.put(text.encode(), ".json")
+    draft = drafts.decided(
+        current.unit,
+        release=subject.name,
+        decision=digest,
+        outcome=decision.outcome,
+        verdicts=decision.verdicts,
+        look=decision.look,
+        reason=reason,
+        actor=desk.actor,
+    )
+    append(desk, [draft], expect=revisions(desk, current, subject))
+    return Judged(decision.outcome, digest, decision)
+
+
+def _refuse(desk: Desk, current: UnitState, subject: Release, judged: Judged, reason: str) -> ErrorReview:
+    """REJECT and HOLD: the champion stays and the error review is open; a REJECT closes the release."""
+    review = error_review(desk, current.unit, subject.name)
+    document = desk.documents.put(review.markdown.encode(), ".md")
+    desk.documents.put(review.html.encode(), ".html")
+    made = []
+    if judged.outcome == Outcome.REJECT and subject.state != State.REJECTED:
+        made.append(
+            drafts.rejected(
+                current.unit,
+                release=subject.name,
+                decision=judged.digest,
+                reason=reason,
+                actor=desk.actor,
+            )
+        )
+    if document not in subject.error_reviews:
+        made.append(
+            drafts.error_review_opened(
+                current.unit,
+                release=subject.name,
+                document=document,
+                reason=reason,
+                actor=desk.actor,
+            )
+        )
+    if made:
+        append(desk, made, expect={current.unit: current.revision})
+    return review

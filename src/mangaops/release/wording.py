@@ -1,0 +1,51 @@
+"""Sentences that report, error review and explanation share, so that they never tell different numbers."""
+
+from __future__ import annotations
+
+from mangaops.release.dossier import Dossier
+from mangaops.release.figures import count
+from mangaops.vocabulary import Outcome, State
+
+
+def sentence(case: Dossier) -> str:
+    """What became of the release, in one sentence."""
+    name, against = case.subject.name, case.baseline
+    if case.decision is None:
+        return f"{name} was registered and is {case.subject.state}; no gate has judged it yet."
+    gates = ", ".join(dict.fromkeys(f"{row.gate} ({row.verdict})" for row in case.open_rows))
+    if case.outcome == Outcome.PROMOTE:
+        passed = len([row for row in case.rows if not row.dry_run])
+        return f"{name} passed all {count(passed, 'check')} against {against}{_since(case)}."
+    if case.outcome == Outcome.REJECT:
+        return f"{name} is proven worse than a rule allows, and {against} stays: {gates}."
+    return (
+        f"Nothing is proven against {name}, but not enough is known to promote it; {against} stays: {gates}."
+    )
+
+
+def _since(case: Dossier) -> str:
+    state = case.subject.state
+    if state == State.CHAMPION:
+        return " and is champion"
+    if state in (State.RETIRED, State.ROLLED_BACK, State.WITHDRAWN):
+        return f"; it is {state.replace('_', ' ')} since {case.subject.stands_since}"
+    return ""
+
+
+def price_lines(case: Dossier) -> list[str]:
+    """What a HOLD costs to settle if the true difference is zero; empty for other outcomes."""
+    price = case.decision.price if case.decision else {}
+    lines = []
+    if price.get("labels"):
+        lines.append(f"about {count(int(price['labels']), 'more label')}")
+    if price.get("requests"):
+        lines.append(f"{count(int(price['requests']), 'more mirrored request')}")
+    if price.get("hours"):
+        lines.append(f"{float(price['hours']):.1f} more hours of traffic")
+    if price.get("review"):
+        lines.append("a review of the disagreements, with every item answered")
+    lines += [str(each) for each in price.get("measure", ())]
+    if price.get("unsettled"):
+        subjects = ", ".join(price["unsettled"])
+        lines.append(f"no number of labels settles a margin of zero if nothing differs: {subjects}")
+    return lines
