@@ -4,7 +4,7 @@ from mangaops.gates.case import Case
 from mangaops.gates.decision import Decision
 from mangaops.gates.finding import Finding
 from mangaops.gates.gate import Gate, Params
-from mangaops.gates.judge import combine, judge
+from mangaops.gates.judge import combine, judge, weigh
 from mangaops.gates.table import GATES
 
-__all__ = ["GATES", "Case", "Decision", "Finding", "Gate", "Params", "combine", "judge"]
+__all__ = ["GATES", "Case", "Decision", "Finding", "Gate", "Params", "combine", "judge", "weigh"]

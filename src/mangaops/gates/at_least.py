@@ -11,7 +11,7 @@ from mangaops.gates.finding import Finding
 from mangaops.gates.gate import Amount, Confidence, Count, Gate, Label, Params
 from mangaops.gates.paired import level_of_release
 from mangaops.gates.proof import scored
-from mangaops.gates.verdicts import TIE, Compared, levels, value, verdict
+from mangaops.gates.verdicts import Compared, levels, passes_at, value, verdict
 from mangaops.metrics import METRICS
 from mangaops.stack import Rule
 from mangaops.vocabulary import Direction, Verdict
@@ -53,6 +53,8 @@ def _finding(rule: Rule, case: Case, own: Compared, params: AtLeast) -> Finding:
     sign = 1.0 if own.direction is Direction.HIGHER else -1.0
     threshold = sign * params.value
     found = verdict(own.gain, threshold, at) if own.n >= params.min_examples else Verdict.INCONCLUSIVE
+    if case.verdicts_only:
+        return Finding(rule.gate, own.subject, found, "", observed=sign * own.point, dry_run=rule.dry_run)
     low, high = sorted((sign * own.gain.lower(at.shown), sign * own.gain.upper(at.shown)))
     wanted = f"{'at least' if sign > 0 else 'at most'} {value(params.value, own.unit)}"
     says = (
@@ -71,7 +73,7 @@ def _finding(rule: Rule, case: Case, own: Compared, params: AtLeast) -> Finding:
         threshold=params.value,
         unit=own.unit,
         n=own.n,
-        passes_at=own.gain.confidence_above(threshold - TIE),
+        passes_at=passes_at(own.gain, threshold),
         next_step="" if found is Verdict.PASS else "train on more or cleaner rows, or state a lower value",
         dry_run=rule.dry_run,
     )

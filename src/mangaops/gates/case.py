@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from mangaops.evidence import Binding, Evidence
 from mangaops.gates.finding import Finding
+from mangaops.metrics import Scored
 from mangaops.stack import DataSpec, ModelSpec, UnitSpec
 from mangaops.vocabulary import Digest, EvidenceKind
 
@@ -18,7 +20,10 @@ class Case:
     `binding` is what every piece of evidence must have been measured on; shadow and review evidence is
     bound to the traffic window `traffic` in the dataset's place (None: no traffic was replayed).
     `look` counts from 1. `seed` makes the bootstrap repeatable. `model` and `data` are those of the unit's
-    classifying model.
+    classifying model. With `verdicts_only` findings carry verdicts and point estimates, and no interval that
+    a verdict does not need: for simulations, where nobody reads them.
+
+    The judge sets `comparisons` (how many share `fail_confidence`) and `others` (judges the other rules).
     """
 
     binding: Binding
@@ -33,3 +38,13 @@ class Case:
     resamples: int = 2000
     comparisons: int = 1
     others: Callable[[Case], tuple[Finding, ...]] | None = None
+    verdicts_only: bool = False
+
+    @cached_property
+    def scored(self) -> Scored:
+        """The golden rows of the evaluation evidence, read once for all rules.
+
+        Raises:
+            KeyError: there is none; gates ask `proof.scored`.
+        """
+        return Scored.of(self.evidence[EvidenceKind.EVALUATION], self.model)

@@ -24,20 +24,7 @@ def judge(rules: Sequence[Rule], case: Case) -> Decision:
     counted rules that can fail by chance (Bonferroni: docs/adr/0035), so that a challenger that breaks no
     rule is rejected at most that often by the whole list.
     """
-    counted = [rule for rule in rules if not rule.dry_run]
-    case = replace(
-        case,
-        comparisons=max(1, sum(GATES[rule.gate].comparisons(rule.params) for rule in counted)),
-        others=partial(_findings, [rule for rule in counted if rule.gate != "leakage"]),
-    )
-    findings = _findings(rules, case)
-    if not counted:
-        says = "no rule of the gate list counts, so nothing can be promoted"
-        empty = Finding(
-            "judge", "gate list", Verdict.ERROR, says, next_step="add gates to this unit in stack.yaml"
-        )
-        findings = (*findings, empty)
-    outcome = combine(findings)
+    outcome, findings = weigh(rules, case)
     return Decision(
         outcome=outcome,
         findings=findings,
@@ -47,6 +34,22 @@ def judge(rules: Sequence[Rule], case: Case) -> Decision:
         traffic=case.traffic,
         price=price(findings) if outcome is Outcome.HOLD else {},
     )
+
+
+def weigh(rules: Sequence[Rule], case: Case) -> tuple[Outcome, tuple[Finding, ...]]:
+    """The outcome and the findings that `judge` writes down."""
+    counted = [rule for rule in rules if not rule.dry_run]
+    case = replace(
+        case,
+        comparisons=max(1, sum(GATES[rule.gate].comparisons(rule.params) for rule in counted)),
+        others=partial(_findings, [rule for rule in counted if rule.gate != "leakage"]),
+    )
+    findings = _findings(rules, case)
+    if not counted:
+        says = "no rule of the gate list counts, so nothing can be promoted"
+        step = "add gates to this unit in stack.yaml"
+        findings = (*findings, Finding("judge", "gate list", Verdict.ERROR, says, next_step=step))
+    return combine(findings), findings
 
 
 def combine(findings: Iterable[Finding]) -> Outcome:

@@ -87,7 +87,7 @@ def _finding(rule: Rule, case: Case, params: Latency, release: _Timed, baseline:
         threshold=limit,
         unit="ms",
         n=release.samples.height,
-        passes_at=_passes_at(release, limit),
+        passes_at=None if case.verdicts_only else _passes_at(release, limit),
         next_step=_next(case, found),
         dry_run=rule.dry_run,
         facts={"baseline": champion, "release": estimate, "fail_confidence": at.failing},

@@ -6,17 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from mangaops.evidence import Evidence
 from mangaops.gates.case import Case
 from mangaops.gates.finding import Finding
 from mangaops.gates.gate import Gate, Params
+from mangaops.gates.paired import Gain
 from mangaops.gates.proof import Unusable, again, proof, scored
-from mangaops.gates.verdicts import change, levels, rng
+from mangaops.gates.verdicts import change, levels
 from mangaops.metrics import METRICS, Scored
 from mangaops.stack import Rule
-from mangaops.stats import PairedDifference, Undefined, paired_difference
 from mangaops.vocabulary import EvidenceKind, Side, Verdict
+
+Flags = NDArray[np.bool_]
 
 FEWEST = 30
 """Under so many rows near to, or far from, a training text the two cannot be told apart."""
@@ -69,34 +72,34 @@ def _too_good(rule: Rule, case: Case) -> Finding:
         says = f"{int(near.sum()):,} of {near.size:,} rows are near a training text: too few to score apart"
         return _finding(rule, Verdict.PASS, says, None, limit, near.size)
     at = levels(case, 0.5)
-    release = _advantage(case, rows, near, Side.RELEASE)
-    over = release.lower(at.shown) > limit
-    hanging = _hanging(case) if over else ()
-    found, why = Verdict.PASS, "no verdict hangs on them"
-    if hanging:
-        own = _advantage_over_baseline(case, rows, near).lower(at.failing) > 0.0
-        found = Verdict.FAIL if own else Verdict.INCONCLUSIVE
-        whose = "the baseline does not share that" if own else "the baseline shares that"
-        why = f"without them {', '.join(hanging)} would not pass; {whose}"
-    says = (
-        f"{int(near.sum()):,} rows near a training text score {change(release.difference, 'share')} "
-        f"against the rest (at least {change(release.lower(at.shown), 'share')}; "
-        f"up to {change(limit, 'share')} is fine)"
+    gap = _advantage(case, rows, near)
+    counted = (
+        f"{int(near.sum()):,} rows near a training text score {change(gap.point, 'share')} against the rest"
     )
-    return _finding(rule, found, f"{says}; {why}" if over else says, release, limit, near.size)
+    if gap.point <= limit or gap.lower(at.shown) <= limit:
+        says = f"{counted}; up to {change(limit, 'share')} is fine"
+        return _finding(rule, Verdict.PASS, says, gap.point, limit, near.size)
+    says = f"{counted}, at least {change(gap.lower(at.shown), 'share')}, over {change(limit, 'share')}"
+    hanging = _hanging(case)
+    if not hanging:
+        says = f"{says}; no verdict hangs on them"
+        return _finding(rule, Verdict.PASS, says, gap.point, limit, near.size)
+    own = _advantage_over_baseline(case, rows, near).lower(at.failing) > 0.0
+    whose = "the baseline does not share that" if own else "the baseline shares that"
+    says = f"{says}; without them {', '.join(hanging)} would not pass, and {whose}"
+    found = Verdict.FAIL if own else Verdict.INCONCLUSIVE
+    return _finding(rule, found, says, gap.point, limit, near.size)
 
 
 def _finding(
-    rule: Rule, found: Verdict, says: str, gap: PairedDifference | None, limit: float, rows: int
+    rule: Rule, found: Verdict, says: str, observed: float | None, limit: float, rows: int
 ) -> Finding:
     return Finding(
         gate=rule.gate,
         subject="rows near a training text",
         verdict=found,
         says=says,
-        observed=None if gap is None else gap.difference,
-        low=None if gap is None else gap.lower(0.95),
-        high=None if gap is None else gap.upper(0.95),
+        observed=observed,
         threshold=limit,
         unit="share",
         n=rows,
@@ -105,39 +108,24 @@ def _finding(
     )
 
 
-def _advantage(case: Case, rows: Scored, near: np.ndarray, side: Side) -> PairedDifference:
-    """Accuracy of one side on near rows minus that on the rest, as two ratios over the same rows."""
+def _advantage(case: Case, rows: Scored, near: Flags) -> Gain:
+    """Accuracy of the release on near rows minus that on the rest, as two ratios over the same rows."""
     sides = METRICS["accuracy"].rows(rows, None)
-    right = sides.release_numerator if side is Side.RELEASE else sides.baseline_numerator
-    weight = sides.release_denominator
-    return _split(case, rows, (right, weight), near, f"near {side}")
+    return _split(case, rows, sides.release_numerator, near, "near rows")
 
 
-def _advantage_over_baseline(case: Case, rows: Scored, near: np.ndarray) -> PairedDifference:
+def _advantage_over_baseline(case: Case, rows: Scored, near: Flags) -> Gain:
     """How much more the release gains on the baseline on near rows than on the rest."""
     sides = METRICS["accuracy"].rows(rows, None)
-    gained = sides.release_numerator - sides.baseline_numerator
-    return _split(case, rows, (gained, sides.release_denominator), near, "near advantage")
+    return _split(case, rows, sides.release_numerator - sides.baseline_numerator, near, "near advantage")
 
 
-def _split(
-    case: Case, rows: Scored, ratio: tuple[np.ndarray, np.ndarray], near: np.ndarray, name: str
-) -> PairedDifference:
-    top, bottom = ratio
-    far = ~near
-    try:
-        return paired_difference(
-            top * far,
-            bottom * far,
-            top * near,
-            bottom * near,
-            rows.groups,
-            rng=rng(case, name),
-            resamples=case.resamples,
-        )
-    except Undefined as problem:
-        says = f"rows near a training text cannot be scored: {problem}"
-        raise Unusable(says, again(case, EvidenceKind.EVALUATION)) from problem
+def _split(case: Case, rows: Scored, top: NDArray[np.float64], near: Flags, name: str) -> Gain:
+    weight, far = rows.weight, ~near
+    if not (weight[near].sum() > 0 and weight[far].sum() > 0):
+        says = "rows near a training text cannot be scored: they weigh nothing"
+        raise Unusable(says, again(case, EvidenceKind.EVALUATION))
+    return Gain.between(case, name, (top * far, weight * far, top * near, weight * near), rows.groups)
 
 
 def _hanging(case: Case) -> tuple[str, ...]:

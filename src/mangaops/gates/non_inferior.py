@@ -13,7 +13,7 @@ from mangaops.gates.gate import Amount, Confidence, Count, Gate, Label, Params
 from mangaops.gates.paired import gain_on_golden, level_of_release
 from mangaops.gates.proof import disagreements, proof, scored
 from mangaops.gates.reviewed import SUBJECT, gain_on_traffic, waiting
-from mangaops.gates.verdicts import TIE, levels, settle, value
+from mangaops.gates.verdicts import levels, passes_at, settle, value
 from mangaops.gates.verdicts import verdict as compare
 from mangaops.metrics import METRICS
 from mangaops.stack import Rule
@@ -70,13 +70,15 @@ def _or_below(finding: Finding, case: Case, params: NonInferior) -> Finding:
     limit = value(params.or_below, own.unit)
     says = f"{finding.says}; or a value of at most {limit}, and it is {value(-own.point, own.unit)}"
     either = min(finding.verdict, alone)
-    passes_at = max(finding.passes_at or 0.0, own.gain.confidence_above(-params.or_below - TIE))
+    if case.verdicts_only:
+        return replace(finding, verdict=either)
+    reached = max(finding.passes_at or 0.0, passes_at(own.gain, -params.or_below))
     settled = either is Verdict.PASS
     return replace(
         finding,
         verdict=either,
         says=says,
-        passes_at=passes_at,
+        passes_at=reached,
         labels_to_settle=None if settled else finding.labels_to_settle,
         next_step="" if settled else finding.next_step,
         facts={**(finding.facts or {}), "or_below": params.or_below},

@@ -2,16 +2,63 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mangaops.gates.case import Case
 from mangaops.gates.proof import Unusable, again
 from mangaops.gates.verdicts import Compared, rng
 from mangaops.metrics import METRICS, Scored, Sides
-from mangaops.stats import PairedDifference, Undefined, paired_difference
+from mangaops.metrics.metric import Numbers
+from mangaops.stats import Bounded, PairedDifference, paired_difference
 from mangaops.vocabulary import Direction, EvidenceKind, Side
+
+Codes = NDArray[np.int64]
+Columns = tuple[Numbers, Numbers, Numbers, Numbers]
+
+
+@dataclass(frozen=True)
+class Gain(Bounded):
+    """A paired difference whose bounds are worked out when somebody asks for one."""
+
+    point: float
+    measure: Callable[[], PairedDifference]
+
+    @classmethod
+    def between(cls, case: Case, subject: str, columns: Columns, groups: Codes, scale: float = 1.0) -> Gain:
+        """The second ratio of sums minus the first: numerator and denominator of each, a number a row."""
+        measure = partial(
+            paired_difference,
+            *columns,
+            groups,
+            rng=rng(case, subject),
+            resamples=case.resamples,
+            scale=scale,
+        )
+        first_top, first, second_top, second = (float(column.sum()) for column in columns)
+        return cls(second_top / second - first_top / first, measure)
+
+    @cached_property
+    def difference(self) -> PairedDifference:
+        """The difference with its resamples."""
+        return self.measure()
+
+    @property
+    def method(self) -> str:  # type: ignore[override]
+        """How the bounds were made."""
+        return self.difference.method
+
+    def lower(self, confidence: float) -> float:
+        """The one-sided lower bound; at 0.5 the difference itself."""
+        return self.point if confidence == 0.5 else self.difference.lower(confidence)
+
+    def upper(self, confidence: float) -> float:
+        """The one-sided upper bound; at 0.5 the difference itself."""
+        return self.point if confidence == 0.5 else self.difference.upper(confidence)
 
 
 def subject_of(metric: str, label: str | None, on: str) -> str:
@@ -28,11 +75,11 @@ def gain_on_golden(case: Case, scored: Scored, metric: str, label: str | None) -
     known = METRICS[metric]
     sides = known.rows(scored, label)
     subject = subject_of(metric, label, "golden")
-    gain = _difference(case, scored, sides, known.direction, subject)
+    gain = _gain(case, scored, sides, known.direction, subject)
     return Compared(
         subject=subject,
         gain=gain,
-        point=gain.difference,
+        point=gain.point,
         baseline=sides.value(Side.BASELINE),
         release=sides.value(Side.RELEASE),
         direction=known.direction,
@@ -53,28 +100,18 @@ def level_of_release(case: Case, scored: Scored, metric: str, label: str | None)
     nothing = np.zeros_like(sides.release_numerator)
     alone = replace(sides, baseline_numerator=nothing, baseline_denominator=sides.release_denominator)
     subject = subject_of(metric, label, "golden")
-    gain = _difference(case, scored, alone, known.direction, subject)
+    gain = _gain(case, scored, alone, known.direction, subject)
     counted = f"golden rows{f' of {label}' if label else ''}"
     n = int((sides.release_denominator > 0).sum())
     release = sides.value(Side.RELEASE)
-    return Compared(subject, gain, gain.difference, None, release, known.direction, known.unit, n, counted)
+    return Compared(subject, gain, gain.point, None, release, known.direction, known.unit, n, counted)
 
 
-def _difference(
-    case: Case, scored: Scored, sides: Sides, direction: Direction, subject: str
-) -> PairedDifference:
+def _gain(case: Case, scored: Scored, sides: Sides, direction: Direction, subject: str) -> Gain:
     baseline = (sides.baseline_numerator, sides.baseline_denominator)
     release = (sides.release_numerator, sides.release_denominator)
     first, second = (baseline, release) if direction is Direction.HIGHER else (release, baseline)
-    try:
-        return paired_difference(
-            *first,
-            *second,
-            scored.groups,
-            rng=rng(case, subject),
-            resamples=case.resamples,
-            scale=sides.scale,
-        )
-    except Undefined as problem:
-        says = f"{subject} cannot be measured: {problem}"
-        raise Unusable(says, again(case, EvidenceKind.EVALUATION)) from problem
+    if not (first[1].sum() > 0 and second[1].sum() > 0):
+        says = f"{subject} cannot be measured: no golden row bears it"
+        raise Unusable(says, again(case, EvidenceKind.EVALUATION))
+    return Gain.between(case, subject, (*first, *second), scored.groups, sides.scale)

@@ -56,7 +56,7 @@ def scored(case: Case) -> Scored:
     evidence = proof(case, EvidenceKind.EVALUATION)
     if evidence.tables["outcomes"].is_empty():
         raise Unusable("the evaluation evidence holds no rows", again(case, EvidenceKind.EVALUATION))
-    return Scored.of(evidence, case.model)
+    return case.scored
 
 
 def review(case: Case) -> Evidence:

@@ -76,6 +76,8 @@ def settle(
     enough = compared.n >= least
     if not enough:
         found = Verdict.INCONCLUSIVE
+    if case.verdicts_only:
+        return Finding(rule.gate, compared.subject, found, "", observed=compared.point, dry_run=rule.dry_run)
     sign = 1.0 if compared.direction is Direction.HIGHER else -1.0
     shown = sorted((sign * compared.gain.lower(at.shown), sign * compared.gain.upper(at.shown)))
     more = max(0, least - compared.n) if not enough else rows_until(compared, margin, at.passing)
@@ -90,7 +92,7 @@ def settle(
         threshold=-sign * margin,
         unit=compared.unit,
         n=compared.n,
-        passes_at=compared.gain.confidence_above(-margin - TIE),
+        passes_at=passes_at(compared.gain, -margin),
         labels_to_settle=more if found is Verdict.INCONCLUSIVE else None,
         next_step=_next(found, more, compared, margin),
         dry_run=rule.dry_run,
@@ -115,6 +117,19 @@ def rows_until(compared: Compared, margin: float, confidence: float) -> int | No
     deficit = -compared.n * min(compared.point, 0.0)
     root = (reach + math.sqrt(reach**2 + 4.0 * margin * deficit)) / (2.0 * margin)
     return max(0, math.ceil(root**2) - compared.n)
+
+
+def passes_at(gain: Bounded, threshold: float) -> float:
+    """The highest confidence, to 0.0001, whose lower bound reaches the threshold; 0 where none does."""
+    low, high = 0.0001, 0.9999
+    if gain.lower(low) < threshold - TIE:
+        return 0.0
+    if gain.lower(high) >= threshold - TIE:
+        return high
+    while high - low > 1e-4:
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if gain.lower(middle) >= threshold - TIE else (low, middle)
+    return low
 
 
 def _z(confidence: float) -> float:

@@ -103,6 +103,5 @@ class Scored:
         return Scored(self.outcomes.filter(keep), self.labels, self.model)
 
     def _codes(self, column: str) -> NDArray[np.int64]:
-        position = {label: number for number, label in enumerate(self.labels)}
-        words = self.outcomes.get_column(column).to_list()
-        return np.fromiter((position[word] for word in words), dtype=np.int64, count=len(words))
+        words = self.outcomes.get_column(column).cast(pl.Enum(self.labels))
+        return words.to_physical().to_numpy().astype(np.int64)
