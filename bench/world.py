@@ -224,7 +224,7 @@ def compare(train: pl.DataFrame, test: pl.DataFrame, options: argparse.Namespace
     print(f"{train.height} training rows, {test.height} test rows, no user in both")
     seconds = time.perf_counter() - started
     print(
-        f"  {'TF-IDF + logistic regression (baseline)':<42} {(plain == truth).mean():.4f}  {seconds:5.0f} s"
+        f"  {'TF-IDF + logistic regression (baseline)':<42} {np.mean(plain == truth):.4f}  {seconds:5.0f} s"
     )
     answers = {"tfidf": plain}
     if not options.no_encoder:

@@ -20,7 +20,7 @@ import numpy as np
 from mangaops.errors import InputError
 
 Slots = Mapping[str, Callable[[], str]]
-_ARTICLE = re.compile(r"\b(a)(?= [aeiouAEIOU])")
+_ARTICLE = re.compile(r"\b(a)(?= (?:[aeioAEIO]|[uU](?!s|ni)))")
 FASHION_WEEKS = 13.0
 FASHION_SWING = 1.6
 
@@ -143,7 +143,7 @@ class Writer:
         """One text of the bank, spaces tidied; `fill` gives the text of slots for this call only."""
         parts: list[str] = []
         self._draw(bank, fill or {}, parts)
-        text = " ".join("".join(parts).split()).replace(" '", "'")
+        text = " ".join("".join(parts).split()).replace(" '", "'").replace("my My ", "My ")
         return _ARTICLE.sub(r"\1n", text)
 
     def _draw(self, bank: str, fill: Mapping[str, str], parts: list[str]) -> None:

@@ -36,7 +36,7 @@ def banks() -> dict[str, list[str]]:
     """All banks of templates; those of an intent are named `<intent>.<bank>`."""
     found = {name: text.splitlines() for name, text in {**words("common"), **words("frames")}.items()}
     for intent in INTENT_FILES:
-        shared = ("role_bit", "plot_bit", "mood")
+        shared = ("role_bit", "plot_bit", "mood", "oddity", "relation", "goods")
         for bank, text in words(intent).items():
             found[bank if bank in shared else f"{intent}.{bank}"] = text.splitlines()
     return found

@@ -46,7 +46,7 @@ class Rates:
     pasted: float = 0.006
     stay: float = 0.45
     follow_up: float = 0.25
-    story: float = 0.35
+    story: float = 0.42
 
 
 @dataclass
@@ -116,7 +116,9 @@ class Author:
         stays = turn > 1 and rng.random() < rates.stay
         label = thread.label if stays else self._label()
         if label in OUT_OF_SCOPE_AS and rng.random() < _out_of_scope_within(label, rates.out_of_scope):
-            return Said(self._writer.write(f"{label}.out_of_scope"), label, "out_of_scope")
+            return Said(
+                self._dressed(self._writer.write(f"{label}.out_of_scope"), who), label, "out_of_scope"
+            )
         if label == "chitchat":
             return self._chitchat(turn)
         if stays and rng.random() < rates.follow_up:
@@ -136,12 +138,15 @@ class Author:
             return self._two(label)
         if chance < self._rates.multi_intent + self._rates.settled:
             return self._settled(label)
-        text = self._core(label)
+        return Said(self._dressed(self._core(label), who), label, "single")
+
+    def _dressed(self, text: str, who: Persona) -> str:
+        """The request with a story before it, or a thank-you after it, as is the user's manner."""
         if self._rng.random() < self._rates.story * 2 * who.storyteller:
             text = f"{self._writer.write('story')} {text}"
         if self._rng.random() < who.polite:
             text = f"{text} {self._writer.write('thanks')}"
-        return Said(text, label, "single")
+        return text
 
     def _core(self, label: str) -> str:
         if self._rng.random() < 0.6:
