@@ -64,7 +64,7 @@ def allocate(
     Never fewer than `have` nor more than `room`; in all `spec.rows`, where room and the floors allow.
     """
     target = {
-        label: max(have.get(label, 0), min(most, spec.per_critical_label if label in critical else 1))
+        label: max(have.get(label, 0), min(most, max(1, spec.per_critical_label) if label in critical else 1))
         for label, most in room.items()
     }
     target |= {label: count for label, count in have.items() if label not in target}

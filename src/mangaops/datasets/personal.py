@@ -14,11 +14,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
-_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}(?![\w-])")
+_EMAIL = re.compile(
+    r"(?<![\w.+-])[\w.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}(?![\w-])", re.ASCII
+)
 _CARD = re.compile(r"(?<![\d.,-])[2-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{1,7}(?![\d-])|"
                    r"(?<![\d.,-])3[47]\d{2}[ -]?\d{6}[ -]?\d{5}(?![\d-])")  # fmt: skip
 _ORDER = re.compile(
-    r"\b(?:order|invoice|tracking|注文)(?:\s*(?:number|no|num|id|番号))?\s*(?:is|was|:|#|\.|は)*\s*#?\s*"
+    r"(?:\b(?:order|invoice|tracking)|注文)(?:\s*(?:number|no|num|id|番号))?\s*(?:is|was|:|#|\.|は)*\s*#?\s*"
     r"(?P<value>(?=[A-Z\d-]*\d{4})[A-Z]{0,4}-?\d[\dA-Z]*(?:-[\dA-Z]+)*)(?![\d.,]*\d)|"
     r"(?<![\w-])(?P<bare>\d{3}-\d{7}-\d{7}|(?:ORD|INV|PO)-?\d{5,})(?![\w-])",
     re.IGNORECASE,
@@ -29,12 +31,15 @@ _PHONE = re.compile(
     r"|\(\d{3}\) ?\d{3}[ .-]\d{4}"
     r"|(?!97[89]-)(?:1[ .-])?\d{3}[ .-]\d{3}[ .-]\d{4}"
     r"|0\d{1,4}-\d{1,4}-\d{3,4}"
-    r")(?![\w-]|[.,]\d)"
+    r")(?![\w-]|[.,]\d)",
+    re.ASCII,
 )
 _SAID_PHONE = re.compile(
-    r"\b(?:phone|call|mobile|cell|telephone|tel|電話)\b[^\d\n]{0,30}(?P<value>\d{9,12})(?!\d)", re.IGNORECASE
+    r"(?:\b(?:phone|call|mobile|cell|telephone|tel)\b|電話)[^\d\n]{0,30}(?P<value>\d{9,12})(?!\d)",
+    re.IGNORECASE,
 )
-_MAYBE = r"@|\d{3}"
+_MAYBE = r"[@＠]|\d{3}"
+_NARROW = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,11 @@ class Found:
 
 
 def find(text: str) -> list[Found]:
-    """Personal data in the order of the text; of overlapping kinds e-mail, card, order, phone the first."""
+    """Personal data in the order of the text; of overlapping kinds e-mail, card, order, phone the first.
+
+    Full-width letters and digits count like narrow ones.
+    """
+    text = text.translate(_NARROW)
     spans = [Found("e-mail", m.start(), m.end()) for m in _EMAIL.finditer(text)]
     spans += [Found("card", m.start(), m.end()) for m in _CARD.finditer(text) if _luhn(m.group())]
     for match in _ORDER.finditer(text):
