@@ -1,0 +1,119 @@
+"""Every gate is documented, has its file, fires, and stays quiet."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+import pytest
+from gates_world import (
+    case,
+    counted,
+    evaluation,
+    fingerprint,
+    latency,
+    leakage,
+    outcomes,
+    record,
+    review,
+    rule,
+    shadow,
+    verdict,
+)
+
+from mangaops.gates import GATES, Case, judge
+from mangaops.stack import Rule
+from mangaops.vocabulary import Outcome, Verdict
+
+GOOD = outcomes(counted("faq", both=380, gained=20) + counted("escalation", both=90, gained=10))
+BAD = outcomes(counted("faq", both=340, lost=60) + counted("escalation", both=60, lost=40))
+CRITICAL = rule("no_critical_regression", labels=("escalation",), margin=0.02, min_examples=50)
+
+FIRES: dict[str, Callable[[], tuple[Rule, tuple]]] = {
+    "release_record": lambda: (rule("release_record"), (record(latency_report=None),)),
+    "leakage": lambda: (
+        rule("leakage"),
+        (leakage([("text", "release", "row-1", "row-9")]), evaluation(GOOD)),
+    ),
+    "fingerprint": lambda: (rule("fingerprint"), (fingerprint(found="e" * 64),)),
+    "non_inferior": lambda: (rule("non_inferior", metric="accuracy", margin=0.01), (evaluation(BAD),)),
+    "no_critical_regression": lambda: (CRITICAL, (evaluation(BAD),)),
+    "no_increase": lambda: (rule("no_increase", metric="escalation_miss_rate"), (evaluation(BAD),)),
+    "latency": lambda: (rule("latency", below_ms=15), (latency(8, 30),)),
+    "disagreement": lambda: (rule("disagreement", review_over=0.05, hard_limit=0.2), (shadow(600, 400),)),
+    "at_least": lambda: (rule("at_least", metric="accuracy", value=0.99), (evaluation(BAD),)),
+}
+QUIET: dict[str, Callable[[], tuple[Rule, tuple]]] = {
+    "release_record": lambda: (rule("release_record"), (record(),)),
+    "leakage": lambda: (rule("leakage"), (leakage(), evaluation(GOOD))),
+    "fingerprint": lambda: (rule("fingerprint"), (fingerprint(),)),
+    "non_inferior": lambda: (rule("non_inferior", metric="accuracy", margin=0.01), (evaluation(GOOD),)),
+    "no_critical_regression": lambda: (CRITICAL, (evaluation(GOOD),)),
+    "no_increase": lambda: (rule("no_increase", metric="escalation_miss_rate"), (evaluation(GOOD),)),
+    "latency": lambda: (rule("latency", below_ms=15), (latency(8, 9),)),
+    "disagreement": lambda: (rule("disagreement", review_over=0.05, hard_limit=0.2), (shadow(980, 20),)),
+    "at_least": lambda: (rule("at_least", metric="accuracy", value=0.9), (evaluation(GOOD),)),
+}
+
+
+def test_every_gate_has_a_firing_and_a_quiet_case() -> None:
+    assert set(FIRES) == set(QUIET) == set(GATES)
+
+
+@pytest.mark.parametrize("name", sorted(GATES))
+def test_a_gate_fires(name: str) -> None:
+    one, evidence = FIRES[name]()
+    worst = judge([one], case(*evidence)).verdicts[name]
+    assert worst is (Verdict.ERROR if name == "release_record" else Verdict.FAIL)
+
+
+@pytest.mark.parametrize("name", sorted(GATES))
+def test_a_gate_stays_quiet(name: str) -> None:
+    one, evidence = QUIET[name]()
+    decision = judge([one], case(*evidence))
+    assert decision.verdicts[name] is Verdict.PASS
+    assert decision.outcome is Outcome.PROMOTE
+
+
+@pytest.mark.parametrize("name", sorted(GATES))
+def test_a_gate_without_its_evidence_is_an_error_that_names_the_command(name: str) -> None:
+    one, _ = QUIET[name]()
+    found = judge([one], case()).findings[0]
+    assert found.verdict is Verdict.ERROR
+    assert found.next_step.startswith("mangaops release run router --again ")
+
+
+@pytest.mark.parametrize("name", sorted(GATES))
+def test_a_gate_says_what_it_does(name: str) -> None:
+    module = importlib.import_module(f"mangaops.gates.{name}")
+    assert (module.__doc__ or "").startswith(f"{name}: ")
+    assert GATES[name].params.__doc__
+
+
+@pytest.mark.parametrize("name", sorted(GATES))
+def test_a_finding_tells_its_numbers_in_a_sentence(name: str) -> None:
+    one, evidence = FIRES[name]()
+    found = max(judge([one], case(*evidence)).findings, key=lambda each: each.verdict)
+    assert any(letter.isdigit() for letter in found.says) or "fingerprint" in found.says
+    assert found.next_step
+
+
+def test_a_review_is_judged_when_it_is_complete() -> None:
+    one = rule("disagreement", review_over=0.05)
+    assert verdict(one, shadow(900, 100)) is Verdict.INCONCLUSIVE
+    assert verdict(one, shadow(900, 100), review([None] * 100)) is Verdict.INCONCLUSIVE
+    assert verdict(one, shadow(900, 100), review(["faq"] * 100)) is Verdict.PASS
+
+
+def test_only_counted_rules_share_the_fail_confidence() -> None:
+    frame = outcomes(counted("faq", both=480, lost=12, gained=8))
+    several = [rule("non_inferior", metric="accuracy", margin=0.0), *[CRITICAL] * 3]
+    shown = [several[0], *[Rule(one.gate, one.params, True) for one in several[1:]]]
+
+    def level(rules: list[Rule]) -> float:
+        found: Case = case(evaluation(frame))
+        facts = judge(rules, found).findings[0].facts or {}
+        return float(facts["fail_confidence"])
+
+    assert level(several) == pytest.approx(1 - 0.05 / 4)
+    assert level(shown) == pytest.approx(0.95)
