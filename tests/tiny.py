@@ -67,7 +67,7 @@ def tiny_base(folder: Path, labels: Sequence[str] = LABELS) -> Path:
 
 def tiny_request(base: Path, labels: Sequence[str] = LABELS, **training: object) -> TrainingRequest:
     """A request that trains in seconds: 240 rows, and parameters that suit the tiny base."""
-    parameters = {"epochs": 4, "learning_rate": 5e-3, "head_learning_rate": 2e-2, **training}
+    parameters = {"epochs": 4, "learning_rate": 5e-3, "head_learning_rate": 2e-2, "threads": 1, **training}
     spec = ModelSpec(
         family=Family.INTENT_CLASSIFIER,
         base=str(base),

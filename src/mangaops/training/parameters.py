@@ -16,7 +16,8 @@ class IntentTraining(BaseModel):
     rows. `frozen_layers`: so many first layers, and the embeddings, keep the weights of the base.
     `early_stopping`: stop after so many epochs without a better validation accuracy, 0 never; the best
     epoch is kept either way. `int8_agreement`: least share of rows that torch, fp32 and int8 answer alike.
-    `precision`: `auto` is bf16 where the CPU has it in hardware.
+    `precision`: `auto` is bf16 where the CPU has it in hardware. `threads`: 0 is one a core; another number
+    gives other roundings, so that it is part of what is reproduced.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -37,6 +38,7 @@ class IntentTraining(BaseModel):
     early_stopping: int = Field(default=2, ge=0)
     seed: int = Field(default=20260420, ge=0, lt=2**31)
     precision: Literal["auto", "bf16", "fp32"] = "auto"
+    threads: int = Field(default=0, ge=0, le=1024)
     int8_agreement: float = Field(default=0.99, ge=0.5, le=1)
 
 

@@ -52,7 +52,7 @@ def train(request: TrainingRequest, folder: Path, progress: Progress | None = No
     check(request.train, request.validation, request.labels)
     with (
         translated(f"training {request.model}"),
-        seeded(request.seed) as rng,
+        seeded(request.seed, run.options.threads) as rng,
         sealing.scratch_beside(folder) as scratch,
     ):
         with run.timed("setup"):
@@ -158,7 +158,7 @@ class Teacher:
             logits = self.network(ids, mask)
         loss = losses.loss(logits.float(), targets, self.weights, self.run.options)
         if not torch.isfinite(loss):
-            raise _diverged(epoch, float(loss))
+            raise _diverged(epoch, loss.item())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -166,7 +166,7 @@ class Teacher:
         self.pace.step()
         self.done += 1
         left = (time.monotonic() - self.started) / self.done * (self.total - self.done)
-        what = f"epoch {epoch}/{self.run.options.epochs}, loss {float(loss):.3f}, {left:.0f} s left"
+        what = f"epoch {epoch}/{self.run.options.epochs}, loss {loss.item():.3f}, {left:.0f} s left"
         self.run.say(what, self.done, self.total)
 
 
