@@ -32,14 +32,15 @@ def reason_to_skip() -> str | None:
 
 
 @contextmanager
-def server() -> Iterator[Path]:
-    """A running server with fsync on; yields the folder of its socket."""
+def server(*, fsync: bool = False) -> Iterator[Path]:
+    """A running server; yields the folder of its socket. Without `fsync` it is quick, and no place to stay."""
     folder = Path(tempfile.mkdtemp(prefix="mpg-"))
     programs = find_programs()
     assert programs is not None
     if os.geteuid() == 0:
         shutil.chown(folder, "nobody", "nogroup")
     data, options = folder / "data", f"-c listen_addresses='' -c unix_socket_directories='{folder}'"
+    options += f" -c fsync={'on' if fsync else 'off'} -c full_page_writes={'on' if fsync else 'off'}"
     try:
         _run(folder, programs / "initdb", "--no-sync", "-A", "trust", "-U", ADMIN, "-D", data)
         _run(folder, programs / "pg_ctl", "-w", "-D", data, "-l", folder / "log", "-o", options, "start")
