@@ -268,6 +268,12 @@ def test_row_ids_do_not_depend_on_order_or_label_and_tell_equal_rows_apart() -> 
     assert set(again["row_id"]) == set(first["row_id"])
 
 
+def test_where_only_the_text_tells_a_row_its_label_does_too_so_that_more_rows_shift_no_id() -> None:
+    frame = pl.DataFrame({"text": ["hi"] * 3, "label": ["b", "b", "c"]})
+    more = pl.concat([pl.DataFrame({"text": ["hi"], "label": ["a"]}), frame])
+    assert set(logs(frame).rows["row_id"]) < set(logs(more).rows["row_id"])
+
+
 def test_own_row_ids_are_kept_and_may_not_repeat() -> None:
     frame = pl.DataFrame({"row_id": ["r1", "r2"], "text": ["a", "b"], "label": ["x", "x"]})
     assert logs(frame).rows["row_id"].to_list() == ["r1", "r2"]

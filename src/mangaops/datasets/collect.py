@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _LABELLED = {name: name in ("text", "label") for name in ROWS if name != "place"}
 _TRAFFIC = {"request_id": False, "text": True, "conversation_id": False, "user_id": False, "at": False}
 _TRUTH = {"request_id": True, "label": True}
-_IDENTITY = ("text", "conversation_id", "user_id", "at", "turn")
+_IDENTITY = ("text", "conversation_id", "user_id", "at", "turn", "split")
 
 
 def collect(source: Source, spec: DataSpec, progress: Progress | None = None) -> Logs:
@@ -136,20 +136,24 @@ def _refuse_repeats(rows: pl.DataFrame, column: str) -> None:
 
 
 def _with_row_ids(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows with `row_id`: their own, else a hash of text, conversation, user, time and turn.
+    """The rows with `row_id`: their own, else a hash of text, conversation, user, time, turn and own split.
 
-    Rows that are equal in all of these are numbered in order of label. The label is no part of the id, so
-    that a row that is labelled anew stays the same row.
+    Rows that are equal in all of these are numbered in order of label. The label is part of the id only
+    where nothing but the text tells a row: elsewhere a row that is labelled anew stays the same row.
     """
     if rows.get_column("row_id").null_count() < rows.height:
         _refuse_repeats(rows, "row_id")
         return rows.select(ROWS.keys())
+    anonymous = pl.all_horizontal(pl.col("conversation_id", "user_id", "at").is_null())
     numbered = (
         rows.with_row_index("order")
+        .with_columns(told=pl.when(anonymous).then("label"))
         .sort("label", "annotator", "order")
-        .with_columns(ordinal=pl.int_range(pl.len()).over(*_IDENTITY))
+        .with_columns(ordinal=pl.int_range(pl.len()).over(*_IDENTITY, "told"))
         .sort("order")
     )
-    keys = numbered.select(*_IDENTITY[:3], pl.col("at").dt.epoch("us"), "turn", "ordinal").iter_rows()
+    keys = numbered.select(
+        *_IDENTITY[:3], pl.col("at").dt.epoch("us"), *_IDENTITY[4:], "told", "ordinal"
+    ).iter_rows()
     ids = [hashlib.sha256(repr(key).encode()).hexdigest()[:24] for key in keys]
     return rows.with_columns(row_id=pl.Series(ids, dtype=pl.String)).select(ROWS.keys())
