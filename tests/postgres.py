@@ -33,7 +33,7 @@ def reason_to_skip() -> str | None:
 
 @contextmanager
 def server(*, fsync: bool = False) -> Iterator[Path]:
-    """A running server; yields the folder of its socket. Without `fsync` it is quick, and no place to stay."""
+    """A running server; yields the folder of its socket. Without `fsync` it is quick, not durable."""
     folder = Path(tempfile.mkdtemp(prefix="mpg-"))
     programs = find_programs()
     assert programs is not None
