@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from mangaops.training.parameters import PARAMETERS, IntentTraining
+from mangaops.training.reproduce import Reproduction, reproduce
 from mangaops.training.request import Progress, Recipe, Trained, TrainingRequest
 from mangaops.training.steps.baseline import Baseline, baseline
 from mangaops.vocabulary import Family
@@ -33,7 +34,9 @@ __all__ = [
     "IntentTraining",
     "Progress",
     "Recipe",
+    "Reproduction",
     "Trained",
     "TrainingRequest",
     "baseline",
+    "reproduce",
 ]
