@@ -1,0 +1,275 @@
+"""stack.yaml is read strictly: what is right is understood, every mistake is told with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mangaops.errors import StackError
+from mangaops.gates import GATES
+from mangaops.metrics import METRICS
+from mangaops.stack import Stack, differences, parse
+from mangaops.stack.specs import Strict
+
+ROOT = Path(__file__).parents[2]
+INIT = ROOT / "src" / "mangaops" / "pipeline" / "templates" / "stack.yaml"
+QUICKSTART = ROOT / "examples" / "quickstart" / "stack.yaml"
+
+
+class Training(Strict):
+    epochs: int = 3
+    learning_rate: float = 1e-4
+    batch: int = 32
+    loss: str = "cross_entropy"
+    class_weights: str = "none"
+
+
+def read(text: str | bytes) -> Stack:
+    return parse(
+        text,
+        gates={name: gate.params for name, gate in GATES.items()},
+        metrics=METRICS,
+        families={"intent-classifier": Training},
+    )
+
+
+def mistakes(text: str | bytes) -> list[str]:
+    with pytest.raises(StackError) as refused:
+        read(text)
+    return list(refused.value.mistakes)
+
+
+SMALL = """\
+stack: shop
+data:
+  logs:
+    labels: [yes, no, 2026-04-20]
+    splits: {train: 0.8, validation: 0.1, golden: 0.1}
+models:
+  intents: {family: intent-classifier, base: minilm-l6, data: logs, critical: [yes], training: {epochs: 2}}
+units:
+  router:
+    models: [intents]
+    cadence: {cron: "0 3 * * 5", timezone: Asia/Tokyo}
+    gates:
+      - {gate: non_inferior, metric: accuracy, on: golden, margin: 0.002}
+      - {gate: leakage, dry_run: true}
+"""
+
+
+def changed(old: str, new: str) -> str:
+    assert old in SMALL
+    return SMALL.replace(old, new)
+
+
+def test_a_small_stack_is_understood() -> None:
+    stack = read(SMALL)
+    assert stack.simulated is False
+    assert stack.models["intents"].training == Training(epochs=2)
+    first, second = stack.units["router"].gates
+    assert (first.gate, first.line, first.dry_run) == ("non_inferior", 13, False)
+    assert first.params.model_dump()["margin"] == 0.002
+    assert second.dry_run
+    assert stack.units["router"].looks == 3
+
+
+def test_words_stay_words() -> None:
+    """YAML 1.1 reads yes, no, on and dates as something else; labels and keys are words here."""
+    assert read(SMALL).data["logs"].labels == ("yes", "no", "2026-04-20")
+
+
+def test_bytes_with_a_byte_order_mark_are_read() -> None:
+    assert read(b"\xef\xbb\xbf" + SMALL.encode()).stack == "shop"
+
+
+def test_anchors_are_allowed() -> None:
+    text = changed("labels: [yes", "jargon: &words [otaku]\n    labels: [yes").replace(
+        "units:", "  more: {family: intent-classifier, base: x, data: logs, critical: []}\nunits:"
+    )
+    assert read(text).data["logs"].jargon == ("otaku",)
+
+
+def test_five_mistakes_are_told_at_once_in_the_order_of_lines() -> None:
+    text = (
+        changed("golden: 0.1}", "golden: 0.2}")
+        .replace("family: intent-classifier", "family: intent-clasifier")
+        .replace("Asia/Tokyo", "Asia/Tokio")
+        .replace("metric: accuracy", "metric: acuracy")
+        .replace("gate: leakage", "gate: leekage")
+    )
+    found = mistakes(text)
+    lines = [int(each.split(":")[0].removeprefix("line ")) for each in found]
+    assert lines == sorted(lines) == [5, 7, 11, 13, 14]
+    words = ("1.1", "intent-classifier", "Asia/Tokio", "accuracy", "leakage")
+    assert [word in each for word, each in zip(words, found, strict=True)] == [True] * 5
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ("stack: shop", "stack: shop\nsimulate: true", 2, "did you mean 'simulated'"),
+        ("stack: shop", "stack: shop\nsimulated: yes", 2, "true or false"),
+        ("stack: shop", "stack: 5", 1, "name of the stack"),
+        ("golden: 0.1}", "golden: 0.2}", 5, "sum to 1.1"),
+        ("train: 0.8", "tain: 0.8", 5, "did you mean 'train'"),
+        ("critical: [yes]", "critical: [yess]", 7, "did you mean 'yes'"),
+        ("critical: [yes]", "critical: [yes, yes]", 7, "twice"),
+        ("critical: [yes]", "critical: [yes], harm: {yes: {maybe: 3}}", 7, "unknown label 'maybe'"),
+        ("critical: [yes]", "critical: [yes], harm: {yes: {no: -3}}", 7, "greater than or equal to 0"),
+        ("critical: [yes]", "critical: [yes], actions: {offer_human: [maybe]}", 7, "unknown label 'maybe'"),
+        ("data: logs", "data: log", 7, "did you mean 'logs'"),
+        ("base: minilm-l6, ", "", 7, "'base' is missing"),
+        ("epochs: 2", "epocs: 2", 7, "did you mean 'epochs'"),
+        ("models: [intents]", "models: [intent]", 10, "did you mean 'intents'"),
+        ("models: [intents]", "models: []", 10, "at least 1"),
+        ("0 3 * * 5", "0 3 * *", 11, "five fields"),
+        ("0 3 * * 5", "99 3 * * 5", 11, "no cron line"),
+        ("Asia/Tokyo", "../../etc/passwd", 11, "unknown time zone"),
+        ("margin: 0.002", "margn: 0.002", 13, "did you mean 'margin'"),
+        ("margin: 0.002", "margin: -1", 13, "greater than or equal to 0"),
+        ("margin: 0.002", "margin: .nan", 13, "finite"),
+        ("margin: 0.002", "margin: two", 13, "valid number"),
+        ("margin: 0.002", "margin: 0.002, confidence: 0.3", 13, "0.5"),
+        ("margin: 0.002", "margin: 0.002, confidence: 1", 13, "less than 1"),
+        ("margin: 0.002", "margin: 0.002, margin: 0.003", 13, "stands twice"),
+        ("on: golden", "on: goldn", 13, "'golden' or 'shadow_review'"),
+        ("gate: leakage", "gate: [leakage]", 14, "a rule is a mapping with a key gate"),
+        ("dry_run: true", "dry_run: maybe", 14, "true or false"),
+    ],
+)
+def test_a_mistake_names_its_line_and_what_would_be_accepted(
+    old: str, new: str, line: int, says: str
+) -> None:
+    found = mistakes(changed(old, new))
+    assert any(each.startswith(f"line {line}: ") and says in each for each in found), found
+
+
+def test_a_unit_without_gates_is_refused() -> None:
+    text = SMALL[: SMALL.index("    gates:")]
+    assert any("without a gate nothing can be promoted" in each for each in mistakes(text))
+
+
+def test_a_label_of_a_rule_must_be_a_label_of_the_data() -> None:
+    rule = "{gate: no_critical_regression, labels: [maybe], margin: 0.1}"
+    assert any(
+        "unknown label 'maybe'" in each for each in mistakes(changed("{gate: leakage, dry_run: true}", rule))
+    )
+    from_logs = changed("{gate: leakage, dry_run: true}", rule).replace(
+        "labels: [yes, no, 2026-04-20]", "labels: from_logs"
+    )
+    assert read(from_logs).data["logs"].labels == "from_logs"
+
+
+def test_a_doubled_key_names_both_lines() -> None:
+    assert (
+        mistakes(SMALL + "stack: twice\n")[-1]
+        == "line 15: key 'stack' stands twice in the top level (first in line 1)"
+    )
+
+
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{name}: &{name} [{','.join(['*' + before] * 9)}]\n"
+    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"\xff\xfe\x00\x01", "not UTF-8"),
+        (b"stack: caf\xe9\n", "line 1: this is not UTF-8"),
+        ("\x00\x01\x02", "no text file"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(200), "not UTF-8"),
+        ("", "empty"),
+        ("# only a comment\n", "empty"),
+        ("a: [1, 2", "not YAML"),
+        ("a: b: c", "not YAML"),
+        ("a: *nowhere", "not YAML"),
+        ("x: 1\n---\ny: 2\n", "another document"),
+        ("a: &a [*a]", "contains itself"),
+        ("[" * 5000, "nested more than"),
+        ("a: " + "{b: " * 500, "nested more than"),
+        (BOMB, "unfold to more than"),
+        ("a" * 1_000_001, "at most 1,000,000"),
+        ("- stack\n", "a list"),
+        ("just words\n", "a text"),
+        ("!!python/object/apply:os.system [echo]\n", "not accepted"),
+        ("stack: !!python/name:os.system x\n", "not accepted"),
+        ("stack: !!binary aGVsbG8=\n", "not accepted"),
+        ("? [a, b]\n: 1\n", "no word"),
+        ("data: 4\nmodels: {}\nunits: [1]\n", "at least one entry"),
+        ("9" * 500 + ": 1", "unknown key"),
+    ],
+)
+def test_what_is_no_stack_is_refused_plainly(text: str | bytes, says: str) -> None:
+    assert any(says in each for each in mistakes(text))
+
+
+@pytest.mark.parametrize(("written", "value"), [("2e-4", 2e-4), (".5", 0.5), ("+1", 1.0), ("010", 10.0)])
+def test_numbers_are_those_of_yaml_1_2(written: str, value: float) -> None:
+    params = read(changed("margin: 0.002", f"margin: {written}")).units["router"].gates[0].params
+    assert params.model_dump()["margin"] == value
+
+
+def test_a_large_number_is_no_trouble() -> None:
+    assert mistakes(changed("margin: 0.002", f"margin: {'9' * 5000}"))
+
+
+def test_the_file_that_init_writes_is_right() -> None:
+    stack = read(INIT.read_text())
+    assert [rule.gate for rule in stack.units["router"].gates] == [
+        "release_record",
+        "leakage",
+        "fingerprint",
+        "non_inferior",
+        "no_critical_regression",
+        "non_inferior",
+        "no_increase",
+        "latency",
+        "disagreement",
+        "non_inferior",
+    ]
+    assert len(stack.data["intent-data"].labels) == 10
+    assert not stack.simulated
+    assert stack.units["router"].bootstrap
+
+
+def test_in_the_file_that_init_writes_an_ignored_request_for_a_human_costs_most() -> None:
+    model = read(INIT.read_text()).models["intent-classifier"]
+    labels = read(INIT.read_text()).data["intent-data"].labels
+    cost = {
+        (truth, answer): model.cost(truth, answer) for truth in labels for answer in labels if truth != answer
+    }
+    assert max(cost, key=lambda pair: cost[pair])[0] == "escalation"
+    assert min(cost.values()) == cost["product_discovery", "recommendation"]
+
+
+@pytest.mark.parametrize("number", range(len(INIT.read_text().splitlines())))
+def test_every_key_that_init_writes_is_commented(number: int) -> None:
+    """A comment beside the line, or above the block that it stands in."""
+    lines = INIT.read_text().splitlines()
+    indent = len(lines[number]) - len(lines[number].lstrip())
+    above = [line for line in lines[:number] if line.strip() and len(line) - len(line.lstrip()) <= indent]
+    assert not lines[number].strip() or "#" in lines[number] or any("#" in line for line in above)
+
+
+def test_the_quickstart_says_why_it_differs_from_init() -> None:
+    found = differences(INIT.read_text(), QUICKSTART.read_text())
+    assert read(QUICKSTART.read_text()).simulated
+    assert found
+    assert [each.where for each in found if not each.because] == []
+    simulated = next(each for each in found if each.where == "simulated")
+    assert (simulated.init, simulated.here, simulated.line) == ("False", "True", 4)
+
+
+def test_a_difference_without_a_reason_is_seen() -> None:
+    text = INIT.read_text().replace("looks: 3 ", "looks: 5 ")
+    (only,) = differences(INIT.read_text(), text)
+    assert (only.where, only.init, only.here, only.because) == ("units.router.looks", "3", "5", "")
+    assert differences(INIT.read_text(), INIT.read_text()) == []
+
+
+def test_a_rule_that_the_example_lacks_is_a_difference() -> None:
+    text = INIT.read_text().replace("      - {gate: disagreement, review_over: 0.05}\n", "")
+    assert {each.here for each in differences(INIT.read_text(), text)} == {"nothing"}
