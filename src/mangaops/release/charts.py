@@ -118,10 +118,11 @@ def latency(samples: pl.DataFrame, limit_ms: float | None, width: int = 560, hei
     if samples.is_empty():
         return NOTHING
     shown = float(samples["ms"].quantile(0.995) or 0.0) * 1.1
-    most = max(shown, (limit_ms or 0.0) * 1.05, 1e-6)
+    near = limit_ms is not None and limit_ms < 4 * shown
+    most = max(shown, limit_ms * 1.05 if limit_ms is not None and near else 0.0, 1e-6)
     left, right, top, bottom = 44, width - 12, 12, height - 34
     parts = []
-    for percent in (0, 50, 95, 100):
+    for percent in (0, 50, 95):
         y = bottom - percent / 100 * (bottom - top)
         parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(
@@ -134,7 +135,10 @@ def latency(samples: pl.DataFrame, limit_ms: float | None, width: int = 560, hei
     for side in Side:
         values = np.sort(samples.filter(pl.col("side") == str(side))["ms"].to_numpy())
         parts.append(_curve(values, str(side), most, (left, right, top, bottom)))
-    if limit_ms is not None:
+    if limit_ms is not None and not near:
+        label = f"limit {limit_ms:g} ms, far to the right"
+        parts.append(f'<text class="name" x="{right}" y="{bottom - 6}" text-anchor="end">{label}</text>')
+    elif limit_ms is not None:
         x = left + limit_ms / most * (right - left)
         parts.append(f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}"/>')
         label = f"limit {limit_ms:g} ms"

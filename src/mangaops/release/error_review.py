@@ -10,11 +10,11 @@ from mangaops.errors import UsageError
 from mangaops.release import charts
 from mangaops.release.desk import Desk
 from mangaops.release.dossier import Dossier, dossier
-from mangaops.release.figures import figure
+from mangaops.release.figures import figure, moment, span
 from mangaops.release.helps import helps
 from mangaops.release.pages import md, render
 from mangaops.release.report import SIGNS
-from mangaops.release.wording import price_lines, sentence
+from mangaops.release.wording import price_lines, sentence, stopped_early
 from mangaops.vocabulary import Outcome
 
 
@@ -53,6 +53,7 @@ def html(case: Dossier) -> str:
         sentence=sentence(case),
         helps=helps(case),
         price=price_lines(case),
+        stopped=stopped_early(case),
         interval=charts.interval,
     )
 
@@ -62,7 +63,8 @@ def markdown(case: Dossier) -> str:
     shown = case.summary or {}
     parts = [
         f"# {case.subject.name} was not promoted: {case.outcome}",
-        md_sentence(case),
+        md(sentence(case)),
+        md(stopped_early(case)),
         "**Simulated**: the traffic, labels and reviewers of this stack are generated."
         if case.simulated
         else "",
@@ -73,14 +75,9 @@ def markdown(case: Dossier) -> str:
         _section("Most costly confusions", _costly(shown.get("costly_confusions", [])[:8])),
         _section("Examples broken", _examples(shown.get("broken", [])[:20])),
         _section("Examples fixed", _examples(shown.get("fixed", [])[:20])),
-        f"Decision `{case.decided.digest}`, judged {case.decided.at}." if case.decided else "",
+        f"Decision `{case.decided.digest}`, judged {moment(case.decided.at)}." if case.decided else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def md_sentence(case: Dossier) -> str:
-    """What became of the release, escaped."""
-    return md(sentence(case))
 
 
 def _section(title: str, body: str) -> str:
@@ -123,7 +120,7 @@ def _slices(case: Dossier) -> str:
                 figure(each.baseline, "share"),
                 figure(each.release, "share"),
                 points(each.difference),
-                f"{points(each.low)} to {points(each.high)}",
+                span(each.low, each.high, "share", difference=True),
             )
             for each in case.worst_slices[:6]
         ),

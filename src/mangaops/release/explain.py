@@ -7,7 +7,7 @@ from typing import Any
 
 from mangaops.release.desk import Desk
 from mangaops.release.dossier import Dossier, dossier
-from mangaops.release.figures import MISSING, Row
+from mangaops.release.figures import MISSING, Row, moment
 from mangaops.release.helps import helps
 from mangaops.release.wording import price_lines, sentence
 from mangaops.vocabulary import State
@@ -37,7 +37,7 @@ class Explanation:
     @property
     def text(self) -> str:
         """For a terminal: the sentence, what failed or is open, what helps, what it costs."""
-        lines = [f"{self.release} is {self.state} since {self.since}: {self.because}", self.sentence]
+        lines = [f"{self.release} is {self.state} since {moment(self.since)}: {self.because}", self.sentence]
         against = [row for row in self.gates if row.verdict != "PASS" and not row.dry_run]
         for row in against or self.gates:
             lines += _gate_lines(row, whole=bool(against))

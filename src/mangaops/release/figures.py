@@ -67,7 +67,7 @@ def row(finding: Finding) -> Row:
         verdict=finding.verdict.name,
         symbol=SYMBOLS[finding.verdict],
         observed=shown(finding.observed),
-        interval=f"{shown(finding.low)} to {shown(finding.high)}" if bounded else MISSING,
+        interval=span(finding.low, finding.high, finding.unit, difference=difference) if bounded else MISSING,
         threshold=shown(finding.threshold),
         n=f"{finding.n:,}" if finding.n is not None else MISSING,
         passes_at=f"{finding.passes_at:.3f}" if finding.passes_at is not None else MISSING,
@@ -76,6 +76,18 @@ def row(finding: Finding) -> Row:
         dry_run=finding.dry_run,
         finding=finding,
     )
+
+
+def span(low: float | None, high: float | None, unit: str, *, difference: bool = False) -> str:
+    """An interval with its unit said once: `+1.20 to +3.40 points`."""
+    first, last = (figure(value, unit, difference=difference) for value in (low, high))
+    said = last.partition(" ")[2]
+    return f"{first.removesuffix(f' {said}') if said else first} to {last}"
+
+
+def moment(text: str) -> str:
+    """A time of the ledger as people read it, to the minute: `2026-04-20 03:00 UTC`."""
+    return f"{text[:10]} {text[11:16]} UTC"
 
 
 def count(number: int, word: str) -> str:

@@ -9,17 +9,19 @@ import polars as pl
 from mangaops.gates import Finding
 from mangaops.metrics import Scored
 from mangaops.release.dossier import Dossier
-from mangaops.release.figures import count, figure
-from mangaops.vocabulary import EvidenceKind, Side, Verdict
+from mangaops.release.figures import count, figure, span
+from mangaops.vocabulary import EvidenceKind, Outcome, Side, Verdict
 
 AT_MOST = 8
 
 
 def helps(case: Dossier) -> list[str]:
     """The likeliest remedies first, at most `AT_MOST`, none twice; empty where nothing stands against it."""
+    failed = case.outcome == Outcome.REJECT
     found: list[str] = []
     for each in case.open_rows:
-        found += _for_finding(case, each.finding)
+        if not failed or each.finding.verdict == Verdict.FAIL:
+            found += _for_finding(case, each.finding)
     if case.open_rows:
         found += _for_slices(case)
     return list(dict.fromkeys(found))[:AT_MOST]
@@ -50,7 +52,7 @@ def _for_finding(case: Dossier, finding: Finding) -> list[str]:
 
 
 def _label(scored: Scored, label: str) -> list[str]:
-    """Where rows of the label go now that the baseline answered rightly."""
+    """Where rows of the label go that the baseline answered rightly."""
     lost = _lost(scored).filter(pl.col("truth") == label)
     truth = scored.outcomes.filter(pl.col("truth") == label)
     if lost.is_empty():
@@ -59,8 +61,8 @@ def _label(scored: Scored, label: str) -> list[str]:
         lost.group_by("release_label").len().sort("len", "release_label", descending=True).iter_rows()
     )
     return [
-        f"{label}: {count(lost.height, 'row')} that the baseline answered rightly are lost, {rows} of them to "
-        f"{to}. Label more rows of the pair {label} / {to}, and read those {rows} for wrong labels"
+        f"{label}: {count(lost.height, 'row')} that the baseline answered rightly are lost, {rows} of them "
+        f"to {to}. Label more rows of the pair {label} / {to}, and read those {rows} for wrong labels"
     ]
 
 
@@ -153,7 +155,7 @@ def _for_slices(case: Dossier) -> list[str]:
     worse = [each for each in case.worst_slices if each.worse]
     return [
         f"{each.name}, {each.value}: {_points(each.difference)} on {count(each.rows, 'row')} "
-        f"({_points(each.low)} to {_points(each.high)}): collect more rows like these"
+        f"({span(each.low, each.high, 'share', difference=True)}): collect more rows like these"
         for each in worse[:2]
     ]
 

@@ -13,6 +13,7 @@ from mangaops.evidence import Evidence
 from mangaops.gates import Case, Decision
 from mangaops.registry import Release, UnitState, drafts
 from mangaops.release.bootstrap import rules_for
+from mangaops.release.checks import record_parts
 from mangaops.release.desk import (
     Desk,
     append,
@@ -85,10 +86,11 @@ def judge_offline(desk: Desk, unit: str, release: str, *, dataset: Digest, reaso
         RefusedError: the unit has no champion and this is no bootstrap.
         RevisionConflict: another verb appended first.
     """
+    if release_of(state(desk, unit), release).state != State.CANDIDATE:
+        return None
+    record_parts(desk, unit, release, dataset=dataset, reason=reason)
     current = state(desk, unit)
     subject = release_of(current, release)
-    if subject.state != State.CANDIDATE:
-        return None
     rules = rules_for(desk, current, subject)
     case = build_case(desk, current, subject, dataset=dataset, traffic=None)
     decision = gates.judge(rules, case)

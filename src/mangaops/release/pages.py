@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mangaops.datasets.personal import mask
 from mangaops.release.escape import escape_markdown, visible
-from mangaops.release.figures import count, figure
+from mangaops.release.figures import count, figure, moment, span
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -25,12 +25,14 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals["span"] = span
     made.filters |= {
         "text": lambda value: visible(mask(str(value))),
         "name": lambda value: visible(str(value)),
         "percent": lambda value: figure(value, "share"),
         "points": lambda value: figure(value, "share", difference=True),
         "ms": lambda value: figure(value, "ms"),
+        "moment": moment,
         "count": count,
         "short": lambda value: str(value)[:19],
     }

@@ -12,7 +12,7 @@ from mangaops.release.dossier import Dossier, dossier
 from mangaops.release.figures import count, figure
 from mangaops.release.helps import helps
 from mangaops.release.pages import render
-from mangaops.release.wording import price_lines, sentence
+from mangaops.release.wording import price_lines, sentence, stopped_early
 from mangaops.vocabulary import EvidenceKind, Outcome, Side
 
 SIGNS: Final = {Outcome.PROMOTE: "✓", Outcome.REJECT: "✗", Outcome.HOLD: "?", None: "·"}
@@ -42,6 +42,7 @@ def rendered(case: Dossier) -> str:
         judgements=case.facts(EvidenceKind.EVALUATION).get("golden_judgements"),
         helps=helps(case),
         price=price_lines(case),
+        stopped=stopped_early(case),
         quantiles=case.facts(EvidenceKind.LATENCY).get("quantiles", {}),
         latency_facts=case.facts(EvidenceKind.LATENCY),
         latency_plot=charts.latency(latency.tables["samples"], _limit(case)) if latency else "",

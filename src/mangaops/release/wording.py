@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mangaops.release.dossier import Dossier
 from mangaops.release.figures import count
-from mangaops.vocabulary import Outcome, State
+from mangaops.vocabulary import EvidenceKind, Outcome, State, Verdict
 
 
 def sentence(case: Dossier) -> str:
@@ -12,15 +12,24 @@ def sentence(case: Dossier) -> str:
     name, against = case.subject.name, case.baseline
     if case.decision is None:
         return f"{name} was registered and is {case.subject.state}; no gate has judged it yet."
-    gates = ", ".join(dict.fromkeys(f"{row.gate} ({row.verdict})" for row in case.open_rows))
+    worst = max((row.finding.verdict for row in case.open_rows), default=Verdict.PASS)
+    shown = [row for row in case.open_rows if worst != Verdict.FAIL or row.finding.verdict == worst]
+    gates = "; ".join(dict.fromkeys(f"{row.gate}, {row.subject} ({row.verdict})" for row in shown))
     if case.outcome == Outcome.PROMOTE:
         passed = len([row for row in case.rows if not row.dry_run])
         return f"{name} passed all {count(passed, 'check')} against {against}{_since(case)}."
     if case.outcome == Outcome.REJECT:
-        return f"{name} is proven worse than a rule allows, and {against} stays: {gates}."
+        return f"{name} breaks what a rule asks for, and {against} stays: {gates}."
     return (
         f"Nothing is proven against {name}, but not enough is known to promote it; {against} stays: {gates}."
     )
+
+
+def stopped_early(case: Dossier) -> str:
+    """A sentence where an offline gate failed and the rest was left unmeasured; else empty."""
+    if case.outcome != Outcome.REJECT or EvidenceKind.SHADOW in case.evidence:
+        return ""
+    return "The run stopped at the failed offline gates: what would need traffic was not measured any more."
 
 
 def _since(case: Dossier) -> str:

@@ -1,0 +1,94 @@
+"""PROMOTE, REJECT and HOLD, from candidate to what is in the ledger and in the documents."""
+
+from __future__ import annotations
+
+from desk_world import Rigged, World
+
+from mangaops.registry import record
+from mangaops.release.desk import state
+from mangaops.vocabulary import Outcome, State
+
+
+def test_a_first_champion_gets_the_fallback_as_rollback_pointer(world: World) -> None:
+    release = world.bootstrapped()
+    now = state(world.desk, "router")
+    assert (now.champion, now.rollback, now.generation) == (release, ("fallback:offer_human",), 1)
+
+
+def test_a_better_challenger_is_promoted_and_the_champion_becomes_the_way_back(served: World) -> None:
+    release, acted = served.run(Rigged("better", 0.02))
+    now = state(served.desk, "router")
+    assert acted.outcome == Outcome.PROMOTE
+    assert (now.champion, now.rollback[-1]) == (release, "router-1")
+    assert now.releases["router-1"].state == State.RETIRED
+    assert acted.error_review is None
+
+
+def test_a_worse_challenger_is_rejected_with_an_error_review(served: World) -> None:
+    release, acted = served.run(Rigged("worse", 0.4))
+    now = state(served.desk, "router")
+    assert acted.outcome == Outcome.REJECT
+    assert now.champion == "router-1"
+    assert now.releases[release].state == State.REJECTED
+    assert len(now.releases[release].error_reviews) == 1
+    assert acted.error_review is not None
+    assert "non\\_inferior" in acted.error_review.markdown
+
+
+def test_an_unreviewed_challenger_is_held_and_told_its_price(tmp_path) -> None:
+    from desk_world import make_world
+
+    from mangaops.release import evaluate, judge, shadow
+
+    world = make_world(tmp_path)
+    world.bootstrapped()
+    pair = evaluate.Pair(Rigged("champion", 0.1), Rigged("other", 0.1, "other"))
+    release = world.candidate()
+    world.measure_offline(release, pair)
+    judge.judge_offline(world.desk, "router", release, dataset=world.dataset, reason="weekly")
+    shadow.replay(world.desk, "router", release, pair, world.traffic, reason="weekly")
+    acted = world.act(release, world.judged(release))
+    assert acted.outcome == Outcome.HOLD
+    assert acted.error_review is not None
+    assert "a review of the disagreements" in acted.error_review.markdown.replace("\\", "")
+    assert state(world.desk, "router").champion == "router-1"
+
+
+def test_the_registry_record_shows_what_was_measured(served: World) -> None:
+    shown = record(state(served.desk, "router"), "intent-classifier@v1")
+    assert set(shown) == {
+        "model_name",
+        "version",
+        "dataset_version",
+        "training_code_sha",
+        "metrics",
+        "status",
+    }
+    assert {"accuracy", "rare_accuracy", "p95_latency_ms"} <= set(shown["metrics"])
+    assert 0.85 < shown["metrics"]["accuracy"] < 0.95
+    assert shown["status"] == "champion"
+
+
+def test_every_event_names_who_and_why(served: World) -> None:
+    served.run(Rigged("worse", 0.4))
+    events = served.desk.ledger.read("router")
+    assert all(event.actor and event.reason for event in events)
+    assert {event.actor for event in events} >= {"mei"}
+
+
+def test_judging_the_same_evidence_again_is_no_new_look(served: World) -> None:
+    release, acted = served.run(Rigged("worse", 0.4))
+    before = len(served.desk.ledger.read("router"))
+    again = served.act(release, _newest(served, release))
+    assert len(served.desk.ledger.read("router")) == before
+    assert again.outcome == acted.outcome
+
+
+def _newest(world: World, release: str):
+    from mangaops.gates import Decision
+    from mangaops.release.judge import Judged
+    from mangaops.release.standing import read_decision
+
+    ref = state(world.desk, "router").releases[release].decisions[-1]
+    decision = Decision.from_dict(read_decision(world.desk, ref.digest)["decision"])
+    return Judged(decision.outcome, ref.digest, decision)
