@@ -76,9 +76,7 @@ def bag_of_words(train: Texts, labels: Texts, test: Texts) -> list[str]:
     def model(strength: float):
         words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
         characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=2)
-        return make_pipeline(
-            make_union(words, characters), LogisticRegression(C=strength, max_iter=300, tol=1e-3)
-        )
+        return make_pipeline(make_union(words, characters), LogisticRegression(C=strength, max_iter=1000))
 
     cut = len(train) * 4 // 5
     held = np.array(labels[cut:])
@@ -95,7 +93,7 @@ def frozen_probe(train: Texts, labels: Texts, test: Texts) -> list[str]:
 
     tokenizer, encoder = _base()
     embedded = _embed(tokenizer, encoder, [*train, *test])
-    model = LogisticRegression(C=20.0, max_iter=400, tol=1e-3).fit(embedded[: len(train)], labels)
+    model = LogisticRegression(C=20.0, max_iter=1000).fit(embedded[: len(train)], labels)
     return list(model.predict(embedded[len(train) :]))
 
 
@@ -119,7 +117,8 @@ def fine_tuned(train: Texts, labels: Texts, test: Texts, epochs: int = 3) -> lis
     )
     rng = np.random.default_rng(0)
     loss_of = torch.nn.CrossEntropyLoss()
-    for _ in range(epochs):
+    for epoch in range(epochs):
+        started = time.perf_counter()
         for batch in _batches(train, rng):
             with torch.autocast("cpu", torch.bfloat16):
                 scores = head(_pooled(tokenizer, encoder, [train[at] for at in batch]))
@@ -129,6 +128,8 @@ def fine_tuned(train: Texts, labels: Texts, test: Texts, epochs: int = 3) -> lis
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
+        rate = len(train) / (time.perf_counter() - started)
+        print(f"    epoch {epoch + 1} of {epochs}: loss {loss.item():.3f}, {rate:.0f} rows/s", flush=True)
     with torch.no_grad():
         answers = head(torch.from_numpy(_embed(tokenizer, encoder, test))).argmax(-1)
     return [names[at] for at in answers.tolist()]
