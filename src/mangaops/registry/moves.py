@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Final
 
 from mangaops.errors import IllegalMove
@@ -78,41 +79,46 @@ class Life:
 
 @dataclass
 class Building:
-    """A unit that is being folded."""
+    """A unit that is being folded. Releases are thawed when an event touches them, and no sooner."""
 
     unit: str = ""
     revision: int = 0
     head: Digest = GENESIS
     models: dict[str, ModelRecord] = field(default_factory=dict)
-    lives: dict[str, Life] = field(default_factory=dict)
+    releases: dict[str, Release] = field(default_factory=dict)
     champion: str | None = None
     rollback: list[str] = field(default_factory=list)
     generation: int = 0
-    runs: dict[str, Run] = field(default_factory=dict)
     opened: str | None = None
-    digests: dict[Digest, str] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+    lives: dict[str, Life] = field(default_factory=dict)
 
     @classmethod
     def of(cls, state: UnitState | None) -> Building:
-        """The state, thawed; an empty one for None."""
+        """The state, to go on from; an empty one for None."""
         if state is None:
             return cls()
-        lives = {name: Life.of(release) for name, release in state.releases.items()}
-        where = (state.unit, state.revision, state.head)
-        pointers = (state.champion, list(state.rollback), state.generation)
-        digests = {release.digest: name for name, release in state.releases.items()}
-        opened = (state.challenger, digests)
-        return cls(*where, dict(state.models), lives, *pointers, dict(state.runs), *opened)
+        return cls(
+            unit=state.unit,
+            revision=state.revision,
+            head=state.head,
+            models=dict(state.models),
+            releases=dict(state.releases),
+            champion=state.champion,
+            rollback=list(state.rollback),
+            generation=state.generation,
+            opened=state.challenger,
+            runs=dict(state.runs),
+        )
 
     def freeze(self) -> UnitState:
         """The unit as it is now."""
-        releases = {name: life.freeze() for name, life in self.lives.items()}
         return UnitState(
             unit=self.unit,
             revision=self.revision,
             head=self.head,
             models=self.models,
-            releases=releases,
+            releases={**self.releases, **{name: life.freeze() for name, life in self.lives.items()}},
             champion=self.champion,
             rollback=tuple(self.rollback),
             generation=self.generation,
@@ -120,16 +126,26 @@ class Building:
             runs=self.runs,
         )
 
+    @cached_property
+    def digests(self) -> dict[Digest, str]:
+        """The release of each digest."""
+        return {release.digest: name for name, release in self.releases.items()}
+
     def open_release(self) -> str | None:
         """The release that is on its way, if any."""
-        return self.opened if self.opened is not None and self.lives[self.opened].state in OPEN else None
+        return self.opened if self.opened is not None and self.thaw(self.opened).state in OPEN else None
+
+    def thaw(self, name: str) -> Life:
+        """The release of that name, which is there, ready to change."""
+        if name not in self.lives:
+            self.lives[name] = Life.of(self.releases[name])
+        return self.lives[name]
 
     def life(self, event: Event, name: str) -> Life:
         """The release of that name. Raises IllegalMove where there is none."""
-        life = self.lives.get(name)
-        if life is None:
-            raise refused(event, f"{name} is no release of {self.unit}", f"one of {_names(self.lives)}")
-        return life
+        if name not in self.releases:
+            raise refused(event, f"{name} is no release of {self.unit}", f"one of {_names(self.releases)}")
+        return self.thaw(name)
 
 
 def refused(event: Event, found: str, accepted: str, next_step: str = "") -> IllegalMove:
@@ -160,7 +176,7 @@ def _model_registered(unit: Building, event: Event, body: Body) -> None:
 
 def _release_registered(unit: Building, event: Event, body: Body) -> None:
     name, digest = body["release"], body["digest"]
-    if name in unit.lives or digest in unit.digests:
+    if name in unit.releases or digest in unit.digests:
         found = f"{name} ({digest}) is registered as {unit.digests.get(digest, name)}"
         raise refused(event, found, "another name and digest")
     unknown = [f"{model}@{v}" for model, v in body["models"].items() if f"{model}@{v}" not in unit.models]
@@ -186,15 +202,12 @@ def _release_registered(unit: Building, event: Event, body: Body) -> None:
         stands_since=event.at,
         stands_because=body["reason"],
     )
-    unit.lives[name] = Life.of(release)
-    unit.opened, unit.digests[digest] = name, name
+    unit.releases[name], unit.digests[digest], unit.opened = release, name, name
 
 
 def _none_is_open(unit: Building, event: Event) -> None:
     if (other := unit.open_release()) is not None:
-        raise refused(
-            event, f"{other} is {unit.lives[other].state}", "one open release a unit", "withdraw it"
-        )
+        raise refused(event, f"{other} is {unit.thaw(other).state}", "one open release a unit", "withdraw it")
 
 
 def _plain_move(unit: Building, event: Event, body: Body) -> None:
@@ -260,7 +273,7 @@ def _promoted(unit: Building, event: Event, body: Body) -> None:
     _pointers_fit(unit, event, body)
     life.move(event)
     if unit.champion is not None:
-        unit.lives[unit.champion].move(event)
+        unit.thaw(unit.champion).move(event)
     unit.rollback.append(body["rollback_pointer"])
     unit.champion, unit.generation = life.start.name, unit.generation + 1
 
@@ -302,9 +315,9 @@ def _rolled_back(unit: Building, event: Event, body: Body) -> None:
     if to not in unit.rollback:
         raise refused(event, f"to {to}", f"one of {', '.join(reversed(unit.rollback))}")
     _next_generation(unit, event, body)
-    unit.lives[unit.champion].move(event)
+    unit.thaw(unit.champion).move(event)
     if not is_fallback(to):
-        unit.lives[to].move(event)
+        unit.thaw(to).move(event)
     while unit.rollback.pop() != to:
         pass
     unit.champion = None if is_fallback(to) else to
