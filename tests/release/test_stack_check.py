@@ -1,0 +1,143 @@
+"""`stack check` simulates what a gate list does, through the judge of real releases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from mangaops.evidence import require
+from mangaops.gates import GATES, judge, weigh
+from mangaops.metrics import METRICS, Scored
+from mangaops.release.stack_check import StackReport, a_week, assumed, observed, simulate, stack_check
+from mangaops.release.stack_evidence import Challenger, evidence_of
+from mangaops.stack import Stack, parse
+from mangaops.stack.specs import Strict
+from mangaops.vocabulary import EvidenceKind, Side
+
+ROOT = Path(__file__).parents[2]
+EQUAL = Challenger("equal", 0.0)
+BROKEN = Challenger("broken", -0.2)
+
+
+class Training(Strict):
+    epochs: int = 3
+    batch: int = 32
+    learning_rate: float = 1e-4
+    loss: str = "cross_entropy"
+    class_weights: str = "none"
+
+
+@pytest.fixture(scope="module")
+def stack() -> Stack:
+    text = (ROOT / "examples" / "quickstart" / "stack.yaml").read_text()
+    gates = {name: gate.params for name, gate in GATES.items()}
+    return parse(text, gates=gates, metrics=METRICS, families={"intent-classifier": Training})
+
+
+def report(stack: Stack, simulations: int = 6, **told: object) -> StackReport:
+    rng = np.random.default_rng(4)
+    return stack_check(stack, "router", assumed(stack, "router"), rng=rng, simulations=simulations, **told)
+
+
+def test_assumptions_come_from_the_stack(stack: Stack) -> None:
+    found = assumed(stack, "router")
+    assert sum(found.golden.values()) == pytest.approx(2500, abs=10)
+    assert found.golden["escalation"] == 150
+    assert sum(found.shares.values()) == pytest.approx(1.0)
+    assert found.requests == 2500
+
+
+def test_three_challengers_with_shares_that_sum_to_one(stack: Stack) -> None:
+    found = report(stack)
+    assert [row.gain for row in found.challengers] == [0.0, -0.005, 0.01]
+    for row in found.challengers:
+        assert row.promoted.share + row.held.share + row.rejected.share == pytest.approx(1.0)
+        assert row.promoted.low <= row.promoted.share <= row.promoted.high
+        assert {gate.gate for gate in row.gates} == {rule.gate for rule in stack.units["router"].gates}
+    assert "promoted" in found.text()
+    assert found.as_dict()["challengers"][0]["challenger"] == "equal"
+
+
+def test_equal_seeds_give_equal_reports(stack: Stack) -> None:
+    assert report(stack, 3) == report(stack, 3)
+
+
+def test_progress_reaches_every_challenger(stack: Stack) -> None:
+    said: list[tuple[str, int, int]] = []
+    report(stack, 2, progress=lambda what, done, total: said.append((what, done, total)))
+    assert [done for _, done, _ in said] == [0, 2, 4]
+    assert {total for _, _, total in said} == {6}
+
+
+def test_a_broken_challenger_is_rejected_and_an_equal_one_is_not(stack: Stack) -> None:
+    unit = stack.units["router"]
+    model = stack.models["intent-classifier"]
+    data, known = stack.data["intent-data"], assumed(stack, "router")
+    rng = np.random.default_rng(2)
+    broken, equal = (
+        simulate(unit, model, data, known, kind, rng=rng, simulations=8) for kind in (BROKEN, EQUAL)
+    )
+    assert broken.rejected.share == 1.0
+    assert equal.rejected.share == 0.0
+
+
+@pytest.mark.parametrize("gain", [-0.03, 0.0, 0.02])
+@pytest.mark.parametrize("per_group", [1.0, 3.0])
+def test_simulated_evidence_is_whole_and_as_good_as_it_says(
+    stack: Stack, gain: float, per_group: float
+) -> None:
+    """Averaged over weeks the weighted difference is the gain, on golden rows and on traffic."""
+    known = replace(assumed(stack, "router"), per_group=per_group, per_conversation=per_group)
+    rng, differences, reviewed = np.random.default_rng(1), [], []
+    for _ in range(25):
+        evidence = evidence_of(known, Challenger("x", gain), budget=10_000, limits=(0.95, 15), rng=rng)
+        for one in evidence.values():
+            require(one)
+        scored = Scored.of(evidence[EvidenceKind.EVALUATION], stack.models["intent-classifier"])
+        sides = METRICS["accuracy"].rows(scored, None)
+        differences.append(sides.value(Side.RELEASE) - sides.value(Side.BASELINE))
+        items = (
+            evidence[EvidenceKind.REVIEW]
+            .tables["items"]
+            .filter(~evidence[EvidenceKind.REVIEW].tables["items"]["planted"])
+        )
+        right = (items["answer"] == items["release_label"]).sum() - (
+            items["answer"] == items["baseline_label"]
+        ).sum()
+        reviewed.append(right / known.requests)
+    for found in (differences, reviewed):
+        error = np.std(found) / np.sqrt(len(found))
+        assert np.mean(found) == pytest.approx(gain, abs=4 * error)
+
+
+def test_quick_verdicts_are_the_verdicts_of_the_full_judge(stack: Stack) -> None:
+    unit = stack.units["router"]
+    rng = np.random.default_rng(9)
+    for gain in (0.0, -0.02, -0.1):
+        case = a_week(
+            unit,
+            stack.models["intent-classifier"],
+            stack.data["intent-data"],
+            assumed(stack, "router"),
+            Challenger("x", gain),
+            rng=rng,
+        )
+        quick = weigh(unit.gates, case)
+        full = judge(unit.gates, replace(case, verdicts_only=False))
+        assert quick[0] == full.outcome
+        assert [f.verdict for f in quick[1]] == [f.verdict for f in full.findings]
+
+
+def test_what_was_measured_replaces_what_was_assumed(stack: Stack) -> None:
+    known = replace(assumed(stack, "router"), accuracy=0.8, differs=0.1)
+    rng = np.random.default_rng(3)
+    evidence = evidence_of(known, EQUAL, budget=800, limits=(0.95, 15), rng=rng)
+    found = observed(stack, "router", evidence)
+    assert found.accuracy == pytest.approx(0.8, abs=0.04)
+    assert found.differs == pytest.approx(0.1, abs=0.03)
+    assert found.source == "measured"
+    assert observed(stack, "router", {}) == assumed(stack, "router")
