@@ -136,8 +136,8 @@ def reviews(shop: Workshop, name: str) -> list[Row]:
 
 def due_units(shop: Workshop) -> list[Row]:
     """Units that should run now, by cadence and history."""
-    histories = {unit: shop.desk.ledger.read(unit) for unit in shop.desk.stack.units}
-    found = due(shop.desk.stack, histories, shop.desk.clock().astimezone(UTC))
+    states = {unit: state(shop.desk, unit) for unit in shop.desk.stack.units}
+    found = due(shop.desk.stack, states, shop.desk.clock().astimezone(UTC))
     return [{key: str(value) for key, value in vars(each).items()} for each in found]
 
 

@@ -1,0 +1,114 @@
+"""Whole runs: what is decided, what is written down, and what a repetition does."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import Told, make_world
+
+from mangaops.errors import LeaseHeld, NotReviewable, RefusedError, UsageError
+from mangaops.pipeline import verbs, views
+from mangaops.vocabulary import EventKind, EvidenceKind, Outcome, RecordPart
+
+pytestmark = pytest.mark.xdist_group("pipeline")
+
+
+def test_a_bootstrap_makes_the_first_champion(told: Told) -> None:
+    assert told.first.outcome == Outcome.PROMOTE, told.first.says
+    assert (told.first.champion, told.first.rollback_pointer) == ("router-1", "fallback:offer_human")
+
+
+def test_a_weekly_run_promotes_with_all_eight_artifacts(told: Told) -> None:
+    assert told.second.outcome == Outcome.PROMOTE, told.second.says
+    assert (told.second.champion, told.second.rollback_pointer) == ("router-2", "router-1")
+    shop = told.world.workshop()
+    ref = views.find_release(shop, "router-2").release.latest(EvidenceKind.RECORD)
+    assert ref is not None
+    parts = shop.desk.evidence.get(ref.digest).facts["parts"]
+    assert set(parts) == set(RecordPart)
+    assert all(parts.values())
+
+
+def test_the_record_has_the_six_fields_with_measured_metrics(told: Told) -> None:
+    record = views.find_record(told.world.workshop(), "intent-classifier@v2")
+    assert list(record) == [
+        "model_name",
+        "version",
+        "dataset_version",
+        "training_code_sha",
+        "metrics",
+        "status",
+    ]
+    assert {"accuracy", "rare_accuracy", "p95_latency_ms"} <= set(record["metrics"])
+    assert record["status"] == "champion"
+
+
+def test_every_event_has_an_actor_and_a_reason(told: Told) -> None:
+    events = views.log(told.world.workshop(), None)
+    assert events
+    assert all(event["actor"] and event["reason"] for event in events)
+
+
+def test_the_ledger_is_whole_and_its_heads_can_be_witnessed(told: Told) -> None:
+    shop = told.world.workshop()
+    audit = views.audit(shop, ())
+    assert audit["problems"] == []
+    assert views.audit(shop, tuple(audit["heads"]))["problems"] == []
+
+
+def test_reports_are_written(told: Told) -> None:
+    for result in (told.first, told.second):
+        assert "<html" in open(result.files["report"], encoding="utf-8").read()
+
+
+def test_a_repeated_run_measures_trains_and_decides_nothing_twice(told: Told) -> None:
+    shop = told.world.workshop()
+    before = views.log(shop, None)
+    again = told.world.run(
+        shop,
+        "first",
+        "second",
+        traffic=told.world.source("traffic"),
+        truth=str(told.world.folder / "truth.parquet"),
+    )
+    new = views.log(shop, None)[len(before) :]
+    assert {event["kind"] for event in new} == {EventKind.RUN_STARTED, EventKind.RUN_FINISHED}
+    assert (again.outcome, again.release) == (Outcome.PROMOTE, "router-2")
+
+
+def test_a_second_bootstrap_is_refused(told: Told) -> None:
+    with pytest.raises(RefusedError, match="first champion only"):
+        told.world.run(told.world.workshop(), "first", bootstrap=True)
+
+
+def test_of_two_runs_at_once_one_is_told(told: Told) -> None:
+    first, second = told.world.workshop("one"), told.world.workshop("two")
+    with first.leases.hold("run/router", owner="one"), pytest.raises(LeaseHeld, match="one"):
+        told.world.run(second, "first", "second")
+
+
+def test_a_run_without_a_champion_names_the_bootstrap(tmp_path, base) -> None:
+    world = make_world(tmp_path / "w", base)
+    with pytest.raises(UsageError) as refused:
+        world.run(world.workshop(), "first")
+    assert "release bootstrap router" in refused.value.next_step
+
+
+def test_hidden_labels_are_refused_in_a_real_stack(tmp_path, base) -> None:
+    world = make_world(tmp_path / "w", base, simulated=False)
+    with pytest.raises(NotReviewable, match="real stack"):
+        world.run(world.workshop(), "first", truth=str(world.folder / "truth.parquet"))
+
+
+def test_a_spoiled_candidate_is_rejected_and_the_champion_stays_and_rolls_back(tmp_path, base) -> None:
+    world = make_world(tmp_path / "w", base)
+    world.run(world.workshop(), "first", bootstrap=True)
+    shop = world.workshop()
+    spoiled = world.run(shop, "spoiled")
+    assert spoiled.outcome == Outcome.REJECT
+    assert spoiled.champion == "router-1"
+    assert "escalation" in open(spoiled.files["error review, Markdown"], encoding="utf-8").read()
+    again = world.run(shop, "spoiled")
+    assert (again.outcome, again.release) == (Outcome.REJECT, spoiled.release)
+    back = verbs.roll_back(shop, "router", reason="a test")
+    assert back["to"] == "fallback:offer_human"
+    assert views.releases(shop, "router")["champion"] is None
