@@ -207,9 +207,8 @@ def shown(outcomes: Counter[Outcome], outcome: Outcome) -> str:
 
 def main(count: int = 200, seed: int = 11) -> None:
     """The table of the documentation, printed as it is worked out."""
-    print(
-        f"host: {platform.machine()}, Python {platform.python_version()}; {count} weeks a cell, 95 % intervals"
-    )
+    host = f"{platform.machine()}, Python {platform.python_version()}"
+    print(f"host: {host}; {count} weeks a cell, 95 % intervals")
     for world in worlds():
         for challenger in CHALLENGERS:
             print(f"\n{world.name}, {challenger.name}")

@@ -100,15 +100,10 @@ def test_simulated_evidence_is_whole_and_as_good_as_it_says(
         scored = Scored.of(evidence[EvidenceKind.EVALUATION], stack.models["intent-classifier"])
         sides = METRICS["accuracy"].rows(scored, None)
         differences.append(sides.value(Side.RELEASE) - sides.value(Side.BASELINE))
-        items = (
-            evidence[EvidenceKind.REVIEW]
-            .tables["items"]
-            .filter(~evidence[EvidenceKind.REVIEW].tables["items"]["planted"])
-        )
-        right = (items["answer"] == items["release_label"]).sum() - (
-            items["answer"] == items["baseline_label"]
-        ).sum()
-        reviewed.append(right / known.requests)
+        items = evidence[EvidenceKind.REVIEW].tables["items"].filter(~pl.col("planted"))
+        gained = (items["answer"] == items["release_label"]).sum()
+        lost = (items["answer"] == items["baseline_label"]).sum()
+        reviewed.append((gained - lost) / known.requests)
     for found in (differences, reviewed):
         error = np.std(found) / np.sqrt(len(found))
         assert np.mean(found) == pytest.approx(gain, abs=4 * error)
