@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -94,3 +97,16 @@ def tiny_artifact(folder: Path, labels: Sequence[str] = LABELS, **training: obje
     base = tiny_base(folder.parent / f"{folder.name}-base", labels)
     request = tiny_request(base, labels, **training)
     return RECIPES[Family.INTENT_CLASSIFIER](request, folder, None)
+
+
+def shared_artifact(folder: Path) -> Trained:
+    """The one tiny artifact that lies in `folder`, made by whoever comes first; processes may race for it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    told = folder / "trained.json"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not told.exists():
+            made = tiny_artifact(folder / "artifact")
+            told.write_text(json.dumps({**asdict(made), "folder": str(made.folder)}))
+    facts = json.loads(told.read_text())
+    return Trained(**{**facts, "folder": Path(facts["folder"])})

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mangaops.errors import FingerprintMismatch, Untracked
+from mangaops.inference.fingerprint import fingerprint
 from mangaops.inference.manifest import verify
 from mangaops.inference.predictor import IntentPredictor, assemble
 from mangaops.inference.probes import ProbeResult, probe
@@ -32,18 +33,29 @@ def load(folder: Path, permit: Permit, *, threads: int = 1) -> IntentPredictor:
             accepted=permit.artifact,
             next_step="register what lies there as a model version, or put the listed artifact back",
         )
+    _same_reading(name, permit.fingerprint, fingerprint(folder))
     predictor = assemble(folder, name, threads=threads)
-    _same_reading(name, permit.fingerprint, probe(folder, predictor))
+    _same_answers(name, permit.fingerprint, probe(folder, predictor))
     return predictor
 
 
-def _same_reading(name: str, registered: str, result: ProbeResult) -> None:
-    if registered != result.found or registered != result.expected:
+def _same_reading(name: str, registered: str, found: str) -> None:
+    if found != registered:
         raise FingerprintMismatch(
             f"{name} was refused: it would not read texts as it did in training",
-            found=f"fingerprint {result.found}, sealed as {result.expected}",
+            found=f"fingerprint {found}",
             accepted=registered,
             next_step="train again with the tokenizer, preprocessing and labels that the record names",
+        )
+
+
+def _same_answers(name: str, registered: str, result: ProbeResult) -> None:
+    if result.expected != registered:
+        raise FingerprintMismatch(
+            f"{name} was refused: its probes were sealed for another reading of texts",
+            found=f"fingerprint {result.expected}",
+            accepted=registered,
+            next_step="put the artifact back that the record names, or train again",
         )
     if not result.holds:
         raise FingerprintMismatch(

@@ -60,7 +60,8 @@ def probe(folder: Path, predictor: IntentPredictor | None = None) -> ProbeResult
     with translated(folder, f"reading {PROBES_FILE}"):
         sealed = SealedProbes.model_validate_json((folder / PROBES_FILE).read_bytes())
     asked = predictor or assemble(folder, folder.name)
-    gaps = [_gap(asked, text, row) for text, row in zip(PROBES, sealed.probabilities, strict=True)]
+    with translated(folder, "answering the probes"):
+        gaps = [_gap(asked, text, row) for text, row in zip(PROBES, sealed.probabilities, strict=True)]
     worst = int(np.argmax(gaps))
     return ProbeResult(
         expected=sealed.fingerprint,

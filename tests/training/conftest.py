@@ -1,0 +1,24 @@
+"""One tiny artifact for the whole session: the export alone takes seconds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mangaops.training import Trained
+from tiny import shared_artifact
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A sealed artifact, shared by all workers; its base is beside it in `artifact-base`. Never change it."""
+    mine = tmp_path_factory.getbasetemp()
+    return shared_artifact((mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "tiny")
+
+
+@pytest.fixture
+def base(trained: Trained) -> Path:
+    """The tiny base that `trained` was trained on."""
+    return trained.folder.parent / "artifact-base"
