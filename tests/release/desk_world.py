@@ -221,17 +221,19 @@ class World:
     traffic: shadow.Traffic = field(default_factory=make_traffic)
     made: int = 0
 
-    def candidate(self, *, bootstrap: bool = False, because: Because = Because.SCHEDULE) -> str:
+    def candidate(
+        self, *, bootstrap: bool = False, folder: Path | None = None, fingerprint: str = "sha256:" + "f" * 64
+    ) -> str:
         """A new sealed model version as the unit's newest release."""
         self.made += 1
-        folder = sealed_folder(self.folder / f"sealed-{self.made}", str(self.made))
+        folder = folder or sealed_folder(self.folder / f"sealed-{self.made}", str(self.made))
         register.record_dataset(self.desk, "intent-data", self.snapshot, reason=WHY)
         version = register.register_model(
             self.desk,
             "router",
             "intent-classifier",
             folder=folder,
-            fingerprint="sha256:" + "f" * 64,
+            fingerprint=fingerprint,
             dataset_version=self.snapshot.name,
             dataset=self.snapshot.digest,
             training_code_sha="0" * 40,
@@ -243,7 +245,7 @@ class World:
             self.desk,
             "router",
             {"intent-classifier": version.split("@")[1]},
-            because=because,
+            because=Because.SCHEDULE,
             reason=WHY,
             bootstrap=bootstrap,
         )
