@@ -157,13 +157,14 @@ def _sentence(
     sides = ""
     if compared.baseline is not None and compared.release is not None:
         sides = f"release {value(compared.release, unit)}, baseline {value(compared.baseline, unit)}; "
-    allowed = f"{change(-sign * margin, unit)} or {'better' if margin else 'any gain'}"
-    level = "as it stands" if at.passing == 0.5 else f"at confidence {at.passing:.3g}"
+    moves = "fall" if sign > 0 else "rise"
+    allowed = f"may {moves} by at most {change(margin, unit)}" if margin else f"may not {moves}"
+    level = "" if at.passing == 0.5 else f", proven at confidence {at.passing:.3g}"
     few = f", under the {least:,} that the rule asks for" if compared.n < least else ""
     return (
         f"{compared.subject}: {sides}difference {change(sign * compared.point, unit)} "
-        f"({change(shown[0], unit)} to {change(shown[1], unit)} at {at.shown:.3g} each way) "
-        f"on {compared.n:,} {compared.counted}{few}; the rule asks for {allowed}, {level}"
+        f"({spread(shown[0], shown[1], unit)}, {at.shown:.0%} sure of each bound) "
+        f"on {compared.n:,} {compared.counted}{few}; it {allowed}{level}"
     )
 
 
@@ -182,6 +183,13 @@ def _next(found: Verdict, more: int | None, compared: Compared, margin: float) -
 def value(number: float, unit: str) -> str:
     """A value as people read it: shares in per cent, everything else with its unit."""
     return f"{number:.2%}" if unit == "share" else f"{number:.4g} {unit}"
+
+
+def spread(low: float, high: float, unit: str) -> str:
+    """An interval of differences as people read it."""
+    if unit == "share":
+        return f"{100 * low:+.2f} to {100 * high:+.2f} points"
+    return f"{low:+.4g} to {high:+.4g} {unit}"
 
 
 def change(number: float, unit: str) -> str:
