@@ -18,7 +18,8 @@ from mangaops.registry import (
     fold_data,
     fold_stream,
 )
-from mangaops.registry.fold import upgraded
+from mangaops.registry.events import SCHEMAS
+from mangaops.registry.fold import UPGRADES, upgraded
 from mangaops.vocabulary import EventKind, EvidenceKind, Outcome, State
 
 
@@ -327,10 +328,15 @@ def test_an_old_schema_is_brought_up_and_a_newer_one_is_refused() -> None:
         (EventKind.RUN_REQUESTED, 1): lambda body: {**body, "b": 1},
         (EventKind.RUN_REQUESTED, 2): lambda body: {**body, "c": body["b"] + 1},
     }
-    assert upgraded(event, table) == {**event.body, "b": 1, "c": 2}
-    assert upgraded(replace(event, schema=3), table) == event.body
+    newest = {EventKind.RUN_REQUESTED: 3}
+    assert upgraded(event, table, newest) == {**event.body, "b": 1, "c": 2}
+    assert upgraded(replace(event, schema=3), table, newest) == event.body
     assert upgraded(event) == event.body
     with pytest.raises(SetupError, match="of schema 2"):
         upgraded(replace(event, schema=2))
     with pytest.raises(SetupError, match="schemas up to 3"):
-        upgraded(replace(event, schema=4), table)
+        upgraded(replace(event, schema=4), table, newest)
+
+
+def test_every_schema_that_was_ever_written_leads_to_the_newest() -> None:
+    assert {(kind, old) for kind, newest in SCHEMAS.items() for old in range(1, newest)} == set(UPGRADES)

@@ -78,8 +78,12 @@ def fold_stream(
     return fold(events, onto if isinstance(onto, UnitState) else None)
 
 
-def upgraded(event: Event, upgrades: Mapping[tuple[EventKind, int], Upgrade] = UPGRADES) -> Body:
-    """The event's body in the newest schema that `upgrades` lead to.
+def upgraded(
+    event: Event,
+    upgrades: Mapping[tuple[EventKind, int], Upgrade] = UPGRADES,
+    newest: Mapping[EventKind, int] = SCHEMAS,
+) -> Body:
+    """The event's body in the newest schema of its kind.
 
     Raises:
         SetupError: the schema is newer than this version of mangaops, or no upgrade leads on from it.
@@ -87,11 +91,10 @@ def upgraded(event: Event, upgrades: Mapping[tuple[EventKind, int], Upgrade] = U
     body, schema = event.body, event.schema
     while (upgrade := upgrades.get((event.kind, schema))) is not None:
         body, schema = upgrade(body), schema + 1
-    newest = max([SCHEMAS[event.kind], *(old + 1 for kind, old in upgrades if kind == event.kind)])
-    if schema != newest:
+    if schema != newest[event.kind]:
         raise SetupError(
             f"event {event.revision} of {event.stream} was refused: {event.kind} of schema {event.schema}",
-            accepted=f"schemas up to {newest}",
+            accepted=f"schemas up to {newest[event.kind]}",
             next_step="install the version of mangaops that wrote it, or a newer one",
         )
     return body

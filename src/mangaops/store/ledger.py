@@ -24,6 +24,7 @@ class Ledger:
         """Opens the database at an SQLAlchemy URL; makes or migrates its tables. Raises as Database does."""
         self.database = Database(url, create=create)
         self._states: dict[str, UnitState | DataState] = {}
+        self._known: set[str] = set()
 
     @property
     def shown(self) -> str:
@@ -50,6 +51,7 @@ class Ledger:
             events = _sealed(drafts, heads, at)
             states = self._after(connection, events, heads)
             _store(connection, events, heads)
+        self._known.update(heads)
         self._states.update(states)
         return events
 
@@ -93,12 +95,16 @@ class Ledger:
 
     def _lock(self, connection: Connection, streams: Sequence[str]) -> dict[str, Head]:
         """The heads of the streams, locked in order of name; a stream that never was gets a row first."""
-        if not streams:
-            return {}
-        empty = [{"stream": stream, "revision": 0, "hash": GENESIS} for stream in streams]
-        locked = select(HEADS).where(HEADS.c.stream.in_(streams)).order_by(HEADS.c.stream).with_for_update()
-        connection.execute(self.database.insert_new(HEADS), empty)
-        return {row.stream: Head(*row) for row in connection.execute(locked)}
+        new = [stream for stream in streams if stream not in self._known]
+        if new:
+            empty = [{"stream": stream, "revision": 0, "hash": GENESIS} for stream in new]
+            connection.execute(self.database.insert_new(HEADS), empty)
+        query = select(HEADS).where(HEADS.c.stream.in_(streams)).order_by(HEADS.c.stream).with_for_update()
+        heads = {row.stream: Head(*row) for row in connection.execute(query)} if streams else {}
+        lost = [stream for stream in streams if stream not in heads]
+        if lost:
+            raise _torn(lost[0], "no head, where there was one")
+        return heads
 
     def _after(
         self, connection: Connection, events: Sequence[Event], heads: Mapping[str, Head]
@@ -106,14 +112,19 @@ class Ledger:
         """The states of the touched streams after the events, which the lifecycle thereby allows."""
         states = {}
         for stream in {event.stream for event in events}:
-            known = self._states.get(stream)
-            missed = _read(connection, stream, known.revision if known else 0)
-            present = fold_stream(stream, missed, known)
-            head = heads[stream]
-            if (present.revision, present.head) != (head.revision, head.hash):
-                raise _torn(stream, f"head {head.revision}, but events up to {present.revision}")
+            present = self._present(connection, heads[stream])
             states[stream] = fold_stream(stream, [e for e in events if e.stream == stream], present)
         return states
+
+    def _present(self, connection: Connection, head: Head) -> UnitState | DataState | None:
+        """The state at the head: what this ledger knows, and the events that it missed."""
+        state = self._states.get(head.stream)
+        if state is None or (state.revision, state.head) != (head.revision, head.hash):
+            missed = _read(connection, head.stream, state.revision if state else 0)
+            state = fold_stream(head.stream, missed, state)
+        if (state.revision, state.head) != (head.revision, head.hash):
+            raise _torn(head.stream, f"head {head.revision}, but events up to {state.revision}")
+        return state
 
 
 def _refuse_moved(expect: Mapping[str, int], heads: Mapping[str, Head]) -> None:
