@@ -63,7 +63,7 @@ def draw(disagreements: pl.DataFrame, budget: int, rng: np.random.Generator) -> 
         "seq",
         "group",
         "text",
-        pl.lit(asked / disagreements.height).alias("probability"),
+        pl.lit(asked / max(1, disagreements.height)).alias("probability"),
         "baseline_label",
         "release_label",
         pl.lit(False).alias("planted"),

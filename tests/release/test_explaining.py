@@ -1,0 +1,158 @@
+"""Reports, error reviews and explanations tell the numbers of the decision, and the same ones."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from desk_world import WHY, Rigged, World, stack
+
+from mangaops.errors import UsageError
+from mangaops.registry import Run, UnitState
+from mangaops.release.desk import state
+from mangaops.release.due import due, previous
+from mangaops.release.error_review import error_review
+from mangaops.release.explain import explain
+from mangaops.release.figures import figure, span
+from mangaops.release.reopen import reopen
+from mangaops.release.report import release_report
+from mangaops.stack import Cadence
+from mangaops.vocabulary import Because
+
+
+def test_why_a_release_was_refused_is_answered_with_the_numbers_of_its_report(served: World) -> None:
+    release, acted = served.run(Rigged("worse", 0.4))
+    told = explain(served.desk, "router", release)
+    worst = told.gates[0]
+    assert worst.verdict == "FAIL"
+    assert worst.observed in told.text
+    assert worst.observed in acted.report
+    assert acted.error_review is not None
+    assert worst.observed in acted.error_review.markdown
+    assert told.as_dict()["gates"][0]["verdict"] == "FAIL"
+    assert told.helps
+    assert told.state == "rejected"
+
+
+def test_a_champion_is_explained_by_what_it_passed(served: World) -> None:
+    told = explain(served.desk, "router", "router-1")
+    assert told.state == "champion"
+    assert "passed all" in told.text
+    assert told.baseline == "the plain baseline"
+
+
+def test_a_withdrawn_release_says_by_what(served: World) -> None:
+    older = served.candidate()
+    newer = served.candidate()
+    assert f"superseded by {newer}" in explain(served.desk, "router", older).text
+
+
+def test_a_release_that_does_not_exist_is_named_with_those_that_do(served: World) -> None:
+    with pytest.raises(UsageError) as caught:
+        explain(served.desk, "router", "router-77")
+    assert "router-1" in caught.value.accepted
+
+
+def test_what_helps_names_the_label_that_lost(served: World) -> None:
+    release, acted = served.run(Rigged("forgets escalations", 0.5, only="escalation"))
+    told = explain(served.desk, "router", release)
+    assert any(line.startswith("escalation: ") and "faq" in line for line in told.helps)
+    assert acted.error_review is not None
+    assert "escalation" in acted.error_review.markdown
+
+
+def test_a_report_shows_each_gate_with_word_symbol_and_interval(served: World) -> None:
+    _, acted = served.run(Rigged("better", 0.02))
+    for word in ("PROMOTE", "non_inferior", "release_record", "rollback pointer", "Ledger head"):
+        assert word in acted.report
+    assert '<span aria-hidden="true">✓</span> PASS' in acted.report
+    assert acted.report.count("<svg") >= 4
+
+
+def test_a_report_names_the_ledger_head(served: World) -> None:
+    now = state(served.desk, "router")
+    assert now.head in release_report(served.desk, "router", "router-1")
+
+
+def test_a_release_that_was_not_judged_has_a_report_that_says_so(served: World) -> None:
+    release = served.candidate()
+    assert "NOT JUDGED" in release_report(served.desk, "router", release)
+
+
+def test_there_is_no_error_review_of_what_was_promoted(served: World) -> None:
+    with pytest.raises(UsageError):
+        error_review(served.desk, "router", "router-1")
+
+
+def test_the_error_review_is_the_same_document_however_often_it_is_drawn(served: World) -> None:
+    release, acted = served.run(Rigged("worse", 0.4))
+    reopen(served.desk, "router", release, reason=WHY)
+    assert error_review(served.desk, "router", release) == acted.error_review
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "difference", "shown"),
+    [
+        (0.9531, "share", False, "95.31 %"),
+        (-0.002, "share", True, "-0.20 points"),
+        (12.0, "ms", False, "12 ms"),
+        (3.14159, "ms", False, "3.14 ms"),
+        (None, "ms", False, "–"),
+        (float("inf"), "ms", False, "–"),
+    ],
+)
+def test_numbers_are_shown_with_their_unit(value, unit: str, difference: bool, shown: str) -> None:
+    assert figure(value, unit, difference=difference) == shown
+
+
+def test_an_interval_says_its_unit_once() -> None:
+    assert span(-0.01, 0.02, "share", difference=True) == "-1.00 to +2.00 points"
+    assert span(0.1, 0.2, "share") == "10.00 to 20.00 %"
+
+
+FRIDAY = datetime(2026, 4, 23, 18, 0, tzinfo=UTC)
+"""03:00 on Friday 24 April in Tokyo."""
+
+
+def ran(at: str) -> UnitState:
+    return UnitState("router", runs={"router-run-1": Run("router-run-1", Because.SCHEDULE, started_at=at)})
+
+
+def test_a_unit_is_due_when_its_moment_came_after_its_last_run() -> None:
+    found = due(stack(), {"router": ran("2026-04-20T00:00:00Z")}, FRIDAY)
+    assert [(each.unit, each.because, each.since) for each in found] == [("router", Because.SCHEDULE, FRIDAY)]
+    assert "2026-04-24 03:00 Asia/Tokyo" in found[0].why
+
+
+def test_a_unit_that_ran_since_is_not_due() -> None:
+    assert due(stack(), {"router": ran("2026-04-23T18:00:01Z")}, FRIDAY.replace(hour=20)) == []
+
+
+def test_a_unit_is_not_due_a_second_before_its_moment() -> None:
+    early = FRIDAY.replace(hour=17, minute=59, second=59)
+    assert due(stack(), {"router": ran("2026-04-20T00:00:00Z")}, early) == []
+
+
+def test_a_unit_that_never_ran_is_due() -> None:
+    assert due(stack(), {}, FRIDAY)[0].why == "it never ran"
+
+
+def test_a_requested_run_is_due_until_it_starts() -> None:
+    asked = Run("drift-1", Because.DRIFT, requested_at="2026-04-23T10:00:00Z")
+    busy = UnitState("router", runs={**ran("2026-04-23T18:00:01Z").runs, "drift-1": asked})
+    (found,) = due(stack(), {"router": busy}, FRIDAY.replace(hour=20))
+    assert (found.because, found.since.hour) == (Because.DRIFT, 10)
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone"), [("x * * * *", "UTC"), ("0 3 * * 5", "Mars/Base"), ("0 3 31 2 *", "UTC")]
+)
+def test_a_cadence_that_cannot_be_is_refused(cron: str, zone: str) -> None:
+    with pytest.raises(UsageError):
+        previous(Cadence(cron=cron, timezone=zone), FRIDAY)
+
+
+def test_a_cadence_keeps_local_time_over_a_change_of_clocks() -> None:
+    cadence = Cadence(cron="0 9 * * 1", timezone="Europe/Berlin")
+    assert previous(cadence, datetime(2026, 3, 25, tzinfo=UTC)).hour == 8
+    assert previous(cadence, datetime(2026, 4, 1, tzinfo=UTC)).hour == 7

@@ -1,0 +1,257 @@
+"""Register, promote, roll back, reopen: what each demands, and what it leaves in the ledger."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+from desk_world import WHY, Rigged, World, make_world, prove_by_seal, sealed_folder
+
+from mangaops.errors import (
+    ArtifactTampered,
+    IllegalMove,
+    IntegrityError,
+    MangaopsError,
+    RefusedError,
+    RevisionConflict,
+    UsageError,
+)
+from mangaops.release import evaluate, judge, register
+from mangaops.release.bootstrap import require_first
+from mangaops.release.desk import state
+from mangaops.release.promote import promote
+from mangaops.release.reopen import reopen
+from mangaops.release.rollback import roll_back
+from mangaops.vocabulary import Because, State
+
+BETTER = evaluate.Pair(Rigged("champion", 0.1), Rigged("better", 0.02))
+
+
+def ready(world: World) -> str:
+    """A challenger with a stored PROMOTE that nobody has acted on."""
+    release = world.candidate()
+    world.measure_offline(release, BETTER)
+    judge.judge_offline(world.desk, "router", release, dataset=world.dataset, reason=WHY)
+    world.shadowed(release, BETTER)
+    world.judged(release)
+    return release
+
+
+def spoil(world: World, model: str) -> None:
+    artifact = state(world.desk, "router").models[model].artifact
+    file = world.desk.artifacts.open(artifact) / "model.onnx"
+    file.chmod(0o644)
+    file.write_text("tampered")
+
+
+def promoted(world: World, release: str, **options: object) -> None:
+    promote(world.desk, "router", release, prove=prove_by_seal(world.desk), reason=WHY, **options)
+
+
+def test_the_same_artifacts_are_the_same_release(world: World, tmp_path) -> None:
+    release = world.candidate(bootstrap=True)
+    before = state(world.desk, "router").revision
+    again = register.register_release(
+        world.desk, "router", {"intent-classifier": "v1"}, because=Because.MANUAL, reason=WHY
+    )
+    assert again == release
+    assert state(world.desk, "router").revision == before
+
+
+def test_the_same_artifact_keeps_its_version(world: World, tmp_path) -> None:
+    folder = sealed_folder(tmp_path / "one", "same")
+    first, second = world.candidate(folder=folder), world.candidate(folder=folder)
+    assert first == second
+    assert list(state(world.desk, "router").models) == ["intent-classifier@v1"]
+
+
+def test_a_newer_challenger_withdraws_the_open_one(served: World) -> None:
+    older, newer = served.candidate(), served.candidate()
+    now = state(served.desk, "router")
+    assert now.releases[older].state == State.WITHDRAWN
+    assert now.challenger == newer
+    assert newer in now.releases[older].stands_because
+
+
+def test_a_release_of_unknown_models_is_refused(served: World) -> None:
+    with pytest.raises(UsageError):
+        register.register_release(
+            served.desk, "router", {"intent-classifier": "v99"}, because=Because.MANUAL, reason=WHY
+        )
+
+
+def test_a_dataset_version_is_recorded_once_with_its_golden_set(served: World) -> None:
+    served.candidate()
+    kinds = [str(event.kind) for event in served.desk.ledger.read("data/intent-data")]
+    assert kinds == ["golden_frozen", "dataset_recorded"]
+
+
+def test_a_promotion_needs_a_stored_promote(served: World) -> None:
+    release = served.candidate()
+    with pytest.raises(RefusedError):
+        promoted(served, release)
+
+
+def test_a_stored_promote_promotes(served: World) -> None:
+    release = ready(served)
+    promoted(served, release)
+    assert state(served.desk, "router").champion == release
+
+
+def test_evidence_that_is_newer_than_the_decision_stops_a_promotion(served: World) -> None:
+    release = ready(served)
+    served.measure_offline(release, BETTER)
+    with pytest.raises(RefusedError) as caught:
+        promoted(served, release)
+    assert "latency was measured again" in caught.value.found
+
+
+def test_a_champion_that_does_not_load_stops_a_promotion(served: World) -> None:
+    release = ready(served)
+    spoil(served, "intent-classifier@v1")
+    with pytest.raises(ArtifactTampered):
+        promoted(served, release)
+    assert state(served.desk, "router").champion == "router-1"
+
+
+def test_a_release_that_does_not_load_is_not_promoted(served: World) -> None:
+    release = ready(served)
+    spoil(served, "intent-classifier@v2")
+    with pytest.raises(ArtifactTampered):
+        promoted(served, release)
+
+
+def test_of_two_promotions_at_once_one_wins(served: World) -> None:
+    release = ready(served)
+    both_read = threading.Barrier(2, timeout=60)
+    outcomes: list[object] = []
+
+    def prove_together(permit: object) -> object:
+        if permit.version == "v1":  # the rollback pointer is proven last, after the state was read
+            both_read.wait()
+        return permit
+
+    def attempt() -> None:
+        try:
+            outcomes.append(promote(served.desk, "router", release, prove=prove_together, reason=WHY))
+        except MangaopsError as error:
+            outcomes.append(error)
+
+    threads = [threading.Thread(target=attempt) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(isinstance(each, RevisionConflict) for each in outcomes) == [False, True]
+    assert state(served.desk, "router").generation == 2
+
+
+def test_an_edited_decision_promotes_nothing(served: World) -> None:
+    release = ready(served)
+    ref = state(served.desk, "router").releases[release].decisions[-1]
+    path = served.desk.documents.path(ref.digest)
+    path.chmod(0o644)
+    path.write_text(path.read_text().replace(release, "router-7"))
+    with pytest.raises(IntegrityError):
+        promoted(served, release)
+
+
+def test_a_rollback_serves_the_champion_of_before(served: World) -> None:
+    release, _ = served.run(Rigged("better", 0.02))
+    done = roll_back(served.desk, "router", prove=prove_by_seal(served.desk), reason="complaints")
+    now = state(served.desk, "router")
+    assert (done.left, done.to) == (release, "router-1")
+    assert (now.champion, now.generation) == ("router-1", 3)
+    assert now.releases[release].state == State.ROLLED_BACK
+
+
+def test_a_rollback_works_when_the_champion_is_corrupt(served: World) -> None:
+    served.run(Rigged("better", 0.02))
+    spoil(served, "intent-classifier@v2")
+    assert (
+        roll_back(served.desk, "router", prove=prove_by_seal(served.desk), reason="corrupt").to == "router-1"
+    )
+
+
+def test_a_rollback_to_what_does_not_load_is_refused_and_an_older_pointer_serves(served: World) -> None:
+    served.run(Rigged("better", 0.02))
+    spoil(served, "intent-classifier@v1")
+    with pytest.raises(ArtifactTampered):
+        roll_back(served.desk, "router", prove=prove_by_seal(served.desk), reason="complaints")
+    done = roll_back(
+        served.desk,
+        "router",
+        prove=prove_by_seal(served.desk),
+        reason="all else fails",
+        to="fallback:offer_human",
+    )
+    assert done.to == "fallback:offer_human"
+    assert state(served.desk, "router").champion is None
+
+
+def test_a_first_champion_rolls_back_to_the_fallback_and_then_no_further(served: World) -> None:
+    done = roll_back(served.desk, "router", prove=prove_by_seal(served.desk), reason="complaints")
+    assert done.to == "fallback:offer_human"
+    with pytest.raises(RefusedError):
+        roll_back(served.desk, "router", prove=prove_by_seal(served.desk), reason="again")
+
+
+def test_after_the_fallback_a_release_must_pass_the_full_gate_list(served: World) -> None:
+    roll_back(served.desk, "router", prove=prove_by_seal(served.desk), reason="complaints")
+    with pytest.raises(RefusedError):
+        require_first(served.desk, "router")
+    release, acted = served.run(Rigged("better", 0.02), Rigged("plain baseline", 0.4, "plain"))
+    assert acted.champion == release
+    verdicts = state(served.desk, "router").releases[release].decisions[-1].verdicts
+    assert "disagreement" in verdicts
+
+
+def test_a_bootstrap_is_for_units_that_never_had_a_champion(world: World) -> None:
+    require_first(world.desk, "router")
+    world.bootstrapped()
+    with pytest.raises(RefusedError):
+        require_first(world.desk, "router")
+
+
+def test_a_plain_run_without_a_champion_is_told_to_bootstrap(world: World) -> None:
+    release = world.candidate()
+    with pytest.raises(RefusedError) as caught:
+        judge.judge(world.desk, "router", release, dataset=world.dataset, traffic=None, reason=WHY)
+    assert "release bootstrap router" in caught.value.next_step
+
+
+def test_a_bootstrap_under_its_absolute_gate_is_not_promoted(tmp_path) -> None:
+    world = make_world(tmp_path)
+    pair = evaluate.Pair(Rigged("plain baseline", 0.4, "plain"), Rigged("v1", 0.7))
+    release = world.candidate(bootstrap=True)
+    world.measure_offline(release, pair)
+    assert judge.judge_offline(world.desk, "router", release, dataset=world.dataset, reason=WHY) is not None
+    assert state(world.desk, "router").champion is None
+
+
+def test_a_rejected_release_may_be_reopened_and_its_old_decision_is_void(served: World) -> None:
+    release, _ = served.run(Rigged("worse", 0.4))
+    reopen(served.desk, "router", release, reason="the labels were wrong")
+    now = state(served.desk, "router").releases[release]
+    assert now.state == State.CANDIDATE
+    assert now.stands_because == "the labels were wrong"
+    with pytest.raises(IllegalMove):
+        reopen(served.desk, "router", release, reason="twice")
+
+
+def test_evidence_against_another_champion_is_stale(served: World) -> None:
+    held = evaluate.Pair(Rigged("champion", 0.1), Rigged("other", 0.1, "other"))
+    release = served.candidate()
+    served.measure_offline(release, held)
+    judge.judge_offline(served.desk, "router", release, dataset=served.dataset, reason=WHY)
+    roll_back(served.desk, "router", prove=prove_by_seal(served.desk), reason="complaints")
+    findings = served.judged(release).decision.findings
+    assert any("stale" in finding.says and "baseline" in finding.says for finding in findings)
+
+
+def test_who_acts_stands_in_the_ledger(served: World) -> None:
+    kenji = replace(served.desk, actor="kenji")
+    roll_back(kenji, "router", prove=prove_by_seal(kenji), reason="on call")
+    event = served.desk.ledger.read("router")[-1]
+    assert (event.actor, event.reason) == ("kenji", "on call")

@@ -1,0 +1,263 @@
+"""A review from queue to evidence: sampling, blindness, CSV in and out, who may answer."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from desk_world import LABELS, WHY, Rigged, World, make_world, truth_of
+
+from mangaops.errors import InputError, NotReviewable, UsageError
+from mangaops.release import evaluate, judge, review, review_queue, review_sheet, shadow
+from mangaops.release.desk import state
+from mangaops.stack import ReviewSpec
+from mangaops.vocabulary import Outcome
+
+OTHER = evaluate.Pair(Rigged("champion", 0.1), Rigged("other", 0.1, "other"))
+
+
+def answers(requests: int, differing: int) -> pl.DataFrame:
+    """A shadow table in which the first `differing` requests are answered differently."""
+    return pl.DataFrame(
+        {
+            "seq": list(range(requests)),
+            "request_id": [f"q{n}" for n in range(requests)],
+            "group": [f"g{n // 2}" for n in range(requests)],
+            "text": [f"text {n}" for n in range(requests)],
+            "baseline_label": ["faq"] * requests,
+            "release_label": ["promotion" if n < differing else "faq" for n in range(requests)],
+        }
+    )
+
+
+def outcomes(rows: int = 40) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "row_id": [f"r{n}" for n in range(rows)],
+            "group": [f"x{n}" for n in range(rows)],
+            "text": [f"golden {n}" for n in range(rows)],
+            "truth": ["faq" if n % 2 else "promotion" for n in range(rows)],
+            "baseline_label": ["faq"] * rows,
+            "release_label": ["faq" if n % 3 else "promotion" for n in range(rows)],
+        }
+    )
+
+
+def queue(requests: int, differing: int, budget: int, planted: int = 5, seed: int = 0) -> pl.DataFrame:
+    spec = ReviewSpec(budget=budget, planted=planted)
+    rng = np.random.default_rng(seed)
+    return review_queue.build(answers(requests, differing), outcomes(), spec, review="review-1", rng=rng)
+
+
+def test_all_disagreements_are_asked_where_they_fit_the_budget() -> None:
+    asked = queue(100, 20, budget=20).filter(~pl.col("planted"))
+    assert sorted(asked["seq"]) == list(range(20))
+    assert set(asked["probability"]) == {1.0}
+
+
+def test_over_the_budget_each_is_drawn_with_the_stored_probability() -> None:
+    drawn = np.zeros(20)
+    for seed in range(400):
+        asked = queue(100, 20, budget=8, seed=seed).filter(~pl.col("planted"))
+        assert asked.height == 8
+        assert set(asked["probability"]) == {0.4}
+        drawn[asked["seq"].to_numpy()] += 1
+    assert np.abs(drawn / 400 - 0.4).max() < 0.1
+
+
+def test_planted_items_offer_the_truth_and_one_other_label() -> None:
+    planted = queue(100, 20, budget=20, planted=12).filter("planted")
+    assert planted.height == 12
+    for row in planted.iter_rows(named=True):
+        assert row["known"] in (row["baseline_label"], row["release_label"])
+        assert row["baseline_label"] != row["release_label"]
+
+
+def test_nothing_to_ask_gives_an_empty_queue() -> None:
+    assert queue(50, 0, budget=10).is_empty()
+
+
+def test_the_order_of_the_two_labels_tells_nothing() -> None:
+    asked = pl.concat([queue(200, 150, budget=150, seed=seed) for seed in range(4)])
+    assert 0.4 < asked["release_is_a"].mean() < 0.6
+
+
+def test_the_export_tells_neither_sides_nor_planted_items(served: World) -> None:
+    name = opened(served)
+    lines = rows_of(review.export_review(served.desk, "router", name))
+    assert list(lines[0]) == list(review_sheet.COLUMNS)
+    assert all(line["A"] != line["B"] and line["answer"] == "" for line in lines)
+    assert b"golden" not in review.export_review(served.desk, "router", name)
+
+
+def opened(world: World) -> str:
+    release = world.candidate()
+    world.measure_offline(release, OTHER)
+    judge.judge_offline(world.desk, "router", release, dataset=world.dataset, reason=WHY)
+    shadow.replay(world.desk, "router", release, OTHER, world.traffic, reason=WHY)
+    return review.open_review(world.desk, "router", release, seed=1, reason=WHY)
+
+
+def rows_of(content: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+
+
+def filled(content: bytes, answer=lambda row: row["text"].split()[0]) -> list[dict[str, str]]:
+    return [{**row, "answer": answer(row)} for row in rows_of(content)]
+
+
+def as_csv(rows: list[dict[str, str]], delimiter: str = ",") -> bytes:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, review_sheet.COLUMNS, delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue().encode()
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_answers_of_people_become_evidence(served: World, delimiter: str) -> None:
+    name = opened(served)
+    rows = filled(review.export_review(served.desk, "router", name, bom=True))
+    people = replace(served.desk, actor="aiko")
+    found = review.import_answers(people, "router", name, as_csv(rows, delimiter), reason="looked at all")
+    assert found.facts["reviewer"] == "aiko"
+    assert found.facts["unanswered"] == 0
+    planted = found.tables["items"].filter("planted")
+    assert (planted["answer"] == planted["known"]).all()
+    assert review.find(state(served.desk, "router"), name)[1].answer == found.digest
+
+
+def test_letters_stand_for_the_labels_of_their_columns(served: World) -> None:
+    name = opened(served)
+    exported = rows_of(review.export_review(served.desk, "router", name))
+    rows = [{**row, "answer": "a" if n % 2 else "B"} for n, row in enumerate(exported)]
+    found = review.import_answers(served.desk, "router", name, as_csv(rows), reason="done")
+    given = dict(found.tables["items"].select("item_id", "answer").iter_rows())
+    assert all(given[row["item_id"]] == row["A" if n % 2 else "B"] for n, row in enumerate(exported))
+
+
+def test_a_partial_import_waits_and_can_be_gone_on_with(served: World) -> None:
+    name = opened(served)
+    rows = filled(review.export_review(served.desk, "router", name))
+    rows[0]["answer"] = ""
+    half = review.import_answers(served.desk, "router", name, as_csv(rows), reason="half")
+    assert half.facts["unanswered"] == 1
+    release = review.find(state(served.desk, "router"), name)[0]
+    assert served.judged(release).outcome == Outcome.HOLD
+    again = filled(review.export_review(served.desk, "router", name))
+    whole = review.import_answers(served.desk, "router", name, as_csv(again), reason="the rest")
+    assert whole.facts["unanswered"] == 0
+
+
+def broken(kind: str, rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    if kind == "unknown item":
+        return [*rows, {**rows[0], "item_id": "ffffffffffff"}]
+    if kind == "twice":
+        return [*rows, rows[0]]
+    if kind == "missing":
+        return rows[1:]
+    if kind == "edited":
+        return [{**rows[0], "text": "something else"}, *rows[1:]]
+    return [{**rows[0], "answer": "refund_please"}, *rows[1:]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("unknown item", "an item of this review"),
+        ("twice", "stands twice"),
+        ("missing", "1 items of the review are missing"),
+        ("edited", "column text was edited"),
+        ("no label", "refund_please"),
+    ],
+)
+def test_a_file_that_is_not_this_export_is_refused_as_a_whole(served: World, kind: str, says: str) -> None:
+    name = opened(served)
+    rows = broken(kind, filled(review.export_review(served.desk, "router", name)))
+    before = state(served.desk, "router").revision
+    with pytest.raises(InputError) as caught:
+        review.import_answers(served.desk, "router", name, as_csv(rows), reason="done")
+    assert says in caught.value.message
+    assert kind == "missing" or "row" in caught.value.refused
+    assert state(served.desk, "router").revision == before
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe\x00binary", b"a,b\n1,2\n", b'item_id,text,A,B,answer\n"x']
+)
+def test_junk_is_refused_without_a_traceback(served: World, content: bytes) -> None:
+    name = opened(served)
+    with pytest.raises(InputError):
+        review.import_answers(served.desk, "router", name, content, reason="done")
+
+
+def test_an_import_without_any_answer_is_refused(served: World) -> None:
+    name = opened(served)
+    rows = filled(review.export_review(served.desk, "router", name), answer=lambda _row: "")
+    with pytest.raises(NotReviewable):
+        review.import_answers(served.desk, "router", name, as_csv(rows), reason="done")
+
+
+def test_hidden_labels_answer_only_in_a_simulated_stack(tmp_path) -> None:
+    world = make_world(tmp_path, simulated=False)
+    world.bootstrapped()
+    name = opened(world)
+    with pytest.raises(NotReviewable):
+        review.answer_by_truth(world.desk, "router", name, truth_of(world.traffic), reason=WHY)
+
+
+def test_hidden_labels_are_named_as_actor_in_the_ledger(served: World) -> None:
+    name = opened(served)
+    found = review.answer_by_truth(served.desk, "router", name, truth_of(served.traffic), reason=WHY)
+    assert found.facts["simulated"] is True
+    assert served.desk.ledger.read("router")[-2].actor == review.HIDDEN_LABELS
+
+
+def test_a_careless_reviewer_makes_the_review_an_error(served: World) -> None:
+    name = opened(served)
+    wrong = filled(
+        review.export_review(served.desk, "router", name),
+        answer=lambda row: next(label for label in LABELS if label != row["text"].split()[0]),
+    )
+    review.import_answers(served.desk, "router", name, as_csv(wrong), reason="careless")
+    release = review.find(state(served.desk, "router"), name)[0]
+    judged = served.judged(release)
+    assert judged.outcome == Outcome.HOLD
+    assert any("planted items" in finding.says for finding in judged.decision.findings)
+
+
+def test_the_same_shadow_and_seed_are_one_review(served: World) -> None:
+    name = opened(served)
+    release = review.find(state(served.desk, "router"), name)[0]
+    assert review.open_review(served.desk, "router", release, seed=1, reason=WHY) == name
+    assert review.open_review(served.desk, "router", release, seed=2, reason=WHY) != name
+
+
+def test_a_review_that_is_not_there_is_named_with_those_that_are(served: World) -> None:
+    name = opened(served)
+    with pytest.raises(UsageError) as caught:
+        review.export_review(served.desk, "router", "review-99")
+    assert name in caught.value.accepted
+
+
+def test_where_no_label_differs_the_review_is_answered_as_it_opens(served: World) -> None:
+    class Shy(Rigged):
+        """Answers the same labels and asks back where the champion routes."""
+
+        def answer(self, text: str):
+            from mangaops.vocabulary import Action
+
+            return replace(super().answer(text), action=Action.CLARIFY)
+
+    pair = evaluate.Pair(Rigged("champion", 0.1), Shy("shy", 0.1))
+    release = served.candidate()
+    served.measure_offline(release, pair)
+    judge.judge_offline(served.desk, "router", release, dataset=served.dataset, reason=WHY)
+    served.shadowed(release, pair)
+    ref = state(served.desk, "router").releases[release].reviews[-1]
+    assert ref.actor == review.NOBODY
+    assert served.judged(release).outcome == Outcome.PROMOTE
