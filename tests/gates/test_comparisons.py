@@ -53,6 +53,17 @@ def test_looks_share_the_confidence_of_a_rule_that_asks_for_proof() -> None:
     assert (literal.facts or {})["pass_confidence"] == 0.5
 
 
+def test_after_the_last_look_nothing_can_be_proven() -> None:
+    frame = evaluation(outcomes(counted("faq", both=4990, lost=5, gained=5)))
+    proof = rule("non_inferior", metric="accuracy", margin=0.01, confidence=0.95)
+    unit = UnitSpec(models=("m",), looks=2)
+    assert verdict(proof, frame, unit=unit, look=2) is Verdict.PASS
+    spent = finding(proof, frame, unit=unit, look=3)
+    assert spent.verdict is Verdict.INCONCLUSIVE
+    assert "new challenger" in spent.next_step
+    assert verdict(ACCURACY, frame, unit=unit, look=9) is Verdict.PASS
+
+
 def test_passes_at_is_where_the_verdict_turns() -> None:
     frame = evaluation(outcomes(counted("faq", both=970, lost=10, gained=20)))
     reached = finding(ACCURACY, frame).passes_at or 0.0

@@ -60,6 +60,11 @@ def test_evaluation_without_rows_is_an_error() -> None:
     assert verdict(ACCURACY, evaluation(SOUND.clear())) is Verdict.ERROR
 
 
+def test_rows_without_an_answer_are_an_error() -> None:
+    lame = SOUND.with_columns(release_label=pl.lit(None, dtype=pl.String))
+    assert verdict(ACCURACY, evaluation(lame)) is Verdict.ERROR
+
+
 @pytest.mark.parametrize("part", ["rollback_pointer", "confusion_matrix", "tokenizer_hash"])
 def test_a_missing_part_of_the_record_is_named(part: str) -> None:
     found = judged(rule("release_record"), record(**{part: None})).findings[0]

@@ -66,7 +66,7 @@ def _finding(rule: Rule, case: Case, params: Latency, release: _Timed, baseline:
     slow_machine = champion >= limit
     found = Verdict.INCONCLUSIVE
     if release.at(at.passing)[2] < limit:
-        found = Verdict.PASS
+        found = Verdict.INCONCLUSIVE if at.spent else Verdict.PASS
     elif release.at(at.failing)[1] >= limit and not slow_machine:
         found = Verdict.FAIL
     name = f"P{100 * params.quantile:g}"

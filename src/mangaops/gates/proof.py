@@ -12,6 +12,7 @@ from mangaops.gates.case import Case
 from mangaops.metrics import Scored
 from mangaops.vocabulary import EvidenceKind
 
+_ANSWERED = ("group", "truth", "weight", "baseline_label", "release_label", "near")
 _ON_TRAFFIC = frozenset({EvidenceKind.SHADOW, EvidenceKind.REVIEW})
 
 
@@ -56,6 +57,8 @@ def scored(case: Case) -> Scored:
     evidence = proof(case, EvidenceKind.EVALUATION)
     if evidence.tables["outcomes"].is_empty():
         raise Unusable("the evaluation evidence holds no rows", again(case, EvidenceKind.EVALUATION))
+    if evidence.tables["outcomes"].select(_ANSWERED).null_count().sum_horizontal().item():
+        raise Unusable("the evaluation evidence has rows without an answer", again(case, evidence.kind))
     return case.scored
 
 

@@ -17,33 +17,41 @@ from mangaops.vocabulary import Direction, Verdict
 TIE = 1e-12
 """Differences smaller than this are rounding, and count as a tie: a tie holds a rule."""
 
+SPENT = "judge a new challenger: this one was judged as often as `looks` allows"
+
 _POWER_Z = 0.8416212335729143
 _ONE_SIGMA = 0.8413447460685429
 
 
 @dataclass(frozen=True)
 class Levels:
-    """The one-sided confidence that PASS needs, that FAIL needs, and at which bounds are shown."""
+    """The one-sided confidence that PASS needs, that FAIL needs, and at which bounds are shown.
+
+    `spent`: this rule asks for proof and all looks were used, so that it can pass no more.
+    """
 
     passing: float
     failing: float
     shown: float
+    spent: bool = False
 
 
 def levels(case: Case, confidence: float) -> Levels:
     """The levels of one comparison: looks share 1 - confidence, the gate list shares 1 - fail_confidence.
 
-    At confidence 0.5 point estimates are compared, and looks take nothing.
+    At confidence 0.5 point estimates are compared, and looks take nothing. A rule that asks for proof passes
+    at no look after the last: each more would add to the error that `confidence` allows.
     """
     passing = confidence if confidence == 0.5 else split_confidence(confidence, case.unit.looks)
     failing = split_confidence(case.unit.fail_confidence, max(1, case.comparisons))
-    return Levels(passing, failing, case.unit.fail_confidence)
+    spent = confidence != 0.5 and case.look > case.unit.looks
+    return Levels(passing, failing, case.unit.fail_confidence, spent)
 
 
 def verdict(gain: Bounded, threshold: float, at: Levels) -> Verdict:
     """PASS where the lower bound reaches the threshold, FAIL where not even the upper bound does."""
     if gain.lower(at.passing) >= threshold - TIE:
-        return Verdict.PASS
+        return Verdict.INCONCLUSIVE if at.spent else Verdict.PASS
     return Verdict.FAIL if gain.upper(at.failing) < threshold - TIE else Verdict.INCONCLUSIVE
 
 
@@ -94,7 +102,7 @@ def settle(
         n=compared.n,
         passes_at=passes_at(compared.gain, -margin),
         labels_to_settle=more if found is Verdict.INCONCLUSIVE else None,
-        next_step=_next(found, more, compared, margin),
+        next_step=SPENT if at.spent and found is not Verdict.FAIL else _next(found, more, compared, margin),
         dry_run=rule.dry_run,
         facts=_facts(compared, at),
     )
@@ -160,6 +168,7 @@ def _sentence(
     moves = "fall" if sign > 0 else "rise"
     allowed = f"may {moves} by at most {change(margin, unit)}" if margin else f"may not {moves}"
     level = "" if at.passing == 0.5 else f", proven at confidence {at.passing:.3g}"
+    level += "; all looks are used" if at.spent else ""
     few = f", under the {least:,} that the rule asks for" if compared.n < least else ""
     return (
         f"{compared.subject}: {sides}difference {change(sign * compared.point, unit)} "

@@ -42,7 +42,7 @@ class Scored:
         found: set[str] = set()
         for column in ("truth", "baseline_label", "release_label"):
             found |= set(outcomes.get_column(column).unique().to_list())
-        return cls(outcomes, (*labels, *sorted(found - set(labels))), model)
+        return cls(outcomes, (*dict.fromkeys(labels), *sorted(found - set(labels))), model)
 
     @cached_property
     def truth(self) -> NDArray[np.int64]:
