@@ -90,3 +90,27 @@ def test_credentials_appear_in_no_message_and_no_provenance(tmp_path: Path) -> N
         assert "hunter" not in shown
         assert "alice" not in shown
     assert "127.0.0.1" in caught.value.message
+
+
+def test_postgresql_is_read_and_not_written(postgres_url: str) -> None:
+    engine = sa.create_engine(postgres_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("create table turns (id uuid, body text, intent text, at timestamptz)"))
+        connection.execute(
+            sa.text(
+                "insert into turns "
+                "select gen_random_uuid(), '100% : sure', 'faq', now() from generate_series(1, 3)"
+            )
+        )
+    engine.dispose()
+    query = (
+        "select id as user_id, body as text, intent as label, at::timestamptz "
+        "from turns where body like '100% :%'"
+    )
+    found = collect(Source((postgres_url,), query), SPEC)
+    assert found.rows["text"].to_list() == ["100% : sure"] * 3
+    assert found.rows["user_id"].n_unique() == 3
+    assert found.rows["at"].null_count() == 0
+    with pytest.raises(InputError, match="failed"):
+        collect(Source((postgres_url,), "delete from turns returning *"), SPEC)
+    assert count(postgres_url) == 3
