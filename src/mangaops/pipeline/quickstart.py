@@ -1,4 +1,4 @@
-"""The quickstart's story: three weekly releases on simulated traffic, one of them spoiled, and a rollback.
+"""The quickstart's story: three releases on simulated traffic, one of them spoiled, and a rollback.
 
 week 1 ─▶ bootstrap: the first champion, against a plain baseline
 week 2 ─▶ run: shadowed, reviewed, promoted
@@ -28,6 +28,12 @@ from mangaops.vocabulary import Because, EvidenceKind, Outcome, RecordPart
 
 CONVERSATIONS = 1100
 """Conversations a simulated week: enough for the gates of examples/quickstart, few enough for minutes."""
+
+LABELLED = 4
+"""Labelled weeks; the week after them is the traffic."""
+
+SPOILED = 0.9
+"""Share of the requests for a human that the spoiled weeks label as chitchat."""
 
 UNIT = "router"
 MARK = ".mangaops-quickstart"
@@ -68,16 +74,18 @@ def tell_story(shop: Workshop, folder: Path, *, seed: int, teller: Teller) -> di
     Raises:
         MangaopsError: a release was not decided as the story needs it; the message names its report.
     """
-    teller.line("\n1. A simulated world: three weeks of labelled logs, all of them invented")
+    teller.line(
+        "\n1. A simulated world: four weeks of labelled logs, a fifth of traffic, all of them invented"
+    )
     world = _world(folder, seed, teller)
     teller.line("\n2. Bootstrap: the first champion, judged against TF-IDF and logistic regression")
     first = _ran(
-        shop, Plan(UNIT, world.logs(1), reason="first champion", bootstrap=True), Outcome.PROMOTE, teller
+        shop, Plan(UNIT, world.logs(1, 2), reason="first champion", bootstrap=True), Outcome.PROMOTE, teller
     )
     teller.line("\n3. The weekly release: more logs, a challenger, replayed traffic, a blind review")
     weekly = Plan(
         UNIT,
-        world.logs(2),
+        world.logs(1, 4),
         traffic=Source((str(world.traffic),)),
         truth=str(world.truth),
         because=Because.SCHEDULE,
@@ -87,7 +95,10 @@ def tell_story(shop: Workshop, folder: Path, *, seed: int, teller: Teller) -> di
     _required_artifacts(shop, second.release, teller)
     teller.line("\n4. A spoiled week: requests for a human were labelled chitchat")
     spoiled = Plan(
-        UNIT, world.spoiled(), because=Because.SCHEDULE, reason="weekly release, spoiled on purpose"
+        UNIT,
+        world.logs(3, 4, "-spoiled"),
+        because=Because.SCHEDULE,
+        reason="weekly release, spoiled on purpose",
     )
     third = _ran(shop, spoiled, Outcome.REJECT, teller)
     teller.line("\n   mangaops release explain " + third.release)
@@ -122,11 +133,9 @@ class _World:
     def truth(self) -> Path:
         return self.folder / "truth.parquet"
 
-    def logs(self, weeks: int) -> Source:
-        return Source(tuple(str(self.folder / f"logs-{week + 1}.parquet") for week in range(weeks)))
-
-    def spoiled(self) -> Source:
-        return Source((str(self.folder / "logs-1.parquet"), str(self.folder / "logs-3-spoiled.parquet")))
+    def logs(self, first: int, last: int, spoiled: str = "") -> Source:
+        weeks = range(first, last + 1)
+        return Source(tuple(str(self.folder / f"logs-{week}{spoiled}.parquet") for week in weeks))
 
 
 def _world(folder: Path, seed: int, teller: Teller) -> _World:
@@ -135,17 +144,18 @@ def _world(folder: Path, seed: int, teller: Teller) -> _World:
     simulated = World(seed)
     place = folder / "world"
     place.mkdir()
-    weeks = [simulated.week(number, CONVERSATIONS, teller.progress) for number in range(4)]
-    for number, week in enumerate(weeks[:3]):
-        week.logs.write_parquet(place / f"logs-{number + 1}.parquet")
-    weeks[3].logs.select("request_id", "text", "conversation_id", "user_id", "at").write_parquet(
-        place / "traffic.parquet"
-    )
+    weeks = [simulated.week(number, CONVERSATIONS, teller.progress) for number in range(LABELLED + 1)]
+    for number, week in enumerate(weeks[:LABELLED], start=1):
+        week.logs.write_parquet(place / f"logs-{number}.parquet")
+        wrong = spoil(week.logs, np.random.default_rng(seed + number), SPOILED)
+        wrong.write_parquet(place / f"logs-{number}-spoiled.parquet")
+    requests = weeks[-1].logs.select("request_id", "text", "conversation_id", "user_id", "at")
+    requests.write_parquet(place / "traffic.parquet")
     pl.concat([week.truth for week in weeks]).write_parquet(place / "truth.parquet")
-    wrong = spoil(weeks[2].logs, np.random.default_rng(seed), 0.9)
-    wrong.write_parquet(place / "logs-3-spoiled.parquet")
     rows = sum(week.logs.height for week in weeks)
-    teller.line(f"   {rows:,} simulated messages in {4 * CONVERSATIONS:,} conversations, under {place}")
+    teller.line(
+        f"   {rows:,} simulated messages in {len(weeks) * CONVERSATIONS:,} conversations, under {place}"
+    )
     return _World(place)
 
 
@@ -156,7 +166,7 @@ def _ran(shop: Workshop, plan: Plan, wanted: Outcome, teller: Teller) -> RunResu
         raise MangaopsError(
             f"the quickstart expected {wanted} and the gates decided {result.outcome}",
             found=result.says,
-            next_step=f"read {result.files.get('error review', result.files['report'])}, or try another --seed",
+            next_step=f"read {result.files['report']}, or try another --seed",
         )
     return result
 
