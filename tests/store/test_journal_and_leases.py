@@ -151,3 +151,29 @@ def test_who_lost_the_lease_is_told(ledger: Ledger, ledger_url: str) -> None:
         lease._heart.join(timeout=30)
         with pytest.raises(LeaseHeld, match="another run has it"):
             lease.check()
+
+
+def expiry(ledger: Ledger) -> float:
+    with ledger.database.reading() as connection:
+        found: float = connection.exec_driver_sql("SELECT expires FROM leases").scalar_one()
+    return found
+
+
+def test_a_heartbeat_renews_the_lease_while_its_holder_works(ledger: Ledger) -> None:
+    with Leases(ledger).hold("router", "alive", ttl=0.3) as lease:
+        first = expiry(ledger)
+        while expiry(ledger) <= first:
+            pass
+        assert lease.trouble is None
+
+
+def test_a_lease_that_could_not_be_renewed_in_time_counts_as_lost(ledger: Ledger, ledger_url: str) -> None:
+    def work() -> None:
+        with Leases(ledger).hold("router", "cut off", ttl=0.2) as lease:
+            edit(ledger_url, "ALTER TABLE leases RENAME TO gone")
+            while True:
+                lease.check()
+
+    with pytest.raises(LeaseHeld, match="not renewed for") as caught:
+        work()
+    assert "was not given back" in caught.value.__notes__[0]

@@ -102,8 +102,13 @@ class Leases:
         lease._begin()
         try:
             yield lease
-        finally:
-            lease._end()
+        except BaseException as error:
+            try:
+                lease._end()
+            except MangaopsError as trouble:
+                error.add_note(f"the lease {name} was not given back and runs out in {ttl:.0f} s: {trouble}")
+            raise
+        lease._end()
 
     def _take(self, lease: Lease) -> None:
         me = this_process()

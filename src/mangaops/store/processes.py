@@ -48,13 +48,17 @@ def is_dead(process: Process) -> bool:
     """Whether the process certainly runs no more; of another host nothing is certain."""
     if process.host != this_host():
         return False
+    return not _runs(process.pid) or process.started not in (_UNKNOWN, _started(process.pid))
+
+
+def _runs(pid: int) -> bool:
     try:
-        os.kill(process.pid, 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
-        return True
+        return False
     except PermissionError:
-        pass
-    return process.started not in (_UNKNOWN, _started(process.pid))
+        return True
+    return True
 
 
 def _started(pid: int) -> str:
