@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +56,12 @@ def test_the_picture_has_every_move_and_nothing_else() -> None:
 def test_a_fallback_is_known_by_its_prefix() -> None:
     assert is_fallback("fallback:offer_human")
     assert not is_fallback("router-1")
+
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+
+
+def test_the_docs_show_the_picture_and_every_event() -> None:
+    assert picture() in (DOCS / "lifecycle.md").read_text(encoding="utf-8")
+    told = (DOCS / "path.md").read_text(encoding="utf-8")
+    assert [kind for kind in EventKind if kind not in told] == []
