@@ -91,7 +91,8 @@ def weighted(chosen: pl.DataFrame, traffic: Mapping[str, float]) -> pl.DataFrame
     counts = _counts(chosen)
     covered = sum(traffic.get(label, 0.0) for label in counts) or 1.0
     weight = {
-        label: traffic.get(label, 0.0) / covered * chosen.height / count for label, count in counts.items()
+        label: round(traffic.get(label, 0.0) / covered * chosen.height / count, 12)
+        for label, count in counts.items()
     }
     return chosen.with_columns(weight=pl.col("label").replace_strict(weight, return_dtype=pl.Float64))
 
