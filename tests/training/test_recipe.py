@@ -127,25 +127,18 @@ def test_rows_that_cannot_be_trained_on_are_one_plain_error(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_loss_that_explodes_is_refused_and_nothing_is_left(base: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="diverged"):
-        RECIPE(
-            tiny_request(
-                base,
-                learning_rate=1.0,
-                head_learning_rate=1.0,
-                warm_up=0.0,
-                weight_decay=1.0,
-                epochs=100,
-                early_stopping=0,
-                precision="fp32",
-                loss="focal",
-                focal_gamma=10.0,
-            ),
-            tmp_path / "artifact",
-            None,
-        )
-    assert not list(tmp_path.iterdir())
+def test_a_loss_that_is_not_a_number_is_refused_and_nothing_is_left(base: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    spoiled = tmp_path / "base"
+    shutil.copytree(base, spoiled)
+    weights = load_file(spoiled / "model.safetensors")
+    weights["encoder.layer.0.output.dense.bias"].fill_(float("nan"))
+    save_file(weights, spoiled / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(TrainingError, match="diverged") as caught:
+        RECIPE(tiny_request(spoiled), tmp_path / "artifact", None)
+    assert caught.value.found == "a loss of nan in epoch 1"
+    assert [path.name for path in tmp_path.iterdir()] == ["base"]
 
 
 def test_a_folder_that_holds_other_files_is_not_touched(base: Path, tmp_path: Path) -> None:
