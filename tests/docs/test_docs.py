@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,16 @@ def test_every_error_is_told_with_parent_exit_code_and_an_example(name: str) -> 
 def test_the_picture_of_the_lifecycle_is_the_generated_one() -> None:
     text = reading.sections(reading.page("architecture.md"))["The life of a release"]
     assert f"```mermaid\n{picture()}```" in text, "paste the output of mangaops.registry.picture()"
+
+
+def test_the_picture_of_the_arrows_is_that_of_importlinter() -> None:
+    contracts = configparser.ConfigParser()
+    contracts.read(reading.ROOT / ".importlinter", encoding="utf-8")
+    listed = contracts["importlinter:contract:layers"]["layers"]
+    levels = [line.replace("(", "").replace(")", "") for line in listed.splitlines() if line]
+    pairs = enumerate(pairwise(levels))
+    arrows = "".join(f'    l{at}["{upper}"] --> l{at + 1}["{lower}"]\n' for at, (upper, lower) in pairs)
+    assert f"```mermaid\nflowchart TD\n{arrows}```" in reading.page("architecture.md"), arrows
 
 
 def test_every_state_and_room_is_told() -> None:
