@@ -249,6 +249,22 @@ def test_credentials_in_a_url_are_never_shown() -> None:
         assert "user:" not in shown
 
 
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("s3://key:secret@bucket/a.csv", "s3://bucket/a.csv"),
+        ("filecache::s3://key:secret@bucket/a.csv", "filecache::s3://bucket/a.csv"),
+        ("https://host/a.csv?sig=secret&x=/y", "https://host/a.csv"),
+        ("postgresql://u:p%2Fw@host:1/db?password=secret", "postgresql://host:1/db"),
+        ("sqlite:///logs.db", "sqlite:///logs.db"),
+        ("s3://bucket/week-?.csv", "s3://bucket/week-?.csv"),
+        ("logs/a@b?.csv", "logs/a@b?.csv"),
+    ],
+)
+def test_locations_are_shown_without_credentials_and_otherwise_whole(location: str, shown: str) -> None:
+    assert Source((location,)).shown() == (shown,)
+
+
 def test_the_file_hash_and_row_count_are_remembered(tmp_path: Path) -> None:
     ROWS.write_csv(tmp_path / "a.csv")
     (origin,) = collect(Source((str(tmp_path / "a.csv"),)), SPEC).provenance.origins

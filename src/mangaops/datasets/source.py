@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit, urlunsplit
 
 import polars as pl
 
@@ -29,6 +28,8 @@ ROWS: dict[str, pl.DataType] = {
 """The canonical columns of collected rows. Only `row_id`, `text`, `label` and `place` are never null;
 `place` says where a row stood, as in `logs.csv row 17`, and is not kept in a snapshot."""
 
+_USER = re.compile(r"://[^/]*@")
+_OPTIONS = re.compile(r"\?[^/]*=.*$", re.DOTALL)
 _SQL_URL = re.compile(r"^(sqlite|postgresql|postgres|mysql|mariadb|oracle|mssql)(\+\w+)?:", re.IGNORECASE)
 
 
@@ -84,10 +85,7 @@ def is_sql(location: str) -> bool:
 
 
 def without_credentials(location: str) -> str:
-    """The location without user, password and query string; a plain path stays as it is."""
+    """The location without user, password and query string, chained URLs too; a plain path stays as it is."""
     if "://" not in location:
         return location
-    parts = urlsplit(location)
-    host = parts.netloc.rsplit("@", 1)[-1]
-    shown = urlunsplit((parts.scheme, host, parts.path, "", ""))
-    return shown if not is_sql(location) or host or "///" in shown else location.split("?", 1)[0]
+    return _OPTIONS.sub("", _USER.sub("://", location))
