@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from tiny import LABELS, tiny_base, tiny_rows
 
 from mangaops.datasets import Source
 from mangaops.pipeline import release_run
 from mangaops.pipeline.release_run import Plan, RunResult
 from mangaops.pipeline.workshop import Workshop
 from mangaops.wiring import Settings, open_workshop
+from tiny import LABELS, tiny_base, tiny_rows
 
 STACK = """
 stack: tiny

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-from conftest import Told, make_world
+from pathlib import Path
 
+import pytest
+
+from conftest import Told, make_world
 from mangaops.errors import LeaseHeld, NotReviewable, RefusedError, UsageError
 from mangaops.pipeline import verbs, views
 from mangaops.vocabulary import EventKind, EvidenceKind, Outcome, RecordPart
@@ -57,7 +59,7 @@ def test_the_ledger_is_whole_and_its_heads_can_be_witnessed(told: Told) -> None:
 
 def test_reports_are_written(told: Told) -> None:
     for result in (told.first, told.second):
-        assert "<html" in open(result.files["report"], encoding="utf-8").read()
+        assert "<html" in Path(result.files["report"]).read_text(encoding="utf-8")
 
 
 def test_a_repeated_run_measures_trains_and_decides_nothing_twice(told: Told) -> None:
@@ -106,7 +108,7 @@ def test_a_spoiled_candidate_is_rejected_and_the_champion_stays_and_rolls_back(t
     spoiled = world.run(shop, "spoiled")
     assert spoiled.outcome == Outcome.REJECT
     assert spoiled.champion == "router-1"
-    assert "escalation" in open(spoiled.files["error review, Markdown"], encoding="utf-8").read()
+    assert "escalation" in Path(spoiled.files["error review, Markdown"]).read_text(encoding="utf-8")
     again = world.run(shop, "spoiled")
     assert (again.outcome, again.release) == (Outcome.REJECT, spoiled.release)
     back = verbs.roll_back(shop, "router", reason="a test")

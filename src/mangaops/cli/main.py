@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -53,12 +54,14 @@ def root(
     """
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; every error leaves as a message and its exit code, never as a traceback."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in given
     try:
-        code = app(standalone_mode=False)
+        code = app(args=given, prog_name="mangaops", standalone_mode=False)
     except MangaopsError as error:
-        code = _refuse(error)
+        code = _refuse(error, as_json)
     except TyperException as error:
         code = _misused(error)
     except (Abort, KeyboardInterrupt):
@@ -68,12 +71,12 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:  # noqa: BLE001 - the last net: a bug is reported, and no traceback is shown
-        code = _refuse(_translated(error))
+        code = _refuse(_translated(error), as_json)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _refuse(error: MangaopsError) -> int:
-    if "--json" in sys.argv:
+def _refuse(error: MangaopsError, as_json: bool) -> int:
+    if as_json:
         parts: dict[str, Any] = {
             "error": type(error).__name__,
             "refused": error.refused,

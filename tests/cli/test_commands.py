@@ -1,0 +1,218 @@
+"""The command line as people and schedulers use it: exit codes, JSON, plain errors, no traceback."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+import pytest
+
+from mangaops.cli import main
+from mangaops.cli.main import app
+
+
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def mangaops(capsys: pytest.CaptureFixture[str]):
+    def run(*arguments: str | Path) -> Ended:
+        with pytest.raises(SystemExit) as ended:
+            main([str(each) for each in arguments])
+        said = capsys.readouterr()
+        assert "Traceback" not in said.out + said.err
+        return Ended(int(ended.value.code or 0), said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def stack(tmp_path: Path, mangaops) -> Path:
+    assert mangaops("init", "--out", tmp_path / "stack.yaml").code == 0
+    return tmp_path / "stack.yaml"
+
+
+@pytest.fixture
+def logs(tmp_path: Path, mangaops) -> Path:
+    done = mangaops(
+        "simulate", "traffic", "--out", tmp_path / "world", "--weeks", "2", "--conversations", "600"
+    )
+    assert done.code == 0
+    return tmp_path / "world" / "logs.parquet"
+
+
+def every_command() -> list[list[str]]:
+    found: list[list[str]] = []
+
+    def walk(group, words: Sequence[str]) -> None:
+        for command in group.registered_commands:
+            name = command.name or command.callback.__name__.replace("_", "-")
+            found.append([*words, name])
+        for sub in group.registered_groups:
+            walk(sub.typer_instance, [*words, sub.name])
+
+    walk(app, [])
+    return found
+
+
+@pytest.mark.parametrize("words", every_command(), ids=" ".join)
+def test_every_command_has_an_example_and_json(words: list[str], mangaops) -> None:
+    shown = mangaops(*words, "--help")
+    assert shown.code == 0
+    assert "Example: mangaops " + " ".join(words) in " ".join(shown.out.split())
+    assert "--json" in shown.out
+
+
+def test_help_imports_nothing_slow() -> None:
+    code = (
+        "import sys\nfrom mangaops.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "slow = {'torch', 'transformers', 'sklearn', 'scipy', 'polars', 'pandera', 'sqlalchemy', 'matplotlib'}\n"
+        "print('SLOW', sorted(slow & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "SLOW []" in done.stdout
+
+
+def test_an_unknown_option_is_usage(mangaops) -> None:
+    ended = mangaops("release", "due", "--nonsense")
+    assert ended.code == 2
+    assert "--nonsense" in ended.err
+    assert "--help" in ended.err
+
+
+def test_init_never_overwrites(stack: Path, mangaops) -> None:
+    before = stack.read_text()
+    ended = mangaops("init", "--out", stack)
+    assert ended.code == 2
+    assert stack.read_text() == before
+
+
+def test_what_init_writes_is_a_stack(stack: Path, mangaops) -> None:
+    listed = mangaops("release", "list", "router", "--stack", stack, "--json")
+    assert listed.code == 0
+    assert json.loads(listed.out) == {
+        "champion": None,
+        "releases": [],
+        "rollback_pointer": None,
+        "unit": "router",
+    }
+
+
+def test_a_stack_with_five_mistakes_tells_all_five_with_lines(stack: Path, mangaops) -> None:
+    text = stack.read_text()
+    for right, wrong in (
+        ("gate: leakage", "gate: leekage"),
+        ("metric: harm_cost", "metric: harm_costs"),
+        ("fallback:", "falback:"),
+        ("family: intent-classifier", "family: intent-clasifier"),
+        ("looks: 3", "looks: zero"),
+    ):
+        assert right in text
+        text = text.replace(right, wrong, 1)
+    stack.write_text(text)
+    ended = mangaops("release", "due", "--stack", stack)
+    assert ended.code == 2
+    for word in ("leekage", "harm_costs", "falback", "intent-clasifier", "zero"):
+        assert word in ended.err
+    assert ended.err.count("line ") >= 5
+
+
+def test_duplicate_keys_are_refused(stack: Path, mangaops) -> None:
+    stack.write_text(stack.read_text() + "\nsimulated: true\n")
+    ended = mangaops("release", "due", "--stack", stack)
+    assert ended.code == 2
+    assert "simulated" in ended.err
+
+
+def test_an_error_is_json_when_json_was_asked(tmp_path: Path, mangaops) -> None:
+    ended = mangaops("release", "due", "--stack", tmp_path / "none.yaml", "--json")
+    assert ended.code == 2
+    assert json.loads(ended.out)["error"] == "UsageError"
+
+
+def test_validate_reads_logs_and_stores_nothing(stack: Path, logs: Path, mangaops) -> None:
+    ended = mangaops("data", "validate", "--stack", stack, "--logs", logs, "--json")
+    assert ended.code == 0, ended.out
+    assert json.loads(ended.out)["errors"] == []
+    assert not list((stack.parent / ".mangaops").glob("snapshots/*"))
+
+
+def test_a_snapshot_is_shown_by_name_and_the_same_rows_are_the_same_version(
+    stack: Path, logs: Path, mangaops
+) -> None:
+    first = json.loads(mangaops("data", "snapshot", "--stack", stack, "--logs", logs, "--json").out)
+    again = json.loads(mangaops("data", "snapshot", "--stack", stack, "--logs", logs, "--json").out)
+    assert (first["name"], first["digest"]) == (again["name"], again["digest"])
+    shown = mangaops("data", "show", first["name"], "--stack", stack, "--json")
+    assert json.loads(shown.out)["digest"] == first["digest"]
+    events = json.loads(mangaops("audit", "log", "--stack", stack, "--json").out)["events"]
+    assert sorted(event["kind"] for event in events) == ["dataset_recorded", "golden_frozen"]
+
+
+BAD = {
+    "missing column": lambda path: pl.DataFrame({"txt": ["a"], "label": ["faq"]}).write_parquet(path),
+    "empty file": lambda path: path.write_bytes(b""),
+    "truncated": lambda path: path.write_bytes(b"PAR1" + b"\0" * 40),
+    "binary junk": lambda path: path.write_bytes(bytes(range(256)) * 20),
+    "unknown label": lambda path: pl.DataFrame({"text": ["a"] * 9, "label": ["nope"] * 9}).write_parquet(
+        path
+    ),
+    "null label": lambda path: pl.DataFrame({"text": ["a"], "label": [None]}).write_parquet(path),
+    "no text": lambda path: pl.DataFrame({"text": [1.5], "label": ["faq"]}).write_parquet(path),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_logs_give_one_plain_error_and_no_state(kind: str, stack: Path, tmp_path: Path, mangaops) -> None:
+    path = tmp_path / "bad.parquet"
+    BAD[kind](path)
+    ended = mangaops("data", "snapshot", "--stack", stack, "--logs", path)
+    assert ended.code == 4
+    assert ended.err.strip().startswith("mangaops: ")
+    log = json.loads(mangaops("audit", "log", "--stack", stack, "--json").out)
+    assert log["events"] == []
+
+
+def test_an_edited_ledger_row_is_found(stack: Path, logs: Path, mangaops) -> None:
+    mangaops("data", "snapshot", "--stack", stack, "--logs", logs, "--json")
+    assert mangaops("audit", "verify", "--stack", stack).code == 0
+    with sqlite3.connect(stack.parent / ".mangaops" / "ledger.db") as database:
+        database.execute("update events set body = replace(body, 'intent', 'intend')")
+    ended = mangaops("audit", "verify", "--stack", stack)
+    assert ended.code == 4
+    assert "data/intent-data" in ended.out
+
+
+def test_a_cut_tail_is_found_by_a_witness(stack: Path, logs: Path, mangaops) -> None:
+    mangaops("data", "snapshot", "--stack", stack, "--logs", logs, "--json")
+    (head,) = json.loads(mangaops("audit", "verify", "--stack", stack, "--json").out)["heads"]
+    with sqlite3.connect(stack.parent / ".mangaops" / "ledger.db") as database:
+        database.execute("delete from events")
+        database.execute("delete from heads")
+    assert mangaops("audit", "verify", "--stack", stack).code == 0
+    ended = mangaops("audit", "verify", "--stack", stack, "--witness", head)
+    assert ended.code == 4
+
+
+def test_hidden_labels_are_refused_where_the_stack_is_not_simulated(
+    stack: Path, logs: Path, tmp_path: Path, mangaops
+) -> None:
+    truth = tmp_path / "world" / "truth.parquet"
+    ended = mangaops("release", "run", "router", "--stack", stack, "--logs", logs, "--truth", truth)
+    assert ended.code == 4
+    assert "review export" in ended.err
+
+
+def test_due_tells_the_unit_that_never_ran(stack: Path, mangaops) -> None:
+    listed = json.loads(mangaops("release", "due", "--stack", stack, "--json").out)["due"]
+    assert [(each["unit"], each["because"]) for each in listed] == [("router", "schedule")]
