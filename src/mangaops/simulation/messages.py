@@ -36,12 +36,16 @@ OUT_OF_SCOPE_AS: Final = ("chitchat", "faq")
 """The guideline's labels for what the shop does not do: idle talk, and requests for other services."""
 
 
+FIRST_IS_PRIMARY: Final = 0.65
+"""Of two live requests, how often the first one named is the primary one."""
+
+
 @dataclass(frozen=True)
 class Rates:
     """Shares of all messages; `stay` and `follow_up` are of later turns, `story` of plain requests."""
 
     multi_intent: float = 0.18
-    settled: float = 0.12
+    settled: float = 0.06
     out_of_scope: float = 0.05
     pasted: float = 0.006
     stay: float = 0.45
@@ -155,7 +159,7 @@ class Author:
 
     def _two(self, label: str) -> Said:
         other = self._other(label, alive=True)
-        order = "first" if self._rng.random() < 0.5 else "last"
+        order = "first" if self._rng.random() < FIRST_IS_PRIMARY else "last"
         if label == "escalation":
             order = "any"
         return Said(self._pair(f"two_{order}", label, other), label, "multi_intent")
