@@ -41,6 +41,11 @@ class Case:
     verdicts_only: bool = False
 
     @cached_property
+    def proven(self) -> dict[EvidenceKind, Evidence]:
+        """Evidence that was looked through and found complete, so that it is looked through once."""
+        return {}
+
+    @cached_property
     def scored(self) -> Scored:
         """The golden rows of the evaluation evidence, read once for all rules.
 

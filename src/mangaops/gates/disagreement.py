@@ -83,7 +83,11 @@ def _look(case: Case, params: Disagreement, shadow: Evidence) -> _Seen:
     answers = shadow.tables["answers"]
     differs = answers.get_column("disagrees").cast(pl.Float64).to_numpy()
     groups = answers.get_column("group").to_list()
-    rate, interval = bernoulli_sequence(differs, groups, 2.0 * levels(case, 0.5).shown - 1.0)
+    if case.verdicts_only:
+        rate = float(differs.mean())
+        interval = Interval(rate, rate, 0.0, "not asked for")
+    else:
+        rate, interval = bernoulli_sequence(differs, groups, 2.0 * levels(case, 0.5).shown - 1.0)
     control = answers.get_column("control_disagrees").drop_nulls()
     requests = case.unit.shadow.min_requests if params.min_requests is None else params.min_requests
     hours = case.unit.shadow.min_hours if params.min_hours is None else params.min_hours

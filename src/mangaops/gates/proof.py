@@ -34,8 +34,11 @@ def proof(case: Case, kind: EvidenceKind) -> Evidence:
     """The evidence of this kind, once it is complete and bound to what is judged.
 
     Raises:
-        Unusable: it is missing, incomplete, or was measured on another release, baseline or dataset.
+        Unusable: it is missing, incomplete, without rows, or was measured on another release, baseline or
+            dataset.
     """
+    if kind in case.proven:
+        return case.proven[kind]
     evidence = case.evidence.get(kind)
     if evidence is None:
         raise Unusable(f"there is no {kind} evidence", again(case, kind))
@@ -43,22 +46,29 @@ def proof(case: Case, kind: EvidenceKind) -> Evidence:
     if stale:
         raise Unusable(f"the {kind} evidence is stale: it was measured on {stale}", again(case, kind))
     try:
-        return require(evidence)
+        case.proven[kind] = require(evidence)
     except IntegrityError as problem:
         raise Unusable(f"{problem.refused}: {problem.found}", again(case, kind)) from problem
+    if kind is EvidenceKind.EVALUATION:
+        _answered(case, evidence.tables["outcomes"])
+    return evidence
+
+
+def _answered(case: Case, outcomes: pl.DataFrame) -> None:
+    if outcomes.is_empty():
+        raise Unusable("the evaluation evidence holds no rows", again(case, EvidenceKind.EVALUATION))
+    if any(outcomes.get_column(name).null_count() for name in _ANSWERED):
+        says = "the evaluation evidence has rows without an answer"
+        raise Unusable(says, again(case, EvidenceKind.EVALUATION))
 
 
 def scored(case: Case) -> Scored:
     """The golden rows of the evaluation evidence.
 
     Raises:
-        Unusable: as `proof`, or there are no rows.
+        Unusable: as `proof`.
     """
-    evidence = proof(case, EvidenceKind.EVALUATION)
-    if evidence.tables["outcomes"].is_empty():
-        raise Unusable("the evaluation evidence holds no rows", again(case, EvidenceKind.EVALUATION))
-    if evidence.tables["outcomes"].select(_ANSWERED).null_count().sum_horizontal().item():
-        raise Unusable("the evaluation evidence has rows without an answer", again(case, evidence.kind))
+    proof(case, EvidenceKind.EVALUATION)
     return case.scored
 
 
