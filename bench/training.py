@@ -33,9 +33,9 @@ def texts() -> pl.DataFrame:
         rows = pl.read_parquet(path).filter("in_full").select("text", label="intent")
         return rows.sample(BATCH * STEPS * ROUNDS, seed=1)
     rng = np.random.default_rng(1)
-    words = "please can you tell me where is my last order and what does it cost to return one".split()
+    sentence = "please can you tell me where is my last order and what does it cost to return one"
     lengths = np.clip(rng.normal(8.5, 3.5, BATCH * STEPS * ROUNDS), 2, 25).astype(int)
-    made = [" ".join(rng.choice(words, n)) for n in lengths]
+    made = [" ".join(rng.choice(sentence.split(), n)) for n in lengths]
     return pl.DataFrame({"text": made, "label": [f"label {n % 150}" for n in range(len(made))]})
 
 
