@@ -79,6 +79,15 @@ def test_a_release_that_was_not_judged_has_a_report_that_says_so(served: World) 
     assert "NOT JUDGED" in release_report(served.desk, "router", release)
 
 
+def test_a_label_that_would_move_the_cursor_reaches_no_terminal(served: World) -> None:
+    hostile = "faq\x1b[2J"
+    fixed = {text: hostile for text in served.snapshot.golden["text"] if text.startswith("escalation")}
+    release, _ = served.run(Rigged("hostile", 0.02, fixed=fixed))
+    told = explain(served.desk, "router", release).text
+    assert "\\u001b" in told
+    assert "\x1b" not in told
+
+
 def test_there_is_no_error_review_of_what_was_promoted(served: World) -> None:
     with pytest.raises(UsageError):
         error_review(served.desk, "router", "router-1")
@@ -126,6 +135,12 @@ def test_a_unit_is_due_when_its_moment_came_after_its_last_run() -> None:
 
 def test_a_unit_that_ran_since_is_not_due() -> None:
     assert due(stack(), {"router": ran("2026-04-23T18:00:01Z")}, FRIDAY.replace(hour=20)) == []
+
+
+def test_a_unit_whose_run_failed_is_still_due() -> None:
+    failed = Run("r", Because.SCHEDULE, started_at="2026-04-23T18:00:01Z", outcome="failed")
+    found = due(stack(), {"router": UnitState("router", runs={"r": failed})}, FRIDAY.replace(hour=20))
+    assert [each.why for each in found] == ["no run of it came to its end"]
 
 
 def test_a_unit_is_not_due_a_second_before_its_moment() -> None:

@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from desk_world import WHY, Rigged, World, make_world, prove_by_seal, sealed_folder
+from desk_world import GATE_LIST, WHY, Rigged, World, make_world, prove_by_seal, sealed_folder, stack
 
 from mangaops.errors import (
     ArtifactTampered,
@@ -105,6 +105,15 @@ def test_evidence_that_is_newer_than_the_decision_stops_a_promotion(served: Worl
     with pytest.raises(RefusedError) as caught:
         promoted(served, release)
     assert "latency was measured again" in caught.value.found
+
+
+def test_a_gate_list_that_was_changed_since_the_decision_stops_a_promotion(served: World) -> None:
+    release = ready(served)
+    stricter = stack(GATE_LIST.replace("margin: 0.02", "margin: 0.001"))
+    served.desk = replace(served.desk, stack=stricter)
+    with pytest.raises(RefusedError) as caught:
+        promoted(served, release)
+    assert "gate list" in caught.value.found
 
 
 def test_a_champion_that_does_not_load_stops_a_promotion(served: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
@@ -13,6 +14,9 @@ from mangaops.errors import UsageError
 from mangaops.registry import UnitState
 from mangaops.stack import Cadence, Stack
 from mangaops.vocabulary import Because
+
+FAILED: Final = "failed"
+"""The outcome of a run that ended in an error and judged nothing."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,8 @@ def due(stack: Stack, states: Mapping[str, UnitState], now: datetime) -> list[Du
     """Units that should run at `now`, each once, requests before schedules, in the order of the stack.
 
     A scheduled unit is due when its last due moment (in its own time zone) lies after the start of its
-    last run; one that never ran is due at once. A requested run is due until it starts. Units without a
-    cadence run when asked.
+    last run that did not fail; one that never ran is due at once. A requested run is due until it starts.
+    Units without a cadence run when asked.
 
     Raises:
         UsageError: a cron line or a time zone that does not exist.
@@ -56,9 +60,15 @@ def _requested(unit: str, state: UnitState) -> Due | None:
 
 def _scheduled(unit: str, cadence: Cadence, state: UnitState, now: datetime) -> Due | None:
     last_due = previous(cadence, now)
-    started = [_moment(run.started_at) for run in state.runs.values() if run.started_at is not None]
+    runs = [run for run in state.runs.values() if run.outcome != FAILED]
+    started = [_moment(run.started_at) for run in runs if run.started_at is not None]
     if not started:
-        return Due(unit, Because.SCHEDULE, "it never ran", last_due)
+        return Due(
+            unit,
+            Because.SCHEDULE,
+            "it never ran" if not state.runs else "no run of it came to its end",
+            last_due,
+        )
     if max(started) >= last_due:
         return None
     local = last_due.astimezone(_zone(cadence))

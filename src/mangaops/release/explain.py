@@ -7,6 +7,7 @@ from typing import Any
 
 from mangaops.release.desk import Desk
 from mangaops.release.dossier import Dossier, dossier
+from mangaops.release.escape import visible
 from mangaops.release.figures import MISSING, Row, moment
 from mangaops.release.helps import helps
 from mangaops.release.wording import price_lines, sentence
@@ -80,7 +81,7 @@ def explained(case: Dossier) -> Explanation:
         baseline=case.baseline,
         sentence=sentence(case),
         since=subject.stands_since,
-        because=subject.stands_because,
+        because=visible(subject.stands_because),
         gates=tuple(case.rows),
         helps=tuple(helps(case)),
         price=tuple(price_lines(case)),

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from mangaops.gates import Finding
+from mangaops.release.escape import visible
 from mangaops.vocabulary import Verdict
 
 MISSING: Final = "–"
+SENTENCE: Final = 2000
+"""The longest sentence that is shown, in characters."""
+
 SYMBOLS: Final = {
     Verdict.PASS: "✓",
     Verdict.INCONCLUSIVE: "?",
@@ -63,7 +67,7 @@ def row(finding: Finding) -> Row:
     bounded = finding.low is not None and finding.high is not None
     return Row(
         gate=finding.gate,
-        subject=finding.subject,
+        subject=visible(finding.subject),
         verdict=finding.verdict.name,
         symbol=SYMBOLS[finding.verdict],
         observed=shown(finding.observed),
@@ -71,8 +75,8 @@ def row(finding: Finding) -> Row:
         threshold=shown(finding.threshold),
         n=f"{finding.n:,}" if finding.n is not None else MISSING,
         passes_at=f"{finding.passes_at:.3f}" if finding.passes_at is not None else MISSING,
-        says=finding.says,
-        next_step=finding.next_step,
+        says=visible(finding.says, SENTENCE),
+        next_step=visible(finding.next_step, SENTENCE),
         dry_run=finding.dry_run,
         finding=finding,
     )

@@ -9,7 +9,8 @@ import polars as pl
 from mangaops.gates import Finding
 from mangaops.metrics import Scored
 from mangaops.release.dossier import Dossier
-from mangaops.release.figures import count, figure, span
+from mangaops.release.escape import visible
+from mangaops.release.figures import SENTENCE, count, figure, span
 from mangaops.vocabulary import EvidenceKind, Outcome, Side, Verdict
 
 AT_MOST = 8
@@ -24,7 +25,7 @@ def helps(case: Dossier) -> list[str]:
             found += _for_finding(case, each.finding)
     if case.open_rows:
         found += _for_slices(case)
-    return list(dict.fromkeys(found))[:AT_MOST]
+    return list(dict.fromkeys(visible(each, SENTENCE) for each in found))[:AT_MOST]
 
 
 def _for_finding(case: Dossier, finding: Finding) -> list[str]:

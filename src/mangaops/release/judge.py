@@ -197,7 +197,7 @@ def _record(
         "rules": [rule.as_dict() for rule in rules],
         "reason": reason,
     }
-    text = json.dumps(document, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False)
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False, indent=1)
     digest = desk.documents.put(text.encode(), ".json")
     draft = drafts.decided(
         current.unit,

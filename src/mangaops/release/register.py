@@ -88,11 +88,7 @@ def register_model(
         UsageError: the unit has no such model.
         RevisionConflict: another verb appended first.
     """
-    if model not in unit_spec(desk, unit).models:
-        raise UsageError(
-            f"model {model!r} was refused: it is not part of {unit}",
-            accepted=", ".join(unit_spec(desk, unit).models),
-        )
+    _require_part(desk, unit, model)
     artifact, current = desk.artifacts.put(folder), state(desk, unit)
     known = [record for record in current.models.values() if record.model == model]
     same = [record.name for record in known if record.artifact == artifact]
@@ -116,6 +112,12 @@ def register_model(
     )
     append(desk, [draft], expect={unit: current.revision})
     return f"{model}@{version}"
+
+
+def _require_part(desk: Desk, unit: str, model: str) -> None:
+    models = unit_spec(desk, unit).models
+    if model not in models:
+        raise UsageError(f"model {model!r} was refused: it is not part of {unit}", accepted=", ".join(models))
 
 
 def register_release(
@@ -142,26 +144,26 @@ def register_release(
         if known.digest == digest:
             return name
     name = f"{unit}-{len(current.releases) + 1}"
-    made: list[Draft] = []
-    if current.challenger is not None:
-        withdrawn_because = f"superseded by {name}"
-        made.append(
-            drafts.withdrawn(unit, release=current.challenger, reason=withdrawn_because, actor=desk.actor)
-        )
-    made.append(
-        drafts.release_registered(
-            unit,
-            release=name,
-            digest=digest,
-            models=models,
-            because=because,
-            bootstrap=bootstrap,
-            reason=reason,
-            actor=desk.actor,
-        )
+    registered = drafts.release_registered(
+        unit,
+        release=name,
+        digest=digest,
+        models=models,
+        because=because,
+        bootstrap=bootstrap,
+        reason=reason,
+        actor=desk.actor,
     )
-    append(desk, made, expect={unit: current.revision})
+    append(desk, [*_superseded(desk, current, name), registered], expect={unit: current.revision})
     return name
+
+
+def _superseded(desk: Desk, current: UnitState, by: str) -> list[Draft]:
+    """The withdrawal of the open release, if there is one."""
+    if current.challenger is None:
+        return []
+    why = f"superseded by {by}"
+    return [drafts.withdrawn(current.unit, release=current.challenger, reason=why, actor=desk.actor)]
 
 
 def release_digest(desk: Desk, unit: str, current: UnitState, models: Mapping[str, str]) -> Digest:

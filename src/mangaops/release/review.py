@@ -15,7 +15,7 @@ import polars as pl
 
 from mangaops.errors import NotReviewable, UsageError
 from mangaops.evidence import Evidence
-from mangaops.registry import ReviewRef, UnitState, drafts
+from mangaops.registry import Release, ReviewRef, UnitState, drafts
 from mangaops.release import review_queue, review_sheet
 from mangaops.release.desk import Desk, append, newest, record_evidence, release_of, state, unit_spec
 from mangaops.vocabulary import NEITHER, UNCLEAR, EvidenceKind
@@ -39,42 +39,35 @@ def open_review(desk: Desk, unit: str, release: str, *, seed: int, reason: str) 
     """
     current = state(desk, unit)
     subject = release_of(current, release)
-    shadow = newest(desk, subject, EvidenceKind.SHADOW)
-    evaluation = newest(desk, subject, EvidenceKind.EVALUATION)
-    if shadow is None or evaluation is None:
-        raise NotReviewable(
-            f"a review of {release} was refused",
-            found=f"no {'shadow' if shadow is None else 'evaluation'} evidence",
-            accepted="a release that was evaluated and shadowed",
-            next_step=f"mangaops release run {unit} --traffic ...",
-        )
+    shadow, evaluation = _measured(desk, unit, subject)
     for ref in subject.reviews:
         if _asks_about(desk, ref, shadow, seed):
             return ref.review
     name = f"review-{1 + sum(len(known.reviews) for known in current.releases.values())}"
     queue = _queue(desk, unit, name, shadow, evaluation, seed)
+    stored = desk.evidence.put(queue)
     draft = drafts.review_opened(
-        unit,
-        release=release,
-        review=name,
-        evidence=desk.evidence.put(queue),
-        reason=reason,
-        actor=desk.actor,
+        unit, release=release, review=name, evidence=stored, reason=reason, actor=desk.actor
     )
     append(desk, [draft], expect={unit: current.revision})
-    if queue.tables["items"].is_empty():
+    items = queue.tables["items"]
+    if items.is_empty():
         nobody = replace(desk, actor=NOBODY)
-        _record(
-            nobody,
-            unit,
-            release,
-            name,
-            queue,
-            queue.tables["items"],
-            simulated=False,
-            reason="no label differs",
-        )
+        _record(nobody, unit, release, name, queue, items, simulated=False, reason="no label differs")
     return name
+
+
+def _measured(desk: Desk, unit: str, subject: Release) -> tuple[Evidence, Evidence]:
+    shadow = newest(desk, subject, EvidenceKind.SHADOW)
+    evaluation = newest(desk, subject, EvidenceKind.EVALUATION)
+    if shadow is None or evaluation is None:
+        raise NotReviewable(
+            f"a review of {subject.name} was refused",
+            found=f"no {'shadow' if shadow is None else 'evaluation'} evidence",
+            accepted="a release that was evaluated and shadowed",
+            next_step=f"mangaops release run {unit} --traffic ...",
+        )
+    return shadow, evaluation
 
 
 def export_review(desk: Desk, unit: str, review: str, *, bom: bool = False) -> bytes:

@@ -24,6 +24,8 @@ ITEMS: Final = {
     "planted": pl.Boolean,
     "known": pl.String,
 }
+_DRAWN: Final = [name for name in ITEMS if name not in ("item_id", "release_is_a", "answer")]
+
 NO_SEQ: Final = -1
 """The `seq` of a planted item: it was no request."""
 
@@ -58,16 +60,14 @@ def draw(disagreements: pl.DataFrame, budget: int, rng: np.random.Generator) -> 
     """
     asked = min(budget, disagreements.height)
     places = np.sort(rng.choice(disagreements.height, size=asked, replace=False)).tolist()
-    drawn: pl.DataFrame = disagreements[places].select(
-        "request_id",
-        "seq",
-        "group",
-        "text",
-        pl.lit(asked / max(1, disagreements.height)).alias("probability"),
-        "baseline_label",
-        "release_label",
-        pl.lit(False).alias("planted"),
-        pl.lit(None, dtype=pl.String).alias("known"),
+    drawn: pl.DataFrame = (
+        disagreements[places]
+        .with_columns(
+            probability=pl.lit(asked / max(1, disagreements.height)),
+            planted=pl.lit(False),
+            known=pl.lit(None, dtype=pl.String),
+        )
+        .select(_DRAWN)
     )
     return drawn
 
@@ -75,51 +75,25 @@ def draw(disagreements: pl.DataFrame, budget: int, rng: np.random.Generator) -> 
 def plant(outcomes: pl.DataFrame, count: int, rng: np.random.Generator) -> pl.DataFrame:
     """Up to `count` golden rows whose truth is known, each offered with the truth and one wrong label.
 
-    Rows on which the sides disagree and one is right come first, since they look like the rest of the
-    queue; then rows that either side answers wrong; then right ones beside the label that their truth is
-    most often taken for.
+    Rows that both sides answer as they are labelled come first, beside the label that their truth is most
+    often taken for: three voices agree, so that a careful reviewer agrees too (docs/adr/0065).
     """
-    disagrees = pl.col("baseline_label") != pl.col("release_label")
-    one_right = (pl.col("baseline_label") == pl.col("truth")) | (pl.col("release_label") == pl.col("truth"))
-    ranked = (
-        outcomes.filter(pl.col("truth").is_not_null())
-        .with_columns(
-            rank=pl.when(disagrees & one_right).then(0).when(~one_right).then(1).otherwise(2),
-            luck=pl.Series(rng.random(outcomes.height)),
-        )
-        .sort("rank", "luck")
-    )
     wrong = _taken_for(outcomes)
     rows: list[tuple[object, ...]] = []
-    for row in ranked.iter_rows(named=True):
-        if len(rows) >= count:
-            break
+    for row in _surest_first(outcomes, rng).iter_rows(named=True):
         offered = _offered(row["truth"], row["baseline_label"], row["release_label"], wrong)
-        if offered is not None:
-            rows.append(
-                (
-                    f"golden:{row['row_id']}",
-                    NO_SEQ,
-                    row["group"],
-                    row["text"],
-                    1.0,
-                    *offered,
-                    True,
-                    row["truth"],
-                )
-            )
-    names = [
-        "request_id",
-        "seq",
-        "group",
-        "text",
-        "probability",
-        "baseline_label",
-        "release_label",
-        "planted",
-        "known",
-    ]
-    return pl.DataFrame(rows, schema={name: ITEMS[name] for name in names}, orient="row")
+        if offered is not None and len(rows) < count:
+            known = (NO_SEQ, row["group"], row["text"], 1.0, *offered, True, row["truth"])
+            rows.append((f"golden:{row['row_id']}", *known))
+    return pl.DataFrame(rows, schema={name: ITEMS[name] for name in _DRAWN}, orient="row")
+
+
+def _surest_first(outcomes: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    baseline, release = (pl.col(f"{side}_label") == pl.col("truth") for side in ("baseline", "release"))
+    return outcomes.with_columns(
+        doubt=2 - baseline.cast(pl.Int8) - release.cast(pl.Int8),
+        luck=pl.Series(rng.random(outcomes.height)),
+    ).sort("doubt", "luck")
 
 
 def _offered(truth: str, baseline: str, release: str, wrong: dict[str, str]) -> tuple[str, str] | None:

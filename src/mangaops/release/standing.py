@@ -9,6 +9,7 @@ from typing import Any
 from mangaops.errors import IntegrityError, RefusedError
 from mangaops.gates import Decision
 from mangaops.registry import Permit, Release, UnitState, permit
+from mangaops.release.bootstrap import rules_for
 from mangaops.release.desk import Desk, bind, unit_spec
 from mangaops.vocabulary import FALLBACK, Digest, Outcome, Purpose
 
@@ -24,7 +25,10 @@ def standing_promotion(desk: Desk, current: UnitState, subject: Release) -> Dige
         said = str(subject.decisions[-1].outcome) if subject.decisions else "nothing: it was never judged"
         raise _refused(current, subject, f"the newest decision says {said}")
     ref = subject.decisions[-1]
-    decision = Decision.from_dict(read_decision(desk, ref.digest)["decision"])
+    document = read_decision(desk, ref.digest)
+    decision = Decision.from_dict(document["decision"])
+    if document["rules"] != [rule.as_dict() for rule in rules_for(desk, current, subject)]:
+        raise _refused(current, subject, "the gate list of stack.yaml is another one than was judged")
     if decision.binding != bind(current, subject, decision.binding.dataset):
         raise _refused(current, subject, "the decision compares other digests than those of today")
     for kind, digest in decision.evidence.items():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mangaops.release.dossier import Dossier
-from mangaops.release.figures import count
+from mangaops.release.escape import visible
+from mangaops.release.figures import SENTENCE, count
 from mangaops.vocabulary import EvidenceKind, Outcome, State, Verdict
 
 
@@ -57,4 +58,4 @@ def price_lines(case: Dossier) -> list[str]:
     if price.get("unsettled"):
         subjects = ", ".join(price["unsettled"])
         lines.append(f"no number of labels settles a margin of zero if nothing differs: {subjects}")
-    return lines
+    return [visible(line, SENTENCE) for line in lines]
