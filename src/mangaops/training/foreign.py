@@ -30,18 +30,22 @@ def translated(doing: str) -> Iterator[None]:
             found="it is not installed",
             next_step='pip install "mangaops[train]"',
         ) from error
-    except OSError as error:
-        raise SetupError(
-            f"{doing} stopped: the machine said no",
-            found=f"{error.strerror or error}: {error.filename or 'no file named'}",
-            next_step="free or allow the place that is named, and run the same command again",
-        ) from error
     except Exception as error:
-        raise TrainingError(
-            f"{doing} failed; nothing was sealed",
-            found=f"{type(error).__name__}: {str(error)[:500]}",
-            next_step="try a smaller batch or another base; the base must be an encoder that AutoModel loads",
-        ) from error
+        raise _ours(doing, error) from error
+
+
+def _ours(doing: str, error: Exception) -> MangaopsError:
+    if isinstance(error, OSError) and error.errno is not None:
+        return SetupError(
+            f"{doing} stopped: the machine said no",
+            found=f"{error.strerror}: {error.filename or 'no file named'}",
+            next_step="free or allow the place that is named, and run the same command again",
+        )
+    return TrainingError(
+        f"{doing} failed; nothing was sealed",
+        found=f"{type(error).__name__}: {str(error)[:500]}",
+        next_step="try a smaller batch or another base; the base must be an encoder that AutoModel loads",
+    )
 
 
 @contextmanager

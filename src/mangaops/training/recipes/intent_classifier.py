@@ -56,6 +56,7 @@ def train(request: TrainingRequest, folder: Path, progress: Progress | None = No
         sealing.scratch_beside(folder) as scratch,
     ):
         with run.timed("setup"):
+            run.say(f"reading the base {request.spec.base}", 0, 1)
             base = bases.find(request.spec.base)
             reads = _encoder(base.folder, run.options)
             training = Rows(request.train, request.labels, reads)
