@@ -35,7 +35,7 @@ BITS = [
     "\t",
     "~",
 ]
-WORDS = ["gates", "labels", "harm", "models", "data", "[]", "{}", "null", "5", "true", '"x"', "escalation"]
+WORDS = ["gates", "labels", "harm", "data", "[]", "{}", "null", "5", "true", '"x"', "escalation"]
 
 
 class Training(Strict):
@@ -59,20 +59,20 @@ def spoiled(text: str, rng: np.random.Generator) -> str:
     return text[: word.start()] + str(rng.choice(WORDS)) + text[word.end() :]
 
 
+def read(text: str) -> Stack | tuple[str, ...]:
+    """The stack, or every mistake."""
+    gates = {name: gate.params for name, gate in GATES.items()}
+    try:
+        return parse(text, gates=gates, metrics=METRICS, families={"intent-classifier": Training})
+    except StackError as refused:
+        return refused.mistakes
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_a_spoiled_stack_is_understood_or_refused(seed: int) -> None:
     rng = np.random.default_rng(seed)
     text = INIT.read_text()
     for _ in range(int(rng.integers(1, 5))):
         text = spoiled(text, rng)
-    try:
-        found = parse(
-            text,
-            gates={name: gate.params for name, gate in GATES.items()},
-            metrics=METRICS,
-            families={"intent-classifier": Training},
-        )
-    except StackError as refused:
-        assert all(re.match(r"line \d+", mistake) for mistake in refused.mistakes)
-    else:
-        assert isinstance(found, Stack)
+    outcome = read(text)
+    assert isinstance(outcome, Stack) or all(re.match(r"line \d+", mistake) for mistake in outcome)
