@@ -117,7 +117,7 @@ def latency(samples: pl.DataFrame, limit_ms: float | None, width: int = 560, hei
     """The share of requests answered within so many milliseconds, one curve a side, the limit dashed."""
     if samples.is_empty():
         return NOTHING
-    shown = float(samples["ms"].quantile(0.995) or 0.0) * 1.1
+    shown = float(samples["ms"].quantile(0.99) or 0.0) * 1.2
     near = limit_ms is not None and limit_ms < 4 * shown
     most = max(shown, limit_ms * 1.05 if limit_ms is not None and near else 0.0, 1e-6)
     left, right, top, bottom = 44, width - 12, 12, height - 34

@@ -19,9 +19,12 @@ from mangaops.release.figures import Row, row
 from mangaops.release.slices import Slice, slices
 from mangaops.release.standing import read_decision
 from mangaops.stack import ModelSpec, UnitSpec
+from mangaops.stats import bernoulli_sequence
 from mangaops.vocabulary import EvidenceKind, Outcome, RecordPart, Verdict
 
 PLAIN_BASELINE = "the plain baseline"
+MOST_SHOWN = 12
+"""Labels that the table of disagreements shows."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +104,31 @@ class Dossier:
 
     @cached_property
     def disagreement_by_label(self) -> list[dict[str, Any]]:
-        """For each answer of the baseline: requests, and how many the release answered differently."""
+        """How often the release differs, by the baseline's answer; the `MOST_SHOWN` with most disagreements.
+
+        Each with requests, disagreements, rate, and the bounds `low` and `high` of a confidence sequence
+        at 0.95, which hold at every moment (one label at a time).
+        """
         evidence = self.evidence.get(EvidenceKind.SHADOW)
         if evidence is None:
             return []
-        grouped = evidence.tables["answers"].group_by(label=pl.col("baseline_label"))
-        counted = grouped.agg(requests=pl.len(), disagreements=pl.col("disagrees").sum())
-        return counted.sort(["disagreements", "label"], descending=[True, False]).to_dicts()
+        answers = evidence.tables["answers"]
+        counted = answers.group_by(label=pl.col("baseline_label")).agg(found=pl.col("disagrees").sum())
+        worst = counted.sort(["found", "label"], descending=[True, False])["label"].head(MOST_SHOWN)
+        return [_disagreement(answers.filter(pl.col("baseline_label") == label), label) for label in worst]
+
+
+def _disagreement(answers: pl.DataFrame, label: str) -> dict[str, Any]:
+    differs = answers["disagrees"].cast(pl.Float64)
+    rate, bounds = bernoulli_sequence(differs.to_numpy(), answers["group"].to_list(), 0.95)
+    return {
+        "label": label,
+        "requests": answers.height,
+        "disagreements": int(differs.sum()),
+        "rate": rate,
+        "low": bounds.low,
+        "high": bounds.high,
+    }
 
 
 def dossier(desk: Desk, unit: str, release: str) -> Dossier:
