@@ -54,22 +54,21 @@ def seal_probes(folder: Path, tolerance: float) -> SealedProbes:
 def probe(folder: Path, predictor: IntentPredictor | None = None) -> ProbeResult:
     """What this host answers to the probes beside what was sealed; judges nothing.
 
+    A model is not asked with tokens that it never learnt: under another fingerprint the gap is infinite.
+
     Raises:
         ArtifactTampered: a file is missing or unreadable.
     """
     with translated(folder, f"reading {PROBES_FILE}"):
         sealed = SealedProbes.model_validate_json((folder / PROBES_FILE).read_bytes())
+    found = fingerprint(folder)
+    if found != sealed.fingerprint:
+        return ProbeResult(sealed.fingerprint, found, float("inf"), sealed.tolerance, "")
     asked = predictor or assemble(folder, folder.name)
     with translated(folder, "answering the probes"):
         gaps = [_gap(asked, text, row) for text, row in zip(PROBES, sealed.probabilities, strict=True)]
     worst = int(np.argmax(gaps))
-    return ProbeResult(
-        expected=sealed.fingerprint,
-        found=fingerprint(folder),
-        gap=gaps[worst],
-        tolerance=sealed.tolerance,
-        worst=PROBES[worst],
-    )
+    return ProbeResult(sealed.fingerprint, found, gaps[worst], sealed.tolerance, PROBES[worst])
 
 
 def _gap(predictor: IntentPredictor, text: str, sealed: tuple[float, ...]) -> float:
