@@ -1,0 +1,1 @@
+"""Benches: tables with ratios to a named baseline of the same run; `python -m bench`."""

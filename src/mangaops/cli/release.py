@@ -13,7 +13,8 @@ from mangaops.cli.options import Call, Columns, GrowGolden, Logs, Query, Reason,
 from mangaops.vocabulary import Because, EvidenceKind, Outcome
 
 if TYPE_CHECKING:
-    from mangaops.pipeline.release_run import Plan, RunResult
+    from mangaops.pipeline.plan import Plan
+    from mangaops.pipeline.release_run import RunResult
 
 group = typer.Typer(help="Judge, release, explain and undo.", no_args_is_help=True)
 EXIT = {Outcome.PROMOTE: 0, Outcome.REJECT: 1, Outcome.HOLD: 3}
@@ -51,7 +52,7 @@ def bootstrap(
     again: Again = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Train and judge a unit's first champion: absolute gates, a plain baseline in the champion's place."""
-    from mangaops.pipeline.release_run import Plan
+    from mangaops.pipeline.plan import Plan
 
     read = source(logs, query, column)
     _run(call, Plan(unit, read, reason=reason, again=frozenset(again), bootstrap=True))
@@ -76,7 +77,7 @@ def run(
     again: Again = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Run a whole weekly release; a run that was killed goes on where it stopped."""
-    from mangaops.pipeline.release_run import Plan
+    from mangaops.pipeline.plan import Plan
 
     _run(
         call,

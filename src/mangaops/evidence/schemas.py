@@ -109,10 +109,11 @@ def require(evidence: Evidence) -> Evidence:
         if frame is None:
             lacking.append(f"table {table}")
             continue
+        found = frame.schema
         lacking += [
             f"column {table}.{name} of type {dtype.__name__}"
             for name, dtype in columns.items()
-            if frame.schema.get(name) != dtype
+            if found.get(name) != dtype
         ]
     if lacking:
         raise IntegrityError(

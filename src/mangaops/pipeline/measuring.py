@@ -12,9 +12,10 @@ from mangaops.datasets import Snapshot, nearness, traits
 from mangaops.evidence import Binding, Evidence
 from mangaops.inference import Predictor
 from mangaops.pipeline.dataset_run import find_version
+from mangaops.pipeline.order import order_facts
 from mangaops.pipeline.steps import Steps
 from mangaops.pipeline.workshop import Progress, Workshop
-from mangaops.registry import ModelRecord, UnitState, permit
+from mangaops.registry import ModelRecord, Permit, UnitState, permit
 from mangaops.release import checks, evaluate, latency, shadow
 from mangaops.release.critical import critical_examples
 from mangaops.release.desk import binding, model_spec, newest, release_of, state
@@ -101,7 +102,7 @@ class Bench:
         name = self.shop.desk.stack.units[self.unit].models[0]
         return current.models[f"{name}@{release_of(current, release).models[name]}"]
 
-    def _permit(self, release: str):  # type: ignore[no-untyped-def]
+    def _permit(self, release: str) -> Permit:
         permits = permit(self.state(), release, Purpose.MEASURE)
         return next(iter(permits.values()))
 
@@ -122,7 +123,7 @@ def measure_offline(bench: Bench) -> None:
     bench.measured(
         EvidenceKind.LEAKAGE,
         dataset,
-        lambda: checks.check_leakage(desk, bench.unit, bench.release, bench.golden, bench.training, **common),
+        lambda: _leakage(bench),
     )
     bench.measured(
         EvidenceKind.FINGERPRINT,
@@ -131,6 +132,21 @@ def measure_offline(bench: Bench) -> None:
     )
     bench.measured(EvidenceKind.EVALUATION, dataset, lambda: _evaluated(bench))
     bench.measured(EvidenceKind.LATENCY, dataset, lambda: _timed(bench))
+
+
+def _leakage(bench: Bench) -> Evidence:
+    order = bench.steps.do(
+        "order", {"snapshot": bench.golden.digest}, lambda: order_facts(bench.shop, bench.golden)
+    )
+    return checks.check_leakage(
+        bench.shop.desk,
+        bench.unit,
+        bench.release,
+        bench.golden,
+        bench.training,
+        reason=bench.reason,
+        order=order,
+    )
 
 
 def _evaluated(bench: Bench) -> Evidence:

@@ -20,7 +20,8 @@ import polars as pl
 from mangaops.datasets import Source
 from mangaops.errors import MangaopsError, UsageError
 from mangaops.pipeline import release_run, verbs, views
-from mangaops.pipeline.release_run import Plan, RunResult
+from mangaops.pipeline.plan import Plan
+from mangaops.pipeline.release_run import RunResult
 from mangaops.pipeline.workshop import Announce, Progress, Workshop
 from mangaops.release.desk import state
 from mangaops.release.explain import explain

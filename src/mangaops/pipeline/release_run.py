@@ -19,6 +19,7 @@ from mangaops.gates import Decision
 from mangaops.pipeline.dataset_run import accepted, gather, take_snapshot
 from mangaops.pipeline.files import write_reports
 from mangaops.pipeline.measuring import Bench, measure_offline, measure_shadow
+from mangaops.pipeline.plan import Plan
 from mangaops.pipeline.steps import Steps
 from mangaops.pipeline.traffic import read_traffic, read_truth, require_simulated
 from mangaops.pipeline.training_run import build_release
@@ -27,25 +28,10 @@ from mangaops.release import checks, judge, review, runs
 from mangaops.release.bootstrap import require_first
 from mangaops.release.desk import model_spec, release_of, state
 from mangaops.release.standing import read_decision
-from mangaops.vocabulary import Because, Digest, EvidenceKind, Outcome, State, Verdict
+from mangaops.vocabulary import Digest, Outcome, State, Verdict
 
 CLOSED = frozenset({State.CHAMPION, State.RETIRED, State.REJECTED, State.WITHDRAWN, State.ROLLED_BACK})
 REVIEW_SEED = 7
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run was asked to do."""
-
-    unit: str
-    source: Source
-    traffic: Source | None = None
-    truth: str | None = None
-    because: Because = Because.MANUAL
-    reason: str = "weekly release"
-    grow_golden: bool = False
-    again: frozenset[EvidenceKind] = frozenset()
-    bootstrap: bool = False
 
 
 @dataclass(frozen=True)

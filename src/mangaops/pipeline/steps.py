@@ -69,10 +69,22 @@ class Steps:
     seconds: dict[str, float] = field(default_factory=dict)
     resumed: list[str] = field(default_factory=list)
 
-    def do(self, step: str, inputs: Mapping[str, Any], work: Callable[[], Output]) -> Output:
-        """The output of `work`, from the journal where this very step was finished before."""
+    def do(
+        self,
+        step: str,
+        inputs: Mapping[str, Any],
+        work: Callable[[], Output],
+        holds: Callable[[Output], bool] = lambda _output: True,
+    ) -> Output:
+        """The output of `work`, from the journal where this very step was finished before.
+
+        An output that no longer `holds` (its artifact is gone) is made again, under a key of its own.
+        """
         key = step_key(step, inputs)
         known = self.journal.get(key)
+        while known is not None and not holds(known):
+            key = step_key(step, {**inputs, "in_place_of": [key, known]})
+            known = self.journal.get(key)
         if known is not None:
             self.resumed.append(step)
             self.announce(step, "already done")

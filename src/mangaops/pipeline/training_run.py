@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mangaops.datasets import Snapshot
+from mangaops.errors import MangaopsError
+from mangaops.pipeline.plan import Plan
 from mangaops.pipeline.steps import Output, Steps, code_sha
 from mangaops.pipeline.workshop import Progress, Workshop
 from mangaops.release.register import register_model, register_release
-
-if TYPE_CHECKING:
-    from mangaops.pipeline.release_run import Plan
+from mangaops.vocabulary import Digest
 
 
 def build_release(shop: Workshop, steps: Steps, plan: Plan, snapshot: Snapshot, progress: Progress) -> str:
@@ -41,7 +41,12 @@ def train_model(
     """`model@version`, trained on the snapshot, or found where equal inputs were trained on before."""
     spec = shop.desk.stack.models[model]
     inputs = {"model": model, "spec": spec.model_dump(mode="json"), "snapshot": snapshot.digest}
-    made = steps.do(f"train/{model}", inputs, lambda: _trained(shop, model, snapshot, progress))
+    made = steps.do(
+        f"train/{model}",
+        inputs,
+        lambda: _trained(shop, model, snapshot, progress),
+        holds=lambda output: _stored(shop, output["artifact"]),
+    )
     return register_model(
         shop.desk,
         unit,
@@ -74,6 +79,14 @@ def training_request(shop: Workshop, model: str, snapshot: Snapshot) -> Any:
         seed=int(getattr(spec.training, "seed", 0)),
         code_sha=code_sha(),
     )
+
+
+def _stored(shop: Workshop, artifact: Digest) -> bool:
+    try:
+        shop.desk.artifacts.open(artifact)
+    except MangaopsError:
+        return False
+    return True
 
 
 def _trained(shop: Workshop, model: str, snapshot: Snapshot, progress: Progress) -> Output:

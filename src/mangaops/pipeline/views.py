@@ -29,10 +29,15 @@ class Named:
 def find_release(shop: Workshop, name: str) -> Named:
     """The release of that name: `router-3`, or `v3` and `3` where the stack has one unit.
 
+    The name of a unit stands for its open release, or for its newest where none is open.
+
     Raises:
         UsageError: no unit has such a release.
     """
     units = shop.desk.stack.units
+    if name in units:
+        current = state(shop.desk, name)
+        name = current.challenger or next(reversed(list(current.releases)), name)
     short = name.removeprefix("v")
     wanted = f"{next(iter(units))}-{short}" if len(units) == 1 and short.isdigit() else name
     known: list[str] = []

@@ -50,7 +50,7 @@ def permit(state: UnitState, release: str, purpose: Purpose | str) -> dict[str, 
             f"loading {release} to {purpose} was refused: it is {found.state}",
             found=f"{found.state} since {found.stands_since}: {found.stands_because}",
             accepted=f"{', '.join(sorted(ALLOWED[purpose]))}, or a rollback pointer",
-            next_step=f"mangaops release explain {state.unit} {release}",
+            next_step=f"mangaops release explain {release}",
         )
     records = (state.models[f"{model}@{version}"] for model, version in found.models.items())
     return {r.model: Permit(r.model, r.version, r.artifact, r.fingerprint) for r in records}

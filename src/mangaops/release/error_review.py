@@ -39,7 +39,7 @@ def error_review(desk: Desk, unit: str, release: str) -> ErrorReview:
             f"an error review of {release} was refused: it was not refused itself",
             found=str(case.outcome or "no decision"),
             accepted="a release that is held or rejected",
-            next_step=f"mangaops release explain {unit} {release}",
+            next_step=f"mangaops release explain {release}",
         )
     return ErrorReview(markdown(case), html(case))
 

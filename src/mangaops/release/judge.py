@@ -114,7 +114,7 @@ def act(desk: Desk, unit: str, release: str, judged: Judged, *, prove: Prove, re
     if not subject.decisions or subject.decisions[-1].digest != judged.digest:
         raise RefusedError(
             f"acting on decision {judged.digest[:19]} was refused: {release} was judged again since",
-            next_step=f"mangaops release explain {unit} {release}",
+            next_step=f"mangaops release explain {release}",
         )
     review = None
     if judged.outcome == Outcome.PROMOTE:

@@ -122,7 +122,7 @@ def answer_by_truth(
         raise NotReviewable(
             f"hidden labels for {review} were refused: people answer reviews in this stack",
             accepted="`simulated: true` in stack.yaml, where no person is asked",
-            next_step=f"mangaops review export {unit} {review}, and import the answers",
+            next_step=f"mangaops review export {unit} --out queue.csv, answer, then mangaops review import",
         )
     from mangaops.simulation.reviewers import SIMULATED_REVIEWER, answer_review
 

@@ -35,7 +35,7 @@ def roll_back(
         raise RefusedError(
             f"a rollback of {unit} was refused: it has no champion",
             found="the fallback answers",
-            next_step=f"mangaops release show {unit}",
+            next_step=f"mangaops release list {unit}",
         )
     target = current.rollback[-1] if to is None else to
     if target not in current.rollback:
