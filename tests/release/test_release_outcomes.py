@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from desk_world import Rigged, World
 
+from mangaops.gates import Decision
 from mangaops.registry import record
+from mangaops.release import evaluate, judge, latency, shadow
 from mangaops.release.desk import state
+from mangaops.release.judge import Judged
+from mangaops.release.standing import read_decision
 from mangaops.vocabulary import Outcome, State
 
 
@@ -35,23 +39,26 @@ def test_a_worse_challenger_is_rejected_with_an_error_review(served: World) -> N
     assert "non\\_inferior" in acted.error_review.markdown
 
 
-def test_an_unreviewed_challenger_is_held_and_told_its_price(tmp_path) -> None:
-    from desk_world import make_world
-
-    from mangaops.release import evaluate, judge, shadow
-
-    world = make_world(tmp_path)
-    world.bootstrapped()
-    pair = evaluate.Pair(Rigged("champion", 0.1), Rigged("other", 0.1, "other"))
-    release = world.candidate()
-    world.measure_offline(release, pair)
-    judge.judge_offline(world.desk, "router", release, dataset=world.dataset, reason="weekly")
-    shadow.replay(world.desk, "router", release, pair, world.traffic, reason="weekly")
-    acted = world.act(release, world.judged(release))
+def test_an_unreviewed_challenger_is_held_and_told_its_price(world: World) -> None:
+    release, judged = held(world)
+    acted = world.act(release, judged)
     assert acted.outcome == Outcome.HOLD
     assert acted.error_review is not None
     assert "a review of the disagreements" in acted.error_review.markdown.replace("\\", "")
     assert state(world.desk, "router").champion == "router-1"
+
+
+OTHER = evaluate.Pair(Rigged("champion", 0.1), Rigged("other", 0.1, "other"))
+
+
+def held(world: World) -> tuple[str, Judged]:
+    """A challenger that was judged while its disagreements wait for people."""
+    world.bootstrapped()
+    release = world.candidate()
+    world.measure_offline(release, OTHER)
+    judge.judge_offline(world.desk, "router", release, dataset=world.dataset, reason="weekly")
+    shadow.replay(world.desk, "router", release, OTHER, world.traffic, reason="weekly")
+    return release, world.judged(release)
 
 
 def test_the_registry_record_shows_what_was_measured(served: World) -> None:
@@ -76,7 +83,25 @@ def test_every_event_names_who_and_why(served: World) -> None:
     assert {event.actor for event in events} >= {"mei"}
 
 
-def test_judging_the_same_evidence_again_is_no_new_look(served: World) -> None:
+def test_judging_the_same_evidence_again_is_no_new_look(world: World) -> None:
+    release, first = held(world)
+    again = world.judged(release)
+    decisions = state(world.desk, "router").releases[release].decisions
+    assert again.digest == first.digest
+    assert [ref.look for ref in decisions] == [1]
+
+
+def test_new_evidence_is_a_new_look(world: World) -> None:
+    release, _ = held(world)
+    plan = latency.Plan(blocks=2, requests=10, warm_up=0)
+    texts = ["faq please"]
+    latency.time_pair(
+        world.desk, "router", release, OTHER, texts, dataset=world.dataset, reason="again", plan=plan
+    )
+    assert world.judged(release).decision.look == 2
+
+
+def test_acting_twice_on_one_decision_stands_once(served: World) -> None:
     release, acted = served.run(Rigged("worse", 0.4))
     before = len(served.desk.ledger.read("router"))
     again = served.act(release, _newest(served, release))
@@ -84,11 +109,7 @@ def test_judging_the_same_evidence_again_is_no_new_look(served: World) -> None:
     assert again.outcome == acted.outcome
 
 
-def _newest(world: World, release: str):
-    from mangaops.gates import Decision
-    from mangaops.release.judge import Judged
-    from mangaops.release.standing import read_decision
-
+def _newest(world: World, release: str) -> Judged:
     ref = state(world.desk, "router").releases[release].decisions[-1]
     decision = Decision.from_dict(read_decision(world.desk, ref.digest)["decision"])
     return Judged(decision.outcome, ref.digest, decision)
