@@ -101,6 +101,7 @@ def open_workshop(settings: Settings, clock: Callable[[], datetime] | None = Non
         recipes=training.RECIPES,
         baseline=training.baseline,
         reports=settings.home / "reports",
+        folder=settings.stack.resolve().parent,
         seconds=time.monotonic,
     )
 

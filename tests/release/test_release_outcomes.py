@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from desk_world import Rigged, World
+from desk_world import Rigged, World, truth_of
 
 from mangaops.gates import Decision
 from mangaops.registry import record
-from mangaops.release import evaluate, judge, latency, shadow
+from mangaops.release import evaluate, judge, latency, review, shadow
 from mangaops.release.desk import state
 from mangaops.release.judge import Judged
 from mangaops.release.standing import read_decision
@@ -91,14 +91,30 @@ def test_judging_the_same_evidence_again_is_no_new_look(world: World) -> None:
     assert [ref.look for ref in decisions] == [1]
 
 
-def test_new_evidence_is_a_new_look(world: World) -> None:
+def test_what_brings_no_new_label_is_no_look(world: World) -> None:
     release, _ = held(world)
     plan = latency.Plan(blocks=2, requests=10, warm_up=0)
     texts = ["faq please"]
     latency.time_pair(
         world.desk, "router", release, OTHER, texts, dataset=world.dataset, reason="again", plan=plan
     )
+    assert world.judged(release).decision.look == 1
+    _reviewed(world, release, error=0.0)
+    assert world.judged(release).decision.look == 1
+
+
+def test_other_reviewed_labels_are_a_new_look(world: World) -> None:
+    release, _ = held(world)
+    _reviewed(world, release, error=0.0)
+    assert world.judged(release).decision.look == 1
+    _reviewed(world, release, error=0.3)
     assert world.judged(release).decision.look == 2
+
+
+def _reviewed(world: World, release: str, *, error: float) -> None:
+    name = review.open_review(world.desk, "router", release, seed=1, reason="weekly")
+    truth = truth_of(world.traffic)
+    review.answer_by_truth(world.desk, "router", name, truth, reason="weekly", error=error)
 
 
 def test_acting_twice_on_one_decision_stands_once(served: World) -> None:

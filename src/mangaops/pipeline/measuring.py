@@ -160,7 +160,7 @@ def _evaluated(bench: Bench) -> Evidence:
         rows=rows,
         nearness=nearness(rows, learnt, bench.data),
         traits=traits(rows, bench.data, learnt),
-        critical=critical_examples(bench.model),
+        critical=critical_examples(bench.model, bench.shop.folder),
     )
     return evaluate.evaluate(
         bench.shop.desk,

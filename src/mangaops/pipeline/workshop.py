@@ -26,7 +26,7 @@ class PlainBaseline(Protocol):
 
 @dataclass(frozen=True)
 class Workshop:
-    """The desk with its tools. `reports` is the folder where people find what a run wrote."""
+    """The desk with its tools. `reports` is for people, `folder` is that of stack.yaml."""
 
     desk: Desk
     journal: Journal
@@ -34,6 +34,7 @@ class Workshop:
     recipes: Mapping[Family, Callable[..., Any]]
     baseline: PlainBaseline
     reports: Path
+    folder: Path
     seconds: Callable[[], float]
 
     def load(self, permit: Permit) -> Predictor:

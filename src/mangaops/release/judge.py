@@ -151,15 +151,28 @@ def build_case(
         model=model,
         data=desk.stack.data[model.data],
         traffic=traffic,
-        look=looks_so_far(current, subject) + 1,
+        look=look(desk, current, subject, found),
         seed=int(subject.digest.removeprefix("sha256:")[:8], 16),
         simulated=desk.stack.simulated,
     )
 
 
-def looks_so_far(current: UnitState, subject: Release) -> int:
-    """How often this release was judged against the present champion: each judgement is a look."""
-    return sum(ref.generation == current.generation for ref in subject.decisions)
+def look(desk: Desk, current: UnitState, subject: Release, found: Mapping[EvidenceKind, Evidence]) -> int:
+    """Which look at labels this judgement is, from 1: each new set of golden or of reviewed labels is one.
+
+    A judgement that waited for its review saw no reviewed label, and costs no look. Only judgements
+    against the present champion count.
+    """
+    seen: dict[EvidenceKind, set[Digest]] = {EvidenceKind.EVALUATION: set(), EvidenceKind.REVIEW: set()}
+    for ref in subject.decisions:
+        judged = read_decision(desk, ref.digest)["decision"]["evidence"]
+        for kind in seen:
+            if ref.generation == current.generation and kind in judged:
+                seen[kind].add(judged[kind])
+    for kind, digests in seen.items():
+        if kind in found:
+            digests.add(found[kind].digest)
+    return max(1, *map(len, seen.values()))
 
 
 def _same_again(
