@@ -39,6 +39,9 @@ OUT_OF_SCOPE_AS: Final = ("chitchat", "faq")
 FIRST_IS_PRIMARY: Final = 0.65
 """Of two live requests, how often the first one named is the primary one."""
 
+OPAQUE: Final = 0.5
+"""Of the follow-ups, how many say nothing of their intent: no router that reads one message can know it."""
+
 
 @dataclass(frozen=True)
 class Rates:
@@ -49,7 +52,7 @@ class Rates:
     out_of_scope: float = 0.05
     pasted: float = 0.006
     stay: float = 0.45
-    follow_up: float = 0.25
+    follow_up: float = 0.32
     story: float = 0.42
 
 
@@ -126,7 +129,8 @@ class Author:
         if label == "chitchat":
             return self._chitchat(turn)
         if stays and rng.random() < rates.follow_up:
-            return Said(self._writer.write(f"{label}.follow_up"), label, "follow_up")
+            bank = "follow_up" if rng.random() < OPAQUE else f"{label}.follow_up"
+            return Said(self._writer.write(bank), label, "follow_up")
         return self._request(label, who)
 
     def _chitchat(self, turn: int) -> Said:
