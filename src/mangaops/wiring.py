@@ -177,5 +177,5 @@ def run_quickstart(settings: Settings, folder: Path, *, seed: int, teller: Telle
     shop = open_workshop(replace(settings, home=home))
     teller.line(f"{settings.stack} differs from what `mangaops init` writes:")
     for each in differences(init_text(), text):
-        teller.line(f"   {each}")
+        teller.line(f"   {each.where}: {each.here} (init: {each.init}), because {each.because}")
     return tell_story(shop, folder, seed=seed, teller=teller)

@@ -14,7 +14,7 @@ from mangaops.inference.session import Session
 
 MOST_ROWS: Final = 2000
 ACCURACY_WITHIN: Final = 0.003
-UNRESOLVED_ROWS: Final = 2
+CHANCE: Final = 0.95
 
 
 def sample(rows: int, most: int = MOST_ROWS) -> list[int]:
@@ -49,21 +49,32 @@ def compare(logits: Mapping[str, NDArray[np.float64]], targets: NDArray[np.int64
     }
 
 
+def _allowed(rows: int, share: float) -> float:
+    """How many rows may differ: the share of 2,000 and more, what chance gives at that share of fewer."""
+    if rows >= MOST_ROWS:
+        return round(share * rows, 6)
+    from scipy.stats import binom
+
+    return float(binom.ppf(CHANCE, rows, share))
+
+
 def require(parity: Mapping[str, Any], agreement: float) -> None:
     """Nothing, once every pair answers alike on `agreement` of the rows and is as accurate within 0.3 points.
 
-    Fewer than 2,000 rows cannot resolve that: a difference of two rows or less is never held against a pair.
+    Fewer than 2,000 rows cannot resolve that: there, so many rows may differ as a pair exactly at the limit
+    shows in 95 of 100 such samples (binomial).
 
     Raises:
         TrainingError: with the figures of each pair that failed.
     """
     rows, broken = parity["rows"], []
+    unlike, apart = _allowed(rows, 1 - agreement), _allowed(rows, ACCURACY_WITHIN)
     for pair, share in parity["agreement"].items():
         a, b = pair.split("/")
         gap = abs(parity["accuracy"][a] - parity["accuracy"][b])
-        if round((1 - share) * rows, 6) > max((1 - agreement) * rows, UNRESOLVED_ROWS):
+        if round((1 - share) * rows, 6) > unlike:
             broken.append(f"{pair} agree on {share:.2%} of {rows} rows")
-        if round(gap * rows, 6) > max(ACCURACY_WITHIN * rows, UNRESOLVED_ROWS):
+        if round(gap * rows, 6) > apart:
             broken.append(f"{pair} differ by {100 * gap:.2f} points of accuracy on {rows} rows")
     if broken:
         raise TrainingError(
