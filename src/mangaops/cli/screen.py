@@ -101,7 +101,7 @@ def _lines(every: float = 5.0) -> Progress:
 
     def report(what: str, done: int, total: int) -> None:
         key, now = what.split(":")[0], time.monotonic()
-        begun = started.setdefault(key, now)
+        begun = started[key] = now if done == 0 else started.get(key, now)
         if done < total and now - last.get(key, begun) < every:
             return
         last[key] = now

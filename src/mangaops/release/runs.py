@@ -19,7 +19,7 @@ class Begun:
 
 
 def begin(desk: Desk, unit: str, *, because: Because, reason: str) -> Begun:
-    """A run is under way: the one that was begun last and never finished, or a new one.
+    """A run is under way: one that was begun and never finished, one that was requested, or a new one.
 
     The caller holds the unit's lease, so that an unfinished run is one that was killed or failed.
 
@@ -32,7 +32,8 @@ def begin(desk: Desk, unit: str, *, because: Because, reason: str) -> Begun:
             continue
         revisions = [event.revision for event in desk.ledger.read(unit) if event.at == known.started_at]
         return Begun(known.run, revisions[0], resumed=True)
-    run = f"{unit}-run-{len(current.runs) + 1}"
+    asked = [run.run for run in current.runs.values() if run.started_at is None and run.finished_at is None]
+    run = asked[0] if asked else f"{unit}-run-{len(current.runs) + 1}"
     draft = drafts.run_started(unit, run=run, because=because, reason=reason, actor=desk.actor)
     (event,) = append(desk, [draft], expect={unit: current.revision})
     return Begun(run, event.revision, resumed=False)
