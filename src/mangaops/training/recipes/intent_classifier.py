@@ -65,9 +65,9 @@ def train(request: TrainingRequest, folder: Path, progress: Progress | None = No
         with run.timed("fit"):
             epochs = _fit(run, network.to(precision.device()), training, held_out, rng)
         with run.timed("export"):
-            fp32, int8 = _export(run, network, scratch)
+            fp32 = _export(run, network, scratch)
         with run.timed("parity"):
-            served, targets, found = _parity(run, network, held_out, fp32, int8)
+            int8, served, targets, found = _quantised(run, network, held_out, fp32, scratch)
         with run.timed("seal"):
             run.say("sealing", 0, 1)
             means = _label_map(request, calibrate.temperature(served, targets))
@@ -180,29 +180,30 @@ def _diverged(epoch: int, value: float) -> TrainingError:
     )
 
 
-def _export(run: Run, network: Classifier, scratch: Path) -> tuple[Session, Session]:
-    (scratch / "sealed").mkdir()
-    run.say("exporting to ONNX", 0, 2)
+def _export(run: Run, network: Classifier, scratch: Path) -> Session:
+    run.say("exporting to ONNX", 0, 1)
     export.to_onnx(network.cpu(), scratch / "fp32.onnx")
-    run.say("quantising to int8", 1, 2)
-    export.to_int8(scratch / "fp32.onnx", scratch / "sealed" / MODEL)
-    threads = torch.get_num_threads()
-    return session(scratch, threads, "fp32.onnx"), session(scratch / "sealed", threads)
+    return session(scratch, torch.get_num_threads(), "fp32.onnx")
 
 
-def _parity(
-    run: Run, network: Classifier, held_out: Rows, fp32: Session, int8: Session
-) -> tuple[NDArray[np.float64], NDArray[np.int64], dict[str, Any]]:
-    """Int8 logits as served, their targets, and the figures of a parity that holds."""
+def _quantised(
+    run: Run, network: Classifier, held_out: Rows, fp32: Session, scratch: Path
+) -> tuple[Session, NDArray[np.float64], NDArray[np.int64], dict[str, Any]]:
+    """The smallest int8 graph whose parity holds, its logits as served, their targets, and the figures."""
+    (scratch / "sealed").mkdir()
     chosen = parity.sample(len(held_out))
     ids, targets = [held_out.ids[row] for row in chosen], held_out.targets[chosen]
     logits = {"torch": scoring.logits(network.to(precision.device()), held_out, chosen, "fp32")}
-    for name, runs in (("fp32", fp32), ("int8", int8)):
-        say = partial(run.say, f"parity of {name}", total=len(ids))
-        logits[name] = parity.serve(runs, ids, say)
-    found = parity.compare(logits, targets)
+    logits["fp32"] = parity.serve(fp32, ids, partial(run.say, "parity of fp32", total=len(ids)))
+    for keep in export.LADDER:
+        export.to_int8(scratch / "fp32.onnx", scratch / "sealed" / MODEL, keep)
+        int8 = session(scratch / "sealed", torch.get_num_threads())
+        logits["int8"] = parity.serve(int8, ids, partial(run.say, "parity of int8", total=len(ids)))
+        found = parity.compare(logits, targets) | {"float32_products": sorted(keep)}
+        if not parity.broken(found, run.options.int8_agreement):
+            break
     parity.require(found, run.options.int8_agreement)
-    return logits["int8"], targets, found
+    return int8, logits["int8"], targets, found
 
 
 def _label_map(request: TrainingRequest, temperature: float) -> LabelMap:

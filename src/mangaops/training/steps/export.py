@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import nn
+
+if TYPE_CHECKING:
+    import onnx
 
 
 def to_onnx(network: nn.Module, path: Path) -> None:
@@ -49,11 +53,41 @@ def _forget_origin(proto: object) -> None:
         node.doc_string = ""
 
 
-def to_int8(source: Path, path: Path) -> None:
-    """`path` holds the graph of `source` with int8 weights per channel; activations follow as it runs."""
+LADDER: Final = (frozenset[str](), frozenset({"narrowing"}), frozenset({"narrowing", "widening"}))
+"""Which products keep float32 weights, from the smallest artifact to the one that answers most alike.
+
+`narrowing` products (the second of a feed-forward block, the head) read the activations with the largest
+outliers, and lose most in int8; `widening` is the first product of a block.
+"""
+
+
+def to_int8(source: Path, path: Path, keep: frozenset[str] = LADDER[0]) -> None:
+    """`path` holds the graph of `source` with int8 weights per channel; activations follow as it runs.
+
+    Products of a shape in `keep` (`narrowing`, `widening`) stay in float32.
+    """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     proto = onnx.load(str(source))
     del proto.graph.value_info[:]
-    quantize_dynamic(proto, str(path), weight_type=QuantType.QInt8, per_channel=True)
+    left_out = _products(proto, keep)
+    quantize_dynamic(
+        proto, str(path), weight_type=QuantType.QInt8, per_channel=True, nodes_to_exclude=left_out
+    )
+
+
+def _products(proto: onnx.ModelProto, shapes: frozenset[str]) -> list[str]:
+    """The names of the matrix products whose weights have one of these shapes."""
+    weights = {each.name: tuple(each.dims) for each in proto.graph.initializer}
+    found = []
+    for node in proto.graph.node:
+        sizes = [weights[name] for name in node.input if len(weights.get(name, ())) == 2]
+        if node.op_type not in ("MatMul", "Gemm") or not sizes:
+            continue
+        turned = any(item.name == "transB" and item.i for item in node.attribute)
+        into, out = reversed(sizes[0]) if turned else sizes[0]
+        shape = "narrowing" if into > out else "widening" if into < out else ""
+        if shape in shapes:
+            found.append(node.name)
+    return found

@@ -58,28 +58,34 @@ def _allowed(rows: int, share: float) -> float:
     return float(binom.ppf(CHANCE, rows, share))
 
 
-def require(parity: Mapping[str, Any], agreement: float) -> None:
-    """Nothing, once every pair answers alike on `agreement` of the rows and is as accurate within 0.3 points.
+def broken(parity: Mapping[str, Any], agreement: float) -> list[str]:
+    """What does not hold: every pair answers alike on `agreement` of the rows, as accurate within 0.3 points.
 
     Fewer than 2,000 rows cannot resolve that: there, so many rows may differ as a pair exactly at the limit
     shows in 95 of 100 such samples (binomial).
-
-    Raises:
-        TrainingError: with the figures of each pair that failed.
     """
-    rows, broken = parity["rows"], []
+    rows, found = parity["rows"], []
     unlike, apart = _allowed(rows, 1 - agreement), _allowed(rows, ACCURACY_WITHIN)
     for pair, share in parity["agreement"].items():
         a, b = pair.split("/")
         gap = abs(parity["accuracy"][a] - parity["accuracy"][b])
         if round((1 - share) * rows, 6) > unlike:
-            broken.append(f"{pair} agree on {share:.2%} of {rows} rows")
+            found.append(f"{pair} agree on {share:.2%} of {rows} rows")
         if round(gap * rows, 6) > apart:
-            broken.append(f"{pair} differ by {100 * gap:.2f} points of accuracy on {rows} rows")
-    if broken:
+            found.append(f"{pair} differ by {100 * gap:.2f} points of accuracy on {rows} rows")
+    return found
+
+
+def require(parity: Mapping[str, Any], agreement: float) -> None:
+    """Nothing, once nothing is `broken`.
+
+    Raises:
+        TrainingError: with the figures of each pair that failed.
+    """
+    if found := broken(parity, agreement):
         raise TrainingError(
             "the artifact was refused: its runtimes do not answer alike",
-            found="; ".join(broken),
+            found="; ".join(found),
             accepted=f"agreement of {agreement:.1%} and accuracy within {100 * ACCURACY_WITHIN:.1f} points",
             next_step="train longer or on more rows, so that fewer answers are close calls",
         )
