@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from mangaops.datasets.files import Piece
-from mangaops.datasets.source import Origin, Progress
+from mangaops.datasets.source import Origin, Progress, without_credentials
 from mangaops.errors import InputError, SetupError, UsageError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def query_piece(location: str, query: str | None, progress: Progress | None = No
         )
     try:
         url = make_url(location)
-        name = shown(url)
+        name = without_credentials(location)
         engine = create_engine(url)
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise UsageError(
@@ -62,13 +62,6 @@ def query_piece(location: str, query: str | None, progress: Progress | None = No
         raise _failure(error, url, name) from None  # the cause may hold the address with its password
     finally:
         engine.dispose()
-
-
-def shown(url: URL) -> str:
-    """The address without user, password and options."""
-    where = url.host or ""
-    port = f":{url.port}" if url.port else ""
-    return f"{url.get_backend_name()}://{where}{port}/{url.database or ''}"
 
 
 def _read(connection: Connection, query: str, name: str, progress: Progress | None) -> Piece:
