@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 import polars as pl
 import pytest
-from desk_world import LABELS, WHY, Rigged, World, golden_rows, make_traffic
+from desk_world import GATE_LIST, LABELS, WHY, Rigged, World, golden_rows, make_traffic, make_world
 
 from mangaops.errors import InputError
 from mangaops.inference import Answer
 from mangaops.release import checks, evaluate, judge, latency, shadow
 from mangaops.release.critical import critical_examples
 from mangaops.release.desk import state
-from mangaops.vocabulary import Action, EvidenceKind, Outcome, Side, State
+from mangaops.vocabulary import Action, EvidenceKind, Outcome, Side, State, Verdict
 
 EQUAL = evaluate.Pair(Rigged("champion", 0.1), Rigged("equal", 0.1))
 
@@ -170,7 +170,21 @@ def test_a_share_mirrors_the_same_requests_each_time(served: World) -> None:
     assert first.equals(second)
     assert 150 < first.height < 250
     found = shadowed(served, EQUAL, share=0.5)
-    assert found.facts["coverage"] == pytest.approx(first.height / 400)
+    assert found.facts["requests"] == first.height
+
+
+def test_a_small_share_of_traffic_is_covered_as_well_as_all_of_it(tmp_path) -> None:
+    """Coverage is of the mirrored requests: what a unit does not mirror, it does not lack."""
+    gates = GATE_LIST.replace("review_over: 0.02", "review_over: 0.9, min_requests: 50")
+    world = make_world(tmp_path, gates)
+    world.bootstrapped()
+    release = world.candidate()
+    world.measure_offline(release, EQUAL)
+    judge.judge_offline(world.desk, "router", release, dataset=world.dataset, reason=WHY)
+    found = shadow.replay(world.desk, "router", release, EQUAL, world.traffic, reason=WHY, share=0.5)
+    assert found.facts["coverage"] == 1.0
+    findings = world.judged(release).decision.findings
+    assert [one.verdict for one in findings if one.gate == "disagreement"] == [Verdict.PASS]
 
 
 def test_traffic_without_a_column_or_with_a_doubled_request_is_refused() -> None:

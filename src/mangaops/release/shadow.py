@@ -75,7 +75,7 @@ def replay(
             next_step="give a longer window with --traffic, or a larger share",
         )
     table = _answers(mirrored, pair, progress)
-    facts = _facts(window, mirrored, table) | {"share": wanted}
+    facts = _facts(mirrored, table) | {"share": wanted}
     evidence = Evidence(
         EvidenceKind.SHADOW, binding(desk, unit, release, traffic.digest), facts, {"answers": table}
     )
@@ -148,7 +148,12 @@ def _differs(one: str, other: str) -> pl.Expr:
     return labels | (pl.col(f"{one}_action") != pl.col(f"{other}_action"))
 
 
-def _facts(window: pl.DataFrame, mirrored: pl.DataFrame, table: pl.DataFrame) -> dict[str, Any]:
+def _answered(table: pl.DataFrame) -> int:
+    """How many of the mirrored requests both sides answered."""
+    return table.select("baseline_label", "release_label").drop_nulls().height
+
+
+def _facts(mirrored: pl.DataFrame, table: pl.DataFrame) -> dict[str, Any]:
     times = mirrored["at"].drop_nulls()
     first, last = (times.min(), times.max()) if len(times) else (None, None)
     hours = (
@@ -161,7 +166,7 @@ def _facts(window: pl.DataFrame, mirrored: pl.DataFrame, table: pl.DataFrame) ->
         "to": last.isoformat() if isinstance(last, datetime) else None,
         "hours": round(hours, 6),
         "requests": mirrored.height,
-        "coverage": round(mirrored.height / window.height, 6),
+        "coverage": round(_answered(table) / mirrored.height, 6),
         "mode": MODE,
         "disagreements": int(table["disagrees"].sum()),
         "control_disagreements": int(table["control_disagrees"].sum()),
