@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from mangaops.datasets import Source, collect, collect_traffic, collect_truth, logs
 from mangaops.errors import InputError, SetupError, UsageError
@@ -238,6 +239,51 @@ def test_a_protocol_without_its_package_is_a_setup_error() -> None:
     with pytest.raises((SetupError, InputError)) as caught:
         read("nosuchprotocol://bucket/a.csv")
     assert "nosuchprotocol" in caught.value.message
+
+
+class NoCredentials(Exception):
+    """Like those of botocore: neither an OSError nor a ValueError, and its words may hold a secret."""
+
+    status = 403
+
+
+class Readless(MemoryFileSystem):
+    """A store that tells what it holds and lets nobody read it."""
+
+    protocol = "readless"
+
+    def exists(self, path: str, **_: object) -> bool:
+        return True
+
+    def isdir(self, path: str) -> bool:
+        return False
+
+    def cat_file(self, path: str, *_: object, **__: object) -> bytes:
+        raise NoCredentials("key:secret@bucket")
+
+
+class Lookless(Readless):
+    """A store that does not even tell what it holds."""
+
+    protocol = "lookless"
+
+    def exists(self, path: str, **_: object) -> bool:
+        raise NoCredentials("key:secret@bucket")
+
+
+@pytest.mark.parametrize(("store", "says"), [(Lookless, "cannot be opened"), (Readless, "cannot be read")])
+def test_what_a_store_raises_of_its_own_becomes_one_plain_error(
+    store: type[MemoryFileSystem], says: str
+) -> None:
+    import fsspec
+
+    protocol = str(store.protocol)
+    fsspec.register_implementation(protocol, store, clobber=True)
+    with pytest.raises(InputError) as caught:
+        read(f"{protocol}://key:secret@bucket/a.csv")
+    assert f"{protocol}://bucket/a.csv {says}" in caught.value.message
+    assert "NoCredentials, HTTP 403" in caught.value.message
+    assert "secret" not in caught.value.message
 
 
 def test_credentials_in_a_url_are_never_shown() -> None:

@@ -12,6 +12,7 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -62,25 +63,37 @@ def _matches(location: str) -> list[tuple[Any, str, str]]:
     from fsspec.core import url_to_fs
 
     shown = without_credentials(location)
-    try:
+    with _backend_errors(shown, "opened"):
         filesystem, path = url_to_fs(location)
         wild = any(sign in path for sign in "*?[") and not filesystem.exists(path)
         paths = sorted(filesystem.glob(path)) if wild else [path]
         kinds = [(each, filesystem.isdir(each), filesystem.exists(each)) for each in paths]
-    except ImportError as error:
-        raise _no_driver(shown) from error
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{shown} cannot be opened",
-            found=type(error).__name__,
-            next_step="check the address and the rights to it",
-        ) from error
     if not paths:
         raise InputError(f"{shown} matches no file", accepted="a pattern that matches at least one file")
     for each, folder, there in kinds:
-        _refuse_missing(shown if not wild else each, folder=folder, there=there)
+        _refuse_missing(shown if not wild else without_credentials(each), folder=folder, there=there)
     prefix = shown.split("://", 1)[0] + "://" if "://" in shown else ""
-    return [(filesystem, each, (prefix + each if wild else shown)) for each in paths]
+    return [(filesystem, each, without_credentials(prefix + each) if wild else shown) for each in paths]
+
+
+@contextmanager
+def _backend_errors(shown: str, what: str) -> Iterator[None]:
+    """Whatever an fsspec backend raises is raised as an error of ours: each has a tree of errors of its own.
+
+    Neither its words nor its chain go on: they may hold the address with its credentials.
+    """
+    try:
+        yield
+    except ImportError:
+        raise _no_driver(shown) from None
+    except Exception as error:  # noqa: BLE001 - raised as ours, without the chain
+        status = getattr(error, "status", None)
+        raise InputError(
+            f"{shown} cannot be {what}",
+            found=f"{type(error).__name__}{f', HTTP {status}' if isinstance(status, int) else ''}",
+            accepted="an address that this machine can read",
+            next_step="check the address, the credentials and the rights to it",
+        ) from None
 
 
 def _refuse_missing(shown: str, *, folder: bool, there: bool) -> None:
@@ -104,12 +117,8 @@ def _no_driver(shown: str) -> SetupError:
 
 
 def _bytes(filesystem: Any, path: str, name: str) -> bytes:
-    try:
+    with _backend_errors(name, "read"):
         data: bytes = filesystem.cat_file(path)
-    except OSError as error:
-        raise InputError(
-            f"{name} cannot be read", found=type(error).__name__, next_step="check the rights to the file"
-        ) from error
     if not data:
         raise InputError(f"{name} is empty", found="0 bytes", accepted="at least one row")
     return data
