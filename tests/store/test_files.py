@@ -169,6 +169,19 @@ def test_evidence_that_was_edited_is_named(place: Place, ending: str, how: Calla
         place.open(EvidenceStore).get(digest)
 
 
+def test_equal_evidence_in_other_bytes_stands_and_edited_evidence_is_not_covered_up(tmp_path: Path) -> None:
+    store = EvidenceStore(tmp_path)
+    digest = store.put(evidence())
+    (table,) = tmp_path.glob("*/*/samples.parquet")
+    first = table.read_bytes()
+    evidence().tables["samples"].write_parquet(table, compression="uncompressed")  # as another version would
+    assert table.read_bytes() != first
+    assert store.put(evidence()) == digest
+    table.write_bytes(b"junk")
+    with pytest.raises(IntegrityError, match=digest):
+        store.put(evidence())
+
+
 def test_evidence_whose_facts_do_not_survive_is_refused_when_it_is_put(place: Place) -> None:
     told = Evidence(EvidenceKind.RECORD, evidence().binding, {"parts": {9: "a", 10: "b"}}, {})
     with pytest.raises(IntegrityError, match="reads back differently"):

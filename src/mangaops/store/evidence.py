@@ -27,11 +27,16 @@ class EvidenceStore:
     def put(self, evidence: Evidence) -> Digest:
         """The evidence is stored and was read back equal; what is stored already stands once.
 
+        It stands as it was written first: another library version may write the same values in other bytes.
+
         Raises:
-            IntegrityError: facts or tables do not survive storing (keys of a fact that are no text, say).
+            IntegrityError: facts or tables do not survive storing (keys of a fact that are no text, say), or
+                what is stored under their digest was edited since.
             SetupError: the disk is full or read-only.
         """
         digest = evidence.digest
+        if self._bundles.has(digest):
+            return self.get(digest).digest
         with file_errors(f"storing evidence {digest} was refused"), self._bundles.staging() as staged:
             _write(staged, evidence)
             if _read(staged, digest).digest != digest:
