@@ -146,6 +146,16 @@ def test_duplicates_synthetic_rows_languages_and_missing_times_are_told() -> Non
     assert told(report(frame().with_columns(at=pl.lit(None, dtype=pl.String))).warnings, "no row has a time")
 
 
+@pytest.mark.parametrize(
+    ("source", "counts"),
+    [("simulated-annotator", True), ("llm_generated", True), ("Degenerated", False), ("annotator", False)],
+)
+def test_a_label_source_with_such_a_word_is_synthetic(source: str, counts: bool) -> None:
+    found = report(frame().with_columns(label_source=pl.lit(source)))
+    assert found.sections["synthetic"]["share"] == float(counts)
+    assert told(found.warnings, "synthetic") is counts
+
+
 def test_the_same_request_twice_is_a_duplicate_and_the_same_words_again_are_not() -> None:
     assert report(pl.concat([frame(), frame().head(3)])).sections["repeats"]["duplicate_rows"] == 3
     later = frame().head(3).with_columns(at=pl.lit("2026-05-01T00:00:00Z"))

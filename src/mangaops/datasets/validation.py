@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FROM_LOGS = "from_logs"
 SYNTHETIC = ("synthetic", "simulated", "generated", "augmented")
-"""Values of `label_source` that count as synthetic."""
+"""Words that make a `label_source` synthetic, alone or in a name such as `simulated-annotator`."""
 
 _TOO_MANY_UNUSABLE = 0.1
 _LARGE_GROUP = 0.1
@@ -258,7 +258,8 @@ def _contradictions(normed: pl.DataFrame, findings: _Findings) -> dict[str, Any]
 
 def synthetic() -> pl.Expr:
     """Whether a row's label source says that no user wrote it."""
-    return pl.col("label_source").str.to_lowercase().is_in(SYNTHETIC).fill_null(False)
+    word = rf"(?i)(^|[^a-z])({'|'.join(SYNTHETIC)})($|[^a-z])"
+    return pl.col("label_source").str.contains(word).fill_null(False)
 
 
 def _synthetic(rows: pl.DataFrame, findings: _Findings) -> dict[str, Any]:
