@@ -15,7 +15,7 @@ from mangaops.datasets import Source
 from mangaops.pipeline import release_run
 from mangaops.pipeline.plan import Plan
 from mangaops.pipeline.release_run import RunResult
-from mangaops.pipeline.workshop import Workshop
+from mangaops.pipeline.workshop import Announce, Workshop
 from mangaops.wiring import Settings, open_workshop
 from tiny import LABELS, tiny_base, tiny_rows
 
@@ -97,9 +97,11 @@ class World:
     def source(self, *names: str) -> Source:
         return Source(tuple(str(self.folder / f"{name}.parquet") for name in names))
 
-    def run(self, shop: Workshop, *names: str, **options: object) -> RunResult:
+    def run(
+        self, shop: Workshop, *names: str, announce: Announce = lambda _step, _what: None, **options: object
+    ) -> RunResult:
         plan = Plan("router", self.source(*names), reason="a test", **options)  # type: ignore[arg-type]
-        return release_run.run(shop, plan, lambda _what, _done, _total: None, lambda _step, _what: None)
+        return release_run.run(shop, plan, lambda _what, _done, _total: None, announce)
 
 
 def make_world(folder: Path, base: Path, *, simulated: bool = True) -> World:

@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from conftest import Told, make_world
+from conftest import Told, World, make_world
 from mangaops.errors import LeaseHeld, NotReviewable, RefusedError, UsageError
 from mangaops.pipeline import verbs, views
-from mangaops.vocabulary import EventKind, EvidenceKind, Outcome, RecordPart
+from mangaops.pipeline.workshop import Workshop
+from mangaops.registry import drafts
+from mangaops.release.desk import append, state
+from mangaops.vocabulary import EventKind, EvidenceKind, Family, Outcome, RecordPart, State
 
 pytestmark = pytest.mark.xdist_group("pipeline")
+
+
+def copied(told: Told, folder: Path, home: str = "home") -> World:
+    """A world of its own in the state after both runs, or after the bootstrap."""
+    world = World(folder / "w", folder / "w" / "stack.yaml")
+    shutil.copytree(told.world.folder, world.folder, ignore=shutil.ignore_patterns("home*"))
+    shutil.copytree(told.world.folder / home, world.folder / "home")
+    return world
+
+
+class Stopped(BaseException):
+    """Ends a run as a kill does: nothing of the run is written after it."""
+
+
+def stop_at(world: World, shop: Workshop, step: str, *names: str, **options: object) -> None:
+    """The run is killed when it comes to a step."""
+
+    def announce(at: str, _what: str) -> None:
+        if at == step:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        world.run(shop, *names, announce=announce, **options)
+
+
+def undecided(world: World, shop: Workshop) -> str:
+    """A release that was registered and never measured."""
+    stop_at(world, shop, "router/leakage", "first", "second")
+    return str(state(shop.desk, "router").challenger)
 
 
 def test_a_bootstrap_makes_the_first_champion(told: Told) -> None:
@@ -114,3 +148,44 @@ def test_a_spoiled_candidate_is_rejected_and_the_champion_stays_and_rolls_back(t
     back = verbs.roll_back(shop, "router", reason="a test")
     assert back["to"] == "fallback:offer_human"
     assert views.releases(shop, "router")["champion"] is None
+
+
+def test_a_release_that_was_rolled_back_is_no_promotion_again(told: Told, tmp_path: Path) -> None:
+    world = copied(told, tmp_path)
+    shop = world.workshop()
+    window = {"traffic": world.source("traffic"), "truth": str(world.folder / "truth.parquet")}
+    serving = world.run(shop, "first", "second", **window)
+    assert (serving.outcome, serving.state) == (Outcome.PROMOTE, State.CHAMPION)
+    verbs.roll_back(shop, "router", reason="a test")
+    left = world.run(shop, "first", "second", **window)
+    assert (left.outcome, left.state) == (Outcome.REJECT, State.ROLLED_BACK)
+    assert "release reopen router-2" in left.says
+
+
+def test_a_release_that_was_withdrawn_before_it_was_judged_names_the_reopening(
+    told: Told, tmp_path: Path
+) -> None:
+    world = copied(told, tmp_path, "home-bootstrapped")
+    shop = world.workshop()
+    release = undecided(world, shop)
+    append(
+        shop.desk,
+        [drafts.withdrawn("router", release=release, reason="expired", actor="tester")],
+        expect={"router": state(shop.desk, "router").revision},
+    )
+    with pytest.raises(RefusedError) as refused:
+        world.run(shop, "first", "second")
+    assert f"release reopen {release}" in refused.value.next_step
+    assert [run.outcome for run in state(shop.desk, "router").runs.values()][-1] == "failed"
+
+
+def test_a_run_that_fails_in_an_unknown_way_is_failed_in_the_ledger(told: Told, tmp_path: Path) -> None:
+    world = copied(told, tmp_path, "home-bootstrapped")
+    shop = world.workshop()
+
+    def broken(*_given: object) -> object:
+        raise ZeroDivisionError("a fault of the recipe")
+
+    with pytest.raises(ZeroDivisionError):
+        world.run(replace(shop, recipes={Family.INTENT_CLASSIFIER: broken}), "second")
+    assert [run.outcome for run in state(shop.desk, "router").runs.values()] == ["PROMOTE", "failed"]

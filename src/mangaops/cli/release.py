@@ -202,7 +202,7 @@ def announcer(quiet: bool) -> Callable[[str, str], None]:
 
 def render_result(result: RunResult) -> None:
     """The decision table, one sentence, and where the reports are."""
-    screen.findings_table(f"{result.release}: {result.outcome}", result.findings)
+    screen.findings_table(f"{result.release} ({result.state}): {result.outcome}", result.findings)
     screen.say(result.says, style="bold")
     for name, path in result.files.items():
         screen.say(f"  {name}: {path}")

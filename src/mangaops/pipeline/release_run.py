@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mangaops.datasets import Source
-from mangaops.errors import MangaopsError, UsageError
+from mangaops.errors import LeaseHeld, MangaopsError, RefusedError, UsageError
 from mangaops.gates import Decision
 from mangaops.pipeline.dataset_run import accepted, gather, take_snapshot
 from mangaops.pipeline.files import write_reports
@@ -24,9 +24,11 @@ from mangaops.pipeline.steps import Steps
 from mangaops.pipeline.traffic import read_traffic, read_truth, require_simulated
 from mangaops.pipeline.training_run import build_release
 from mangaops.pipeline.workshop import Announce, Progress, Workshop
+from mangaops.registry import Release
 from mangaops.release import checks, judge, review, runs
 from mangaops.release.bootstrap import require_first
 from mangaops.release.desk import model_spec, release_of, state
+from mangaops.release.due import FAILED
 from mangaops.release.standing import read_decision
 from mangaops.vocabulary import Digest, Outcome, State, Verdict
 
@@ -36,11 +38,16 @@ REVIEW_SEED = 7
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run decided and wrote. `findings` is the decision table, `seconds` the cost of each step."""
+    """What a run decided and wrote. `findings` is the decision table, `seconds` the cost of each step.
+
+    A release that was closed before is not judged again: `outcome` is PROMOTE where it serves (`state` is
+    champion) and REJECT where it does not, and `findings` are those of its last decision.
+    """
 
     run: str
     unit: str
     release: str
+    state: State
     outcome: Outcome
     says: str
     findings: tuple[Mapping[str, Any], ...]
@@ -53,7 +60,8 @@ class RunResult:
 
     def as_dict(self) -> dict[str, Any]:
         """The result as JSON values."""
-        return {**vars(self), "outcome": str(self.outcome), "findings": list(self.findings)}
+        told = {"outcome": str(self.outcome), "state": str(self.state), "findings": list(self.findings)}
+        return vars(self) | told
 
 
 def run(shop: Workshop, plan: Plan, progress: Progress, announce: Announce) -> RunResult:
@@ -61,7 +69,8 @@ def run(shop: Workshop, plan: Plan, progress: Progress, announce: Announce) -> R
 
     Raises:
         UsageError: no champion to compare with.
-        RefusedError: a champion is there already where a bootstrap was asked.
+        RefusedError: a champion is there already where a bootstrap was asked, or equal inputs gave a
+            release that was withdrawn before it was judged.
         LeaseHeld: another run of this unit is alive.
         InputError: the logs or the traffic cannot be used.
     """
@@ -73,11 +82,21 @@ def run(shop: Workshop, plan: Plan, progress: Progress, announce: Announce) -> R
         steps = Steps(shop.journal, begun.run, shop.seconds, announce)
         try:
             result = _steps(shop, plan, steps, begun.revision, progress)
-        except MangaopsError as error:
-            runs.finish(shop.desk, plan.unit, begun.run, outcome="failed", reason=error.refused)
+        except LeaseHeld:
+            raise  # another run has the unit now, and goes on under this run's name
+        except Exception as error:
+            _failed(shop, plan.unit, begun.run, error)
             raise
         runs.finish(shop.desk, plan.unit, begun.run, outcome=str(result.outcome), reason=result.says)
         return result
+
+
+def _failed(shop: Workshop, unit: str, run: str, error: Exception) -> None:
+    reason = error.refused if isinstance(error, MangaopsError) else f"{type(error).__name__}: {error}"
+    try:
+        runs.finish(shop.desk, unit, run, outcome=FAILED, reason=reason)
+    except MangaopsError as trouble:
+        error.add_note(f"{run} stands unfinished in the ledger: {trouble}")
 
 
 def _in_order(shop: Workshop, plan: Plan) -> None:
@@ -149,7 +168,7 @@ def _judged(bench: Bench, traffic: Digest | None) -> judge.Judged:
 def _acted(bench: Bench, judged: judge.Judged) -> RunResult:
     desk = bench.shop.desk
     judge.act(desk, bench.unit, bench.release, judged, prove=bench.shop.load, reason=bench.reason)
-    return _result(bench, judged.decision, _says(bench, judged.decision))
+    return _result(bench, judged.decision, _says(bench, judged.decision), judged.outcome)
 
 
 def _says(bench: Bench, decision: Decision) -> str:
@@ -168,22 +187,50 @@ def _says(bench: Bench, decision: Decision) -> str:
 
 
 def _decided_before(bench: Bench) -> RunResult:
-    """The result of a release that is closed: equal logs, code and configuration gave it again."""
+    """The result of a release that is closed: equal logs, code and configuration gave it again.
+
+    Raises:
+        RefusedError: it was withdrawn before anything was decided.
+    """
     subject = release_of(bench.state(), bench.release)
+    stands = f"{bench.release} is {subject.state} since {subject.stands_since}: {subject.stands_because}"
+    if not subject.decisions:
+        raise RefusedError(
+            f"equal inputs gave {bench.release} again, which is {subject.state} and was never judged",
+            found=stands,
+            accepted="other logs, or a release that is open",
+            next_step=_reopening(bench.release),
+        )
     document = read_decision(bench.shop.desk, subject.decisions[-1].digest)
     bench.steps.announce("decision", f"already made: {bench.release} is {subject.state}")
-    says = f"{bench.release} is {subject.state} since {subject.stands_since}: {subject.stands_because}"
-    return _result(bench, Decision.from_dict(document["decision"]), says)
+    decision = Decision.from_dict(document["decision"])
+    if subject.state == State.CHAMPION:
+        return _result(bench, decision, stands, Outcome.PROMOTE)
+    says = f"{stands}; it does not serve and was not judged again; next: {_way_back(bench, subject)}"
+    return _result(bench, decision, says, Outcome.REJECT)
 
 
-def _result(bench: Bench, decision: Decision, says: str) -> RunResult:
+def _reopening(release: str) -> str:
+    return f"mangaops release reopen {release} --reason '...', then the same run again"
+
+
+def _way_back(bench: Bench, subject: Release) -> str:
+    if subject.state != State.RETIRED:
+        return _reopening(subject.name)
+    if subject.name in bench.state().rollback:
+        return f"mangaops release rollback {bench.unit} --to {subject.name} --reason '...'"
+    return "run with newer logs: the release was overtaken"
+
+
+def _result(bench: Bench, decision: Decision, says: str, outcome: Outcome) -> RunResult:
     files = bench.steps.timed("reports", lambda: write_reports(bench.shop, bench.unit, bench.release))
     current = bench.state()
     return RunResult(
         run=bench.steps.run,
         unit=bench.unit,
         release=bench.release,
-        outcome=decision.outcome,
+        state=release_of(current, bench.release).state,
+        outcome=outcome,
         says=says,
         findings=tuple(finding.as_dict() for finding in decision.findings),
         champion=current.champion,
