@@ -177,6 +177,30 @@ def test_growing_adds_rows_keeps_all_and_takes_none_that_was_trained_on() -> Non
     assert kept.golden.height == 120
 
 
+def test_a_grown_golden_set_shares_nothing_with_what_a_serving_release_learnt_from() -> None:
+    """The logs roll: week 1, which the champion learnt from, is no longer in the version before."""
+    spec = SPEC.model_copy(update={"golden": SPEC.golden.model_copy(update={"rows": 400})})
+    long = FIRST.train.filter(pl.col("text").str.count_matches(" ") >= 7).head(80)
+    copies = long.select("text", "label", at=pl.lit("2026-04-03T00:00:00Z"), turn=pl.lit(1, pl.Int64))
+    numbers = pl.int_range(pl.len()).cast(pl.String)
+    copies = copies.with_columns(conversation_id="again" + numbers, user_id="again" + numbers)
+    second = made(week(2), previous=FIRST)
+    rolled = pl.concat([week(2), week(3), copies.select(week(3).columns)])
+    blind = made(rolled, spec, previous=second, grow_golden=True)
+    told = made(rolled, spec, previous=second, grow_golden=True, trained=[FIRST])
+    assert leaks(blind, FIRST) > 0
+    assert leaks(told, FIRST) == leaks(told, second) == 0
+    assert told.golden.height > second.golden.height
+
+
+def test_golden_rows_that_a_serving_release_learnt_from_leave_when_the_set_grows() -> None:
+    moved = made(week(), SPEC.model_copy(update={"split_key": "another"}))
+    grown = made(week(), previous=FIRST, grow_golden=True, trained=[moved])
+    assert leaks(FIRST, moved) > leaks(grown, moved) == 0
+    assert grown.golden.height > 0
+    assert (grown.manifest["golden"]["version"], leaks(grown, grown)) == (2, 0)
+
+
 def test_a_golden_row_that_is_labelled_anew_keeps_its_label_and_that_is_counted() -> None:
     row = FIRST.golden.row(0, named=True)
     other = next(label for label in LABELS if label != row["label"])

@@ -110,10 +110,18 @@ def test_leakage_must_be_checked_on_both_sides() -> None:
 
 def test_one_conflict_is_too_many() -> None:
     found = judged(
-        rule("leakage"), leakage([("conversation", "baseline", "r", "t")]), evaluation(SOUND)
+        rule("leakage"), leakage([("conversation", "release", "r", "t")]), evaluation(SOUND)
     ).findings[0]
     assert found.verdict is Verdict.FAIL
-    assert "1 by conversation with baseline" in found.says
+    assert "1 by conversation with release" in found.says
+
+
+def test_what_the_baseline_alone_learnt_from_is_not_held_against_the_release() -> None:
+    alone = judged(rule("leakage"), leakage([("text", "baseline", "r", "t")]), evaluation(SOUND))
+    assert (alone.outcome, alone.findings[0].verdict) == (Outcome.HOLD, Verdict.ERROR)
+    assert "--grow-golden" in alone.findings[0].next_step
+    shared = [("text", "baseline", "r", "t"), ("text", "release", "r", "t")]
+    assert verdict(rule("leakage"), leakage(shared), evaluation(SOUND)) is Verdict.FAIL
 
 
 def _near(frame: pl.DataFrame, rows: int) -> pl.DataFrame:

@@ -39,6 +39,7 @@ def snapshot(
     previous: Snapshot | None = None,
     at: date | None = None,
     versions: Mapping[str, Digest] | None = None,
+    trained: Collection[Snapshot] = (),
     grow_golden: bool = False,
     progress: Progress | None = None,
 ) -> Snapshot:
@@ -47,7 +48,8 @@ def snapshot(
     `data` is the key under `data:`. The version is dated by the newest row, or by `at` where no row has a
     time. `versions` holds the names in use with their digests: the same rows get the same name, other rows
     of the same day get `-2`, `-3`, ... The golden set of `previous` stays as it is, row for row
-    and weight for weight, unless `grow_golden`: then it gains rows and a version, and loses none.
+    and weight for weight, unless `grow_golden`: then it gains rows and a version, and loses none but those
+    that share something with the training rows of `trained`, the snapshots of the releases that serve.
 
     Raises:
         InputError: the validation report has errors, or a split is empty.
@@ -70,7 +72,7 @@ def snapshot(
     rows = _with_split(rows, spec, key, previous)
     making.traffic = _traffic(rows, own=_own_split(logs.rows))
     rows = _without_leaks(rows, spec, making, progress)
-    rows = _with_golden(rows, making, key, grow=grow_golden, progress=progress)
+    rows = _with_golden(rows, making, key, trained, grow=grow_golden, progress=progress)
     return _named(rows, making, at, versions or {})
 
 
@@ -189,7 +191,13 @@ def _leaving(rows: pl.DataFrame, conflicts: pl.DataFrame, making: Making) -> pl.
 
 
 def _with_golden(
-    rows: pl.DataFrame, making: Making, key: str, *, grow: bool, progress: Progress | None
+    rows: pl.DataFrame,
+    making: Making,
+    key: str,
+    trained: Collection[Snapshot],
+    *,
+    grow: bool,
+    progress: Progress | None,
 ) -> pl.DataFrame:
     """The rows with `golden` and `weight`: frozen ones with their weights, else chosen anew."""
     empty = [split.value for split in Split if split not in set(rows.get_column("split"))]
@@ -207,8 +215,14 @@ def _with_golden(
         chosen = previous.golden.select("row_id", "weight")
     else:
         if previous is not None:
-            trained = shared_with(pool, previous, making.spec, progress)
-            pool = pool.join(trained, on="row_id", how="anti")
+            pool = pool.join(shared_with(pool, previous, making.spec, progress), on="row_id", how="anti")
+        for known in trained:
+            pool, kept = (
+                part.join(
+                    shared_with(part, known, making.spec, progress, beside=rows), on="row_id", how="anti"
+                )
+                for part in (pool, kept)
+            )
         chosen = choose(pool, kept, making.traffic, making.critical, making.spec.golden, key)
     joined = rows.join(chosen.with_columns(golden=pl.lit(True)), on="row_id", how="left")
     unused = pl.when(pl.col("split") == Split.GOLDEN).then(0.0).otherwise(1.0)

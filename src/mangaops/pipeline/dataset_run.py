@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from mangaops.datasets import Logs, Snapshot, Source, ValidationReport, collect, snapshot, validate
 from mangaops.errors import InputError, UsageError
 from mangaops.pipeline.workshop import Progress, Workshop
-from mangaops.registry import DatasetRecord, DataState, fold_data
+from mangaops.registry import DatasetRecord, DataState, UnitState, fold_data
+from mangaops.release.desk import state
 from mangaops.release.register import record_dataset
 from mangaops.stack import DataSpec
 from mangaops.vocabulary import DIGEST
@@ -87,6 +88,7 @@ def take_snapshot(
         versions=recorded_digests(shop, data),
         data=data,
         at=shop.desk.clock().date(),
+        trained=trained_on(shop, data) if grow_golden else (),
         grow_golden=grow_golden,
         progress=progress,
     )
@@ -108,6 +110,22 @@ def newest_version(shop: Workshop, data: str) -> Snapshot | None:
     """The version that was recorded last, None where there is none."""
     versions = list(data_state(shop, data).versions.values())
     return opened(shop, versions[-1]) if versions else None
+
+
+def trained_on(shop: Workshop, data: str) -> tuple[Snapshot, ...]:
+    """The versions that the champions and the rollback pointers learnt from, each once."""
+    learnt: set[str] = set()
+    for unit in shop.desk.stack.units:
+        current = state(shop.desk, unit)
+        serving = [release for name, release in current.releases.items() if _may_serve(current, name)]
+        keys = [f"{model}@{version}" for release in serving for model, version in release.models.items()]
+        learnt |= {current.models[key].dataset for key in keys}
+    versions = data_state(shop, data).versions.values()
+    return tuple(opened(shop, version) for version in versions if version.digest in learnt)
+
+
+def _may_serve(current: UnitState, release: str) -> bool:
+    return release == current.champion or release in current.rollback
 
 
 def opened(shop: Workshop, version: DatasetRecord) -> Snapshot:
