@@ -13,7 +13,7 @@ from typing import NamedTuple
 import polars as pl
 import pytest
 
-from mangaops.cli import main
+from mangaops.cli import main, screen
 from mangaops.cli.main import app
 
 
@@ -216,3 +216,48 @@ def test_hidden_labels_are_refused_where_the_stack_is_not_simulated(
 def test_due_tells_the_unit_that_never_ran(stack: Path, mangaops) -> None:
     listed = json.loads(mangaops("release", "due", "--stack", stack, "--json").out)["due"]
     assert [(each["unit"], each["because"]) for each in listed] == [("router", "schedule")]
+
+
+HOSTILE = "a\x1b[2Jb\u202ec\x9bd"
+
+
+def test_what_a_terminal_would_obey_is_shown_and_not_obeyed(stack: Path, mangaops) -> None:
+    ended = mangaops("release", "show", HOSTILE, "--stack", stack, "--json")
+    assert json.loads(ended.out)["refused"].startswith(f"release {HOSTILE!r}")
+    assert not {"\x1b", "\u202e", "\x9b"} & set(ended.out + ended.err)
+    assert "\\x1b" in ended.err
+
+
+def test_tables_and_lines_write_out_what_is_hidden_and_keep_what_is_not(capsys) -> None:
+    screen.say(f"one {HOSTILE}\ntwo ねこ")
+    screen.table("a table", ("text",), [(HOSTILE,), ("ねこ 👩\u200d👧",)])
+    out = capsys.readouterr().out
+    assert not {"\x1b", "\u202e", "\x9b"} & set(out)
+    assert out.count("a\\u001b[2Jb\\u202ec\\u009bd") == 2
+    assert "\ntwo ねこ\n" in out
+    assert "👩\u200d👧" in out
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_reader_who_leaves_does_not_change_the_exit_code(
+    form: tuple[str, ...], stack: Path, logs: Path, mangaops
+) -> None:
+    mangaops("data", "snapshot", "--stack", stack, "--logs", logs, "--json")
+    with sqlite3.connect(stack.parent / ".mangaops" / "ledger.db") as database:
+        database.execute("update events set body = replace(body, 'intent', 'intend')")
+    command = [
+        sys.executable,
+        "-c",
+        "from mangaops.cli import main; main()",
+        "audit",
+        "verify",
+        "--stack",
+        str(stack),
+        *form,
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        process.stdout.close()
+        assert process.stderr
+        said = process.stderr.read()
+    assert (process.returncode, said) == (4, "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
@@ -13,8 +12,9 @@ from typing import Any
 import typer
 from typer.exceptions import Abort, TyperException
 
-from mangaops.cli import audit, data, registry, release, review, stack, train, world
+from mangaops.cli import audit, data, registry, release, review, screen, stack, train, world
 from mangaops.errors import MangaopsError, SetupError
+from mangaops.release.escape import visible_lines
 
 app = typer.Typer(
     name="mangaops",
@@ -85,14 +85,14 @@ def _refuse(error: MangaopsError, as_json: bool) -> int:
             "next": error.next_step,
             "exit_code": error.exit_code,
         }
-        typer.echo(json.dumps(parts, ensure_ascii=False, indent=2, sort_keys=True))
-    typer.secho(f"mangaops: {error.message}", err=True, fg=typer.colors.RED)
+        typer.echo(screen.json_text(parts))
+    typer.secho(f"mangaops: {visible_lines(error.message)}", err=True, fg=typer.colors.RED)
     return error.exit_code
 
 
 def _misused(error: TyperException) -> int:
     text = getattr(error, "format_message", lambda: str(error))()
-    typer.secho(f"mangaops: {text}", err=True, fg=typer.colors.RED)
+    typer.secho(f"mangaops: {visible_lines(text)}", err=True, fg=typer.colors.RED)
     typer.echo("  next: mangaops COMMAND --help shows each option with an example", err=True)
     return 2
 

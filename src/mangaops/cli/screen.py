@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import typer
+
+from mangaops.release.escape import visible_lines
 
 Progress = Callable[[str, int, int], None]
 Renderer = Callable[[], None]
@@ -19,36 +22,59 @@ def console(*, stderr: bool = False) -> Any:
     """A console of rich; on a pipe it writes plain lines that are not cut at 80 columns."""
     from rich.console import Console
 
+    class Patient(Console):
+        def on_broken_pipe(self) -> None:
+            _reader_left()
+
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else 160, soft_wrap=True, highlight=False)
+    return Patient(stderr=stderr, width=None if stream.isatty() else 160, soft_wrap=True, highlight=False)
+
+
+def _reader_left() -> None:
+    """What is printed from now on goes nowhere: `| head` ends no run and changes no exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def finish(data: Mapping[str, Any], render: Renderer, *, as_json: bool, code: int = 0) -> NoReturn:
     """The command ends here: `data` as JSON or `render()` for people, then the exit code."""
-    if as_json:
-        typer.echo(json.dumps(data, ensure_ascii=False, indent=2, sort_keys=True, default=str))
-    else:
-        render()
+    try:
+        if as_json:
+            typer.echo(json_text(data))
+        else:
+            render()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _reader_left()
     raise typer.Exit(code)
 
 
+def json_text(data: Mapping[str, Any]) -> str:
+    """The data as JSON in which nothing is hidden from a person who looks at it."""
+    return visible_lines(json.dumps(data, ensure_ascii=False, indent=2, sort_keys=True, default=str))
+
+
 def say(text: str = "", *, style: str | None = None) -> None:
-    """One line on standard output; markup in it is not interpreted."""
+    """Lines on standard output; no markup and no control character in them is obeyed."""
     from rich.text import Text
 
-    console().print(Text(text, style=style or ""))
+    console().print(Text(visible_lines(text), style=style or ""))
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table on standard output; cells are text and never markup."""
+    """A table on standard output; cells are text: no markup and no control character is obeyed."""
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(title=Text(title, style="bold"), title_justify="left", header_style="bold", expand=False)
+    drawn = Table(
+        title=Text(visible_lines(title), style="bold"),
+        title_justify="left",
+        header_style="bold",
+        expand=False,
+    )
     for column in columns:
         drawn.add_column(column, overflow="fold")
     for row in rows:
-        drawn.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        drawn.add_row(*(Text("" if cell is None else visible_lines(str(cell))) for cell in row))
     console().print(drawn)
 
 
@@ -162,6 +188,6 @@ def markdown(text: str) -> None:
     from rich.markdown import Markdown
 
     if sys.stdout.isatty():
-        console().print(Markdown(text))
+        console().print(Markdown(visible_lines(text)))
     else:
-        typer.echo(text)
+        typer.echo(visible_lines(text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from typing import Final
@@ -22,9 +23,18 @@ def visible(text: str, limit: int = 300) -> str:
     return "".join(_written_out(character) for character in cut)
 
 
+def visible_lines(text: str) -> str:
+    """The text with its line breaks and blanks, every other invisible character written out (`\\u001b`).
+
+    What a terminal would obey is read instead. JSON stays the same JSON.
+    """
+    return "".join(c if c == "\n" else _written_out(c) for c in text.replace("\r\n", "\n").expandtabs())
+
+
 def _written_out(character: str) -> str:
+    """As JSON and Python write it: four digits, or two escapes of four beyond the first 65,536."""
     hidden = unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn"}
-    return f"\\u{ord(character):04x}" if hidden and character != "\u200d" else character
+    return json.dumps(character)[1:-1] if hidden and character != "\u200d" else character
 
 
 def escape_markdown(text: str, limit: int = 300) -> str:
