@@ -156,6 +156,7 @@ def review(
             "probability": [1.0] * count,
             "baseline_label": ["faq"] * count,
             "release_label": ["promotion"] * count,
+            "by_action": [False] * count,
             "answer": [row[0] for row in rows],
             "planted": [row[1] for row in rows],
             "known": [row[2] for row in rows],
@@ -169,9 +170,19 @@ def review(
         "requests": requests,
         "disagreements": len(answers),
         "planted_floor": 0.8,
+        "shadow": "unknown",
+        "seed": 7,
     }
     tables = {"items": items, "groups": groups}
     return Evidence(EvidenceKind.REVIEW, replace(BINDING, dataset=TRAFFIC), facts, tables)
+
+
+def _of_one_shadow(found: dict[EvidenceKind, Evidence]) -> dict[EvidenceKind, Evidence]:
+    """The evidence; a review that names no shadow is one of the shadow beside it."""
+    shadow, asked = found.get(EvidenceKind.SHADOW), found.get(EvidenceKind.REVIEW)
+    if shadow and asked and asked.facts["shadow"] == "unknown":
+        found[EvidenceKind.REVIEW] = replace(asked, facts={**asked.facts, "shadow": shadow.digest})
+    return found
 
 
 def case(*evidence: Evidence, **changed: Any) -> Case:
@@ -180,7 +191,7 @@ def case(*evidence: Evidence, **changed: Any) -> Case:
     )
     base = Case(
         binding=BINDING,
-        evidence={one.kind: one for one in evidence},
+        evidence=_of_one_shadow({one.kind: one for one in evidence}),
         unit=unit,
         model=MODEL,
         data=DataSpec(),

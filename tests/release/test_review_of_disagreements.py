@@ -15,13 +15,13 @@ from mangaops.errors import InputError, NotReviewable, UsageError
 from mangaops.release import evaluate, judge, review, review_queue, review_sheet, shadow
 from mangaops.release.desk import state
 from mangaops.stack import ReviewSpec
-from mangaops.vocabulary import Outcome
+from mangaops.vocabulary import Action, Outcome
 
 OTHER = evaluate.Pair(Rigged("champion", 0.1), Rigged("other", 0.1, "other"))
 
 
-def answers(requests: int, differing: int) -> pl.DataFrame:
-    """A shadow table in which the first `differing` requests are answered differently."""
+def answers(requests: int, differing: int, acting: int = 0) -> pl.DataFrame:
+    """A shadow table in which the first `differing` get another label, the last `acting` another action."""
     return pl.DataFrame(
         {
             "seq": list(range(requests)),
@@ -30,6 +30,9 @@ def answers(requests: int, differing: int) -> pl.DataFrame:
             "text": [f"text {n}" for n in range(requests)],
             "baseline_label": ["faq"] * requests,
             "release_label": ["promotion" if n < differing else "faq" for n in range(requests)],
+            "baseline_action": ["route"] * requests,
+            "release_action": ["route" if n < requests - acting else "clarify" for n in range(requests)],
+            "disagrees": [n < differing or n >= requests - acting for n in range(requests)],
         }
     )
 
@@ -47,10 +50,13 @@ def outcomes(rows: int = 40) -> pl.DataFrame:
     )
 
 
-def queue(requests: int, differing: int, budget: int, planted: int = 5, seed: int = 0) -> pl.DataFrame:
+def queue(
+    requests: int, differing: int, budget: int, planted: int = 5, seed: int = 0, acting: int = 0
+) -> pl.DataFrame:
     spec = ReviewSpec(budget=budget, planted=planted)
     rng = np.random.default_rng(seed)
-    return review_queue.build(answers(requests, differing), outcomes(), spec, review="review-1", rng=rng)
+    table = answers(requests, differing, acting)
+    return review_queue.build(table, outcomes(), spec, review="review-1", rng=rng)
 
 
 def test_all_disagreements_are_asked_where_they_fit_the_budget() -> None:
@@ -67,6 +73,16 @@ def test_over_the_budget_each_is_drawn_with_the_stored_probability() -> None:
         assert set(asked["probability"]) == {0.4}
         drawn[asked["seq"].to_numpy()] += 1
     assert np.abs(drawn / 400 - 0.4).max() < 0.1
+
+
+def test_a_tenth_of_the_budget_asks_about_other_actions() -> None:
+    asked = queue(200, 60, budget=40, acting=80).filter(~pl.col("planted"))
+    acted, labelled = asked.filter("by_action"), asked.filter(~pl.col("by_action"))
+    assert (acted.height, set(acted["probability"])) == (4, {4 / 80})
+    assert (labelled.height, set(labelled["probability"])) == (36, {36 / 60})
+    assert set(acted["baseline_label"]) == {"faq (route)"}
+    assert set(acted["release_label"]) == {"faq (clarify)"}
+    assert queue(200, 60, budget=40).filter("by_action").is_empty()
 
 
 def test_planted_items_offer_the_truth_and_one_other_label() -> None:
@@ -244,20 +260,68 @@ def test_a_review_that_is_not_there_is_named_with_those_that_are(served: World) 
     assert name in caught.value.accepted
 
 
-def test_where_no_label_differs_the_review_is_answered_as_it_opens(served: World) -> None:
-    class Shy(Rigged):
-        """Answers the same labels and asks back where the champion routes."""
+class Shy(Rigged):
+    """Answers the same labels and asks back where the champion routes."""
 
-        def answer(self, text: str):
-            from mangaops.vocabulary import Action
+    def answer(self, text: str):
+        return replace(super().answer(text), action=Action.CLARIFY)
 
-            return replace(super().answer(text), action=Action.CLARIFY)
 
-    pair = evaluate.Pair(Rigged("champion", 0.1), Shy("shy", 0.1))
+SHY = evaluate.Pair(Rigged("champion", 0.1), Shy("shy", 0.1))
+
+
+def shadowed_shy(world: World) -> str:
+    release = world.candidate()
+    world.measure_offline(release, SHY)
+    judge.judge_offline(world.desk, "router", release, dataset=world.dataset, reason=WHY)
+    shadow.replay(world.desk, "router", release, SHY, world.traffic, reason=WHY)
+    return release
+
+
+def test_a_release_that_asks_back_everywhere_waits_for_people_and_is_held(served: World) -> None:
+    release = shadowed_shy(served)
+    assert served.judged(release).outcome == Outcome.HOLD
+    name = review.open_review(served.desk, "router", release, seed=1, reason=WHY)
+    rows = rows_of(review.export_review(served.desk, "router", name))
+    assert any("(clarify)" in row["A"] + row["B"] for row in rows)
+    champions = [{**row, "answer": preferred(row, clarify=False)} for row in rows]
+    review.import_answers(served.desk, "router", name, as_csv(champions), reason="asking back is worse")
+    held = served.judged(release)
+    assert held.outcome == Outcome.HOLD
+    assert any("prefer the baseline's action" in finding.says for finding in held.decision.findings)
+
+
+def test_a_release_whose_asking_back_people_prefer_is_promoted(served: World) -> None:
+    release = shadowed_shy(served)
+    name = review.open_review(served.desk, "router", release, seed=1, reason=WHY)
+    rows = rows_of(review.export_review(served.desk, "router", name))
+    wanted = [{**row, "answer": preferred(row, clarify=True)} for row in rows]
+    review.import_answers(served.desk, "router", name, as_csv(wanted), reason="asking back is better")
+    assert served.judged(release).outcome == Outcome.PROMOTE
+
+
+def preferred(row: dict[str, str], *, clarify: bool) -> str:
+    """The letter of the side that asks back, or of the other; the true label where no action is shown."""
+    acts = (letter for letter in "AB" if "(" in row[letter] and ("(clarify)" in row[letter]) == clarify)
+    return next(acts, row["text"].split()[0])
+
+
+def test_hidden_labels_prefer_asking_back_where_the_label_is_wrong(served: World) -> None:
+    name = review.open_review(served.desk, "router", shadowed_shy(served), seed=1, reason=WHY)
+    truth = truth_of(served.traffic)
+    found = review.answer_by_truth(served.desk, "router", name, truth, reason=WHY)
+    for row in found.tables["items"].filter("by_action").iter_rows(named=True):
+        right = row["baseline_label"].startswith(truth[row["request_id"]])
+        assert row["answer"].endswith(f"({row['baseline_action'] if right else 'clarify'})")
+
+
+def test_where_no_answer_differs_the_review_is_answered_as_it_opens(served: World) -> None:
+    pair = evaluate.Pair(Rigged("champion", 0.1), Rigged("equal", 0.1))
     release = served.candidate()
     served.measure_offline(release, pair)
     judge.judge_offline(served.desk, "router", release, dataset=served.dataset, reason=WHY)
-    served.shadowed(release, pair)
+    shadow.replay(served.desk, "router", release, pair, served.traffic, reason=WHY)
+    review.open_review(served.desk, "router", release, seed=1, reason=WHY)
     ref = state(served.desk, "router").releases[release].reviews[-1]
     assert ref.actor == review.NOBODY
     assert served.judged(release).outcome == Outcome.PROMOTE

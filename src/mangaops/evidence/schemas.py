@@ -68,6 +68,7 @@ TABLES: Final[dict[EvidenceKind, dict[str, dict[str, type[pl.DataType]]]]] = {
     },
     # One row a sampled item with its answer. `probability`: with which it was drawn. `answer`: a label,
     # "neither" or "unclear". `planted` items have a known answer in `known`, and count in no estimate.
+    # `by_action`: the labels were equal, and both label columns hold the action as well: `faq (clarify)`.
     EvidenceKind.REVIEW: {
         "items": {
             "item_id": _S,
@@ -76,6 +77,7 @@ TABLES: Final[dict[EvidenceKind, dict[str, dict[str, type[pl.DataType]]]]] = {
             "probability": _F,
             "baseline_label": _S,
             "release_label": _S,
+            "by_action": _B,
             "answer": _S,
             "planted": _B,
             "known": _S,
@@ -93,7 +95,10 @@ FACTS: Final[dict[EvidenceKind, frozenset[str]]] = {
     # parts: {RecordPart: digest, name or null}
     EvidenceKind.RECORD: frozenset({"parts"}),
     EvidenceKind.SHADOW: frozenset({"from", "to", "hours", "requests", "coverage", "mode"}),
-    EvidenceKind.REVIEW: frozenset({"reviewer", "simulated", "requests", "disagreements", "planted_floor"}),
+    # shadow: digest of the shadow evidence whose disagreements were sampled, seed: with which
+    EvidenceKind.REVIEW: frozenset(
+        {"reviewer", "simulated", "requests", "disagreements", "planted_floor", "shadow", "seed"}
+    ),
 }
 
 

@@ -13,7 +13,7 @@ from mangaops.gates.case import Case
 from mangaops.gates.finding import Finding
 from mangaops.gates.gate import Count, Gate, Params, Share
 from mangaops.gates.proof import Unusable, again, proof, review
-from mangaops.gates.reviewed import waiting
+from mangaops.gates.reviewed import waiting, worse_actions
 from mangaops.gates.verdicts import levels
 from mangaops.stack import Rule
 from mangaops.stats import Interval, bernoulli_sequence
@@ -124,15 +124,31 @@ def _weigh(case: Case, params: Disagreement, shadow: Evidence, seen: _Seen) -> t
         return Verdict.INCONCLUSIVE, f"the rule asks for {seen.lacks}", f"{more}, with more traffic"
     if seen.rate <= params.review_over:
         return Verdict.PASS, f"up to {params.review_over:.2%} needs no review", ""
+    return _looked_at(case, params, shadow)
+
+
+def _looked_at(case: Case, params: Disagreement, shadow: Evidence) -> tuple[Verdict, str, str]:
+    """Over `review_over`: people looked, at actions too, and do not prefer the baseline's that often."""
+    over, unit = f"over {params.review_over:.2%}", case.binding.unit
     answered = review(case) if EvidenceKind.REVIEW in case.evidence else None
-    if waiting(shadow, answered):
-        why = f"over {params.review_over:.2%} people must look, and the review is not complete"
-        return (
-            Verdict.INCONCLUSIVE,
-            why,
-            f"mangaops review export {case.binding.unit}, then import the answers",
-        )
-    return Verdict.PASS, f"over {params.review_over:.2%}, and the review is complete", ""
+    if answered is None or waiting(shadow, answered):
+        why = f"{over} people must look, and the review is not complete"
+        return Verdict.INCONCLUSIVE, why, f"mangaops review export {unit}, then import the answers"
+    worse, acted = worse_actions(answered), _by_action(shadow)
+    if worse is None and acted > params.review_over:
+        why = f"{acted:.2%} differ by action alone, {over}, and no item of the review asks about them"
+        return Verdict.INCONCLUSIVE, why, f"raise review.budget, then mangaops review open {unit}"
+    if worse is not None and worse > params.review_over:
+        why = f"people prefer the baseline's action on {worse:.2%} of the requests more, {over}"
+        return Verdict.INCONCLUSIVE, why, "read the review; train again, or change the actions in stack.yaml"
+    return Verdict.PASS, f"{over}, and the review is complete", ""
+
+
+def _by_action(shadow: Evidence) -> float:
+    """The share of mirrored requests that got the same label and another action."""
+    same = pl.col("baseline_label") == pl.col("release_label")
+    answers = shadow.tables["answers"]
+    return answers.filter("disagrees", same).height / max(1, answers.height)
 
 
 def _proven_over(case: Case, shadow: Evidence, limit: float) -> bool:

@@ -73,25 +73,30 @@ def scored(case: Case) -> Scored:
 
 
 def review(case: Case) -> Evidence:
-    """The review evidence, once its reviewer may answer here and met the floor on planted items.
+    """The review evidence, once its reviewer may answer here and, where all is answered, met the floor.
 
     Raises:
-        Unusable: as `proof`; a simulated reviewer in a stack that is not simulated; careless labels.
+        Unusable: as `proof`; a review of another shadow; a simulated reviewer in a stack that is not
+            simulated; careless labels.
     """
     evidence = proof(case, EvidenceKind.REVIEW)
+    if evidence.facts["shadow"] != (judged := proof(case, EvidenceKind.SHADOW).digest):
+        says = f"its items are of shadow {_short(evidence.facts['shadow'])}, not {_short(judged)}"
+        raise Unusable(f"the review evidence is stale: {says}", f"mangaops review open {case.binding.unit}")
     if evidence.facts["simulated"] and not case.simulated:
         says = f"the review was answered by {evidence.facts['reviewer']} from hidden labels"
         raise Unusable(
             f"{says}, and this stack is not simulated", f"mangaops review open {case.binding.unit}"
         )
-    _careful(case, evidence)
+    if not evidence.tables["items"].get_column("answer").null_count():
+        _careful(case, evidence)
     return evidence
 
 
 def _careful(case: Case, evidence: Evidence) -> None:
     planted = evidence.tables["items"].filter("planted")
     floor = case.unit.review.floor
-    reopen = f"mangaops review open {case.binding.unit}"
+    reopen = f"mangaops review open {case.binding.unit} --seed {evidence.facts['seed'] + 1}"
     if planted.is_empty():
         if case.unit.review.planted and not evidence.tables["items"].is_empty():
             _refuse_planted(f"none of the {case.unit.review.planted} planted items is in the review", reopen)

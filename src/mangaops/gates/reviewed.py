@@ -18,18 +18,21 @@ SUBJECT = "accuracy on shadow_review"
 def gain_on_traffic(case: Case) -> Compared | None:
     """The gain over the whole window; None where disagreements still wait for people.
 
-    Without a single disagreement nothing needs a review, and the gain is zero with honest bounds.
+    Without a single other label nothing needs a review, and the gain is zero with honest bounds. Where
+    only the action differs, accuracy does not.
 
     Raises:
         Unusable: no usable shadow, or a review that is stale, careless, simulated or of no request.
     """
     shadow = proof(case, EvidenceKind.SHADOW)
+    if not disagreements(shadow).height:
+        return _gain(case, _no_items(), _window(shadow))
     if EvidenceKind.REVIEW not in case.evidence:
-        return None if disagreements(shadow).height else _gain(case, _no_items(), _window(shadow))
-    evidence = review(case)
-    items = evidence.tables["items"].filter(~pl.col("planted"))
-    if items.get_column("answer").null_count():
         return None
+    evidence = review(case)
+    if waiting(shadow, evidence):
+        return None
+    items = evidence.tables["items"].filter(~pl.col("planted") & ~pl.col("by_action"))
     return _gain(case, items, evidence.tables["groups"])
 
 
@@ -38,6 +41,20 @@ def waiting(shadow: Evidence, review: Evidence | None) -> int:
     if review is None:
         return disagreements(shadow).height
     return review.tables["items"].get_column("answer").null_count()
+
+
+def worse_actions(review: Evidence) -> float | None:
+    """The share of mirrored requests on which people preferred the baseline's action, less the release's.
+
+    Estimated from the items that differ by action alone; None where there is none.
+    """
+    items = review.tables["items"].filter("by_action")
+    if items.is_empty():
+        return None
+    lost = (pl.col("answer") == pl.col("baseline_label")).cast(pl.Int8)
+    gained = (pl.col("answer") == pl.col("release_label")).cast(pl.Int8)
+    net = items.select(((lost - gained) / pl.col("probability")).sum()).item()
+    return float(net) / float(review.facts["requests"])
 
 
 def _gain(case: Case, items: pl.DataFrame, groups: pl.DataFrame) -> Compared:

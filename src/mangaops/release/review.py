@@ -18,7 +18,7 @@ from mangaops.evidence import Evidence
 from mangaops.registry import Release, ReviewRef, UnitState, drafts
 from mangaops.release import review_queue, review_sheet
 from mangaops.release.desk import Desk, append, newest, record_evidence, release_of, state, unit_spec
-from mangaops.vocabulary import NEITHER, UNCLEAR, EvidenceKind
+from mangaops.vocabulary import NEITHER, UNCLEAR, Action, EvidenceKind, Side
 
 NOBODY: Final = "nobody"
 """The actor of a review that had nothing to ask."""
@@ -31,7 +31,7 @@ def open_review(desk: Desk, unit: str, release: str, *, seed: int, reason: str) 
     """People can be asked about the newest shadow's disagreements; returns the review's name.
 
     The same shadow evidence and seed give the same queue; where that is open already, its name. Where no
-    label differs there is nothing to ask, and the review is answered as it opens, with no item.
+    answer differs there is nothing to ask, and the review is answered as it opens, with no item.
 
     Raises:
         NotReviewable: the release has no shadow or evaluation evidence.
@@ -53,7 +53,7 @@ def open_review(desk: Desk, unit: str, release: str, *, seed: int, reason: str) 
     items = queue.tables["items"]
     if items.is_empty():
         nobody = replace(desk, actor=NOBODY)
-        _record(nobody, unit, release, name, queue, items, simulated=False, reason="no label differs")
+        _record(nobody, unit, release, name, queue, items, simulated=False, reason="no answer differs")
     return name
 
 
@@ -130,6 +130,7 @@ def answer_by_truth(
     queue = desk.evidence.get(ref.evidence)
     items = queue.tables["items"]
     known = {**truth, **dict(items.filter("planted").select("request_id", "known").iter_rows())}
+    known |= {row["request_id"]: _right_action(row, known) for row in _acted(items, known)}
     asked = items.select("item_id", "request_id", option_a="baseline_label", option_b="release_label")
     labels = pl.DataFrame({"request_id": list(known), "label": list(known.values())})
     rng = np.random.default_rng(seed)
@@ -137,6 +138,19 @@ def answer_by_truth(
     answered = items.with_columns(answers.get_column("answer"))
     hidden = replace(desk, actor=SIMULATED_REVIEWER if error or unclear else HIDDEN_LABELS)
     return _record(hidden, unit, release, review, queue, answered, simulated=True, reason=reason)
+
+
+def _acted(items: pl.DataFrame, truth: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [row for row in items.filter("by_action").to_dicts() if row["request_id"] in truth]
+
+
+def _right_action(row: Mapping[str, Any], truth: Mapping[str, str]) -> str:
+    """The side that asks back where the shared label is wrong, the other where it is right."""
+    is_right = (
+        review_queue.with_action(truth[row["request_id"]], row["baseline_action"]) == row["baseline_label"]
+    )
+    good = [row[f"{side}_label"] for side in Side if (row[f"{side}_action"] == Action.CLARIFY) != is_right]
+    return str(good[0]) if len(good) == 1 else NEITHER
 
 
 def find(current: UnitState, review: str) -> tuple[str, ReviewRef]:

@@ -19,12 +19,17 @@ ITEMS: Final = {
     "probability": pl.Float64,
     "baseline_label": pl.String,
     "release_label": pl.String,
+    "baseline_action": pl.String,
+    "release_action": pl.String,
+    "by_action": pl.Boolean,
     "release_is_a": pl.Boolean,
     "answer": pl.String,
     "planted": pl.Boolean,
     "known": pl.String,
 }
 _DRAWN: Final = [name for name in ITEMS if name not in ("item_id", "release_is_a", "answer")]
+
+_WITH_ACTION: Final = "{} ({})"
 
 NO_SEQ: Final = -1
 """The `seq` of a planted item: it was no request."""
@@ -35,11 +40,20 @@ def build(
 ) -> pl.DataFrame:
     """The queue in the order in which it is shown: columns `ITEMS`, every `answer` null.
 
-    `answers` and `outcomes` are the tables of shadow and evaluation evidence. Where no label differs the
+    `answers` and `outcomes` are the tables of shadow and evaluation evidence. Up to a tenth of the budget
+    asks about requests with the same label and another action (`by_action`: both labels are shown, and
+    stored, with their actions), the rest about other labels (docs/adr/0063). Where nothing differs the
     queue is empty.
     """
-    disagreements = answers.filter(pl.col("baseline_label") != pl.col("release_label"))
-    drawn = draw(disagreements, spec.budget, rng)
+    other_label = pl.col("baseline_label") != pl.col("release_label")
+    acted = answers.filter("disagrees", ~other_label).with_columns(
+        _with_action("baseline"), _with_action("release")
+    )
+    actions = min(acted.height, -(-spec.budget // 10), spec.budget - 1)
+    labels = draw(answers.filter(other_label), spec.budget - actions, rng)
+    drawn = pl.concat(
+        [labels.with_columns(by_action=False), draw(acted, actions, rng).with_columns(by_action=True)]
+    ).select(_DRAWN)
     planted = plant(outcomes, spec.planted if drawn.height else 0, rng)
     queue = pl.concat([drawn, planted])
     queue = queue[rng.permutation(queue.height).tolist()]
@@ -53,6 +67,15 @@ def build(
     return named
 
 
+def with_action(label: str, action: str) -> str:
+    """An answer whose label alone does not tell it from the other side's: `faq (clarify)`."""
+    return _WITH_ACTION.format(label, action)
+
+
+def _with_action(side: str) -> pl.Expr:
+    return pl.format(_WITH_ACTION, f"{side}_label", f"{side}_action").alias(f"{side}_label")
+
+
 def draw(disagreements: pl.DataFrame, budget: int, rng: np.random.Generator) -> pl.DataFrame:
     """All of them where they fit the budget; else exactly `budget`, each as likely to be drawn as any other.
 
@@ -60,14 +83,10 @@ def draw(disagreements: pl.DataFrame, budget: int, rng: np.random.Generator) -> 
     """
     asked = min(budget, disagreements.height)
     places = np.sort(rng.choice(disagreements.height, size=asked, replace=False)).tolist()
-    drawn: pl.DataFrame = (
-        disagreements[places]
-        .with_columns(
-            probability=pl.lit(asked / max(1, disagreements.height)),
-            planted=pl.lit(False),
-            known=pl.lit(None, dtype=pl.String),
-        )
-        .select(_DRAWN)
+    drawn: pl.DataFrame = disagreements[places].with_columns(
+        probability=pl.lit(asked / max(1, disagreements.height)),
+        planted=pl.lit(False),
+        known=pl.lit(None, dtype=pl.String),
     )
     return drawn
 
@@ -83,7 +102,7 @@ def plant(outcomes: pl.DataFrame, count: int, rng: np.random.Generator) -> pl.Da
     for row in _surest_first(outcomes, rng).iter_rows(named=True):
         offered = _offered(row["truth"], row["baseline_label"], row["release_label"], wrong)
         if offered is not None and len(rows) < count:
-            known = (NO_SEQ, row["group"], row["text"], 1.0, *offered, True, row["truth"])
+            known = (NO_SEQ, row["group"], row["text"], 1.0, *offered, None, None, False, True, row["truth"])
             rows.append((f"golden:{row['row_id']}", *known))
     return pl.DataFrame(rows, schema={name: ITEMS[name] for name in _DRAWN}, orient="row")
 

@@ -127,7 +127,7 @@ def _answer(
     letters = {"a": str(row[a]), "b": str(row[b])}
     if not given:
         return None
-    if given in labels:
+    if given in letters.values() or (given in labels and not row["by_action"]):
         return given
     if given.lower() in (NEITHER, UNCLEAR):
         return given.lower()

@@ -215,6 +215,8 @@ def _live(
         "requests": truth.size,
         "disagreements": int(apart.size),
         "planted_floor": 0.0,
+        "shadow": shadow.digest,
+        "seed": 0,
     }
     sizes = answers.group_by("group", maintain_order=True).agg(requests=pl.len().cast(pl.Int64))
     return shadow, Evidence(EvidenceKind.REVIEW, bound, facts, {"items": items, "groups": sizes})
@@ -249,6 +251,7 @@ def _items(asked: pl.DataFrame, right: NDArray[Any], chance: float) -> pl.DataFr
         pl.lit(chance).alias("probability"),
         "baseline_label",
         "release_label",
+        pl.lit(False).alias("by_action"),
         pl.Series("answer", right.tolist(), dtype=pl.String),
         pl.lit(False).alias("planted"),
         pl.lit(None, dtype=pl.String).alias("known"),
