@@ -75,13 +75,14 @@ def run(shop: Workshop, plan: Plan, progress: Progress, announce: Announce) -> R
         InputError: the logs or the traffic cannot be used.
     """
     _in_order(shop, plan)
-    with shop.leases.hold(f"run/{plan.unit}", owner=shop.desk.actor):
+    with shop.leases.hold(f"run/{plan.unit}", owner=shop.desk.actor) as lease:
         begun = runs.begin(shop.desk, plan.unit, because=plan.because, reason=plan.reason)
         if begun.resumed:
             announce("run", f"{begun.run} goes on where it was stopped")
-        steps = Steps(shop.journal, begun.run, shop.seconds, announce)
+        steps = Steps(shop.journal, begun.run, shop.seconds, announce, lease.check)
         try:
             result = _steps(shop, plan, steps, begun.revision, progress)
+            lease.check()
         except LeaseHeld:
             raise  # another run has the unit now, and goes on under this run's name
         except Exception as error:
@@ -167,6 +168,7 @@ def _judged(bench: Bench, traffic: Digest | None) -> judge.Judged:
 
 def _acted(bench: Bench, judged: judge.Judged) -> RunResult:
     desk = bench.shop.desk
+    bench.steps.check()
     judge.act(desk, bench.unit, bench.release, judged, prove=bench.shop.load, reason=bench.reason)
     return _result(bench, judged.decision, _says(bench, judged.decision), judged.outcome)
 

@@ -60,12 +60,13 @@ def step_key(step: str, inputs: Mapping[str, Any]) -> str:
 
 @dataclass
 class Steps:
-    """The steps of one run, with what each cost in seconds."""
+    """The steps of one run, with what each cost in seconds. `check` raises where the run's lease was lost."""
 
     journal: Journal
     run: str
     clock: Callable[[], float]
     announce: Callable[[str, str], None]
+    check: Callable[[], None]
     seconds: dict[str, float] = field(default_factory=dict)
     resumed: list[str] = field(default_factory=list)
 
@@ -90,11 +91,17 @@ class Steps:
             self.announce(step, "already done")
             return known
         output = self.timed(step, work)
+        self.check()
         self.journal.put(key, self.run, step, output)
         return output
 
     def timed(self, step: str, work: Callable[[], T]) -> T:
-        """The result of `work`, its seconds counted under `step`."""
+        """The result of `work`, its seconds counted under `step`.
+
+        Raises:
+            LeaseHeld: the lease was lost before the step began.
+        """
+        self.check()
         self.announce(step, "started")
         begun = self.clock()
         result = work()

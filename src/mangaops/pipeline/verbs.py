@@ -102,8 +102,8 @@ def train(shop: Workshop, model: str, dataset: str | None, *, reason: str, progr
     snapshot = find_version(shop, dataset) if dataset else newest_version(shop, data)
     if snapshot is None:
         raise UsageError(f"no version of {data} is recorded", next_step="mangaops data snapshot --logs ...")
-    steps = Steps(shop.journal, f"train-{model}", shop.seconds, lambda _step, _what: None)
-    with shop.leases.hold(f"run/{units[0]}", owner=shop.desk.actor):
+    with shop.leases.hold(f"run/{units[0]}", owner=shop.desk.actor) as lease:
+        steps = Steps(shop.journal, f"train-{model}", shop.seconds, lambda _step, _what: None, lease.check)
         name = train_model(shop, steps, units[0], model, snapshot, reason=reason, progress=progress)
     return find_record(shop, name)
 
