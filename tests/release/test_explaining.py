@@ -124,7 +124,8 @@ FRIDAY = datetime(2026, 4, 23, 18, 0, tzinfo=UTC)
 
 
 def ran(at: str) -> UnitState:
-    return UnitState("router", runs={"router-run-1": Run("router-run-1", Because.SCHEDULE, started_at=at)})
+    run = Run("router-run-1", Because.SCHEDULE, started_at=at, finished_at=at, outcome="HOLD")
+    return UnitState("router", runs={run.run: run})
 
 
 def test_a_unit_is_due_when_its_moment_came_after_its_last_run() -> None:
@@ -137,8 +138,9 @@ def test_a_unit_that_ran_since_is_not_due() -> None:
     assert due(stack(), {"router": ran("2026-04-23T18:00:01Z")}, FRIDAY.replace(hour=20)) == []
 
 
-def test_a_unit_whose_run_failed_is_still_due() -> None:
-    failed = Run("r", Because.SCHEDULE, started_at="2026-04-23T18:00:01Z", outcome="failed")
+@pytest.mark.parametrize("outcome", ["failed", "killed", None])
+def test_a_unit_whose_run_came_to_no_decision_is_still_due(outcome: str | None) -> None:
+    failed = Run("r", Because.SCHEDULE, started_at="2026-04-23T18:00:01Z", outcome=outcome)
     found = due(stack(), {"router": UnitState("router", runs={"r": failed})}, FRIDAY.replace(hour=20))
     assert [each.why for each in found] == ["no run of it came to its end"]
 
@@ -152,8 +154,9 @@ def test_a_unit_that_never_ran_is_due() -> None:
     assert due(stack(), {}, FRIDAY)[0].why == "it never ran"
 
 
-def test_a_requested_run_is_due_until_it_starts() -> None:
-    asked = Run("drift-1", Because.DRIFT, requested_at="2026-04-23T10:00:00Z")
+@pytest.mark.parametrize("started", [None, "2026-04-23T11:00:00Z"])
+def test_a_requested_run_is_due_until_it_ends(started: str | None) -> None:
+    asked = Run("drift-1", Because.DRIFT, requested_at="2026-04-23T10:00:00Z", started_at=started)
     busy = UnitState("router", runs={**ran("2026-04-23T18:00:01Z").runs, "drift-1": asked})
     (found,) = due(stack(), {"router": busy}, FRIDAY.replace(hour=20))
     assert (found.because, found.since.hour) == (Because.DRIFT, 10)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
+from typing import Any
 
 from mangaops.datasets import Source
-from mangaops.vocabulary import Because, EvidenceKind
+from mangaops.datasets.source import without_credentials
+from mangaops.vocabulary import Because, Digest, EvidenceKind
 
 
 @dataclass(frozen=True)
@@ -21,3 +25,22 @@ class Plan:
     grow_golden: bool = False
     again: frozenset[EvidenceKind] = frozenset()
     bootstrap: bool = False
+
+    @property
+    def digest(self) -> Digest:
+        """Of what the run is asked to do, without its reason and without credentials: equal plans are one."""
+        body = {
+            "unit": self.unit,
+            "source": _named(self.source),
+            "traffic": _named(self.traffic) if self.traffic else None,
+            "truth": without_credentials(self.truth) if self.truth else None,
+            "because": self.because,
+            "grow_golden": self.grow_golden,
+            "again": sorted(self.again),
+            "bootstrap": self.bootstrap,
+        }
+        return "sha256:" + hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _named(source: Source) -> list[Any]:
+    return [source.shown(), source.query, dict(source.columns)]

@@ -10,7 +10,7 @@ was killed goes on where it stopped.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mangaops.datasets import Source
@@ -76,7 +76,8 @@ def run(shop: Workshop, plan: Plan, progress: Progress, announce: Announce) -> R
     """
     _in_order(shop, plan)
     with shop.leases.hold(f"run/{plan.unit}", owner=shop.desk.actor) as lease:
-        begun = runs.begin(shop.desk, plan.unit, because=plan.because, reason=plan.reason)
+        begun = runs.begin(shop.desk, plan.unit, because=plan.because, reason=plan.reason, plan=plan.digest)
+        plan = replace(plan, because=begun.because)
         if begun.resumed:
             announce("run", f"{begun.run} goes on where it was stopped")
         steps = Steps(shop.journal, begun.run, shop.seconds, announce, lease.check)

@@ -12,11 +12,14 @@ from cronsim import CronSim, CronSimError
 
 from mangaops.errors import UsageError
 from mangaops.registry import UnitState
+from mangaops.release.runs import KILLED
 from mangaops.stack import Cadence, Stack
 from mangaops.vocabulary import Because
 
 FAILED: Final = "failed"
 """The outcome of a run that ended in an error and judged nothing."""
+_UNJUDGED: Final = frozenset({None, FAILED, KILLED})
+"""Outcomes of runs that judged nothing; None is that of one that began and never finished."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,9 @@ def due(stack: Stack, states: Mapping[str, UnitState], now: datetime) -> list[Du
     """Units that should run at `now`, each once, requests before schedules, in the order of the stack.
 
     A scheduled unit is due when its last due moment (in its own time zone) lies after the start of its
-    last run that did not fail; one that never ran is due at once. A requested run is due until it starts.
-    Units without a cadence run when asked.
+    last run that came to a decision; one that never ran is due at once. A requested run is due until it
+    ends. A run that is alive counts as unfinished: started again it is told so by the lease. Units without
+    a cadence run when asked.
 
     Raises:
         UsageError: a cron line or a time zone that does not exist.
@@ -52,7 +56,7 @@ def due(stack: Stack, states: Mapping[str, UnitState], now: datetime) -> list[Du
 
 def _requested(unit: str, state: UnitState) -> Due | None:
     for run in state.runs.values():
-        if run.requested_at is not None and run.started_at is None and run.finished_at is None:
+        if run.requested_at is not None and run.finished_at is None:
             because = run.because or Because.MANUAL
             return Due(unit, because, f"{run.run} was requested ({because})", _moment(run.requested_at))
     return None
@@ -60,8 +64,8 @@ def _requested(unit: str, state: UnitState) -> Due | None:
 
 def _scheduled(unit: str, cadence: Cadence, state: UnitState, now: datetime) -> Due | None:
     last_due = previous(cadence, now)
-    runs = [run for run in state.runs.values() if run.outcome != FAILED]
-    started = [_moment(run.started_at) for run in runs if run.started_at is not None]
+    judged = [run for run in state.runs.values() if run.outcome not in _UNJUDGED]
+    started = [_moment(run.started_at) for run in judged if run.started_at is not None]
     if not started:
         return Due(
             unit,
