@@ -2,6 +2,7 @@
 
 from mangaops.datasets.build import snapshot
 from mangaops.datasets.collect import collect, collect_traffic, collect_truth, logs
+from mangaops.datasets.golden import golden_digest
 from mangaops.datasets.leakage import compare, nearness
 from mangaops.datasets.order import TimeAndGrouping, time_and_grouping
 from mangaops.datasets.personal import mask
@@ -23,6 +24,7 @@ __all__ = [
     "collect_traffic",
     "collect_truth",
     "compare",
+    "golden_digest",
     "logs",
     "mask",
     "nearness",

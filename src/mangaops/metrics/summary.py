@@ -10,13 +10,12 @@ import polars as pl
 
 from mangaops.metrics.metric import Metric, Sides
 from mangaops.metrics.scored import Scored
+from mangaops.metrics.slices import parts
 from mangaops.metrics.table import METRICS
 from mangaops.vocabulary import Side
 
 EXAMPLES: Final = 50
 CONFUSIONS: Final = 20
-
-_LENGTHS: Final = ((2, "1-2 words"), (5, "3-5 words"), (12, "6-12 words"), (math.inf, "13 words and more"))
 
 
 def summary(scored: Scored) -> dict[str, Any]:
@@ -84,62 +83,13 @@ def _per_label(scored: Scored) -> list[dict[str, Any]]:
 
 
 def _slices(scored: Scored) -> list[dict[str, Any]]:
-    """Accuracy of both sides on each value of each slice; rows without the value are left out."""
-    keyed = scored.outcomes.select(
-        language=pl.col("language"),
-        jargon=pl.when("jargon").then(pl.lit("with jargon")).otherwise(pl.lit("without jargon")),
-        length=_length_bucket(),
-        turn=pl.when(pl.col("turn") <= 1).then(pl.lit("first turn")).otherwise(pl.lit("later turns")),
-        users=pl.when("new_user").then(pl.lit("new users")).otherwise(pl.lit("known users")),
-        text=pl.when("seen")
-        .then(pl.lit("seen in training"))
-        .when("near")
-        .then(pl.lit("near a training text"))
-        .otherwise(pl.lit("unseen")),
-    )
-    sides = METRICS["accuracy"].rows(scored, None)
-    frame = keyed.with_columns(
-        weight=pl.Series(sides.baseline_denominator),
-        baseline=pl.Series(sides.baseline_numerator),
-        release=pl.Series(sides.release_numerator),
-    )
-    nullable = {"jargon": "jargon", "turn": "turn", "users": "new_user"}
-    found: list[dict[str, Any]] = []
-    for name in keyed.columns:
-        known = scored.outcomes.get_column(nullable.get(name, "row_id")).is_not_null()
-        found += _slice(frame.filter(known), name)
+    """Accuracy of both sides on each slice that has rows."""
+    found = []
+    for name, value, part in parts(scored):
+        sides = METRICS["accuracy"].rows(part, None)
+        shown = {str(side): _number(sides.value(side)) for side in Side}
+        found.append({"slice": name, "value": value, "rows": part.outcomes.height, **shown})
     return found
-
-
-def _length_bucket() -> pl.Expr:
-    bucket = pl.lit(_LENGTHS[-1][1])
-    for limit, name in reversed(_LENGTHS[:-1]):
-        bucket = pl.when(pl.col("words") <= limit).then(pl.lit(name)).otherwise(bucket)
-    return bucket
-
-
-def _slice(frame: pl.DataFrame, name: str) -> list[dict[str, Any]]:
-    grouped = (
-        frame.filter(pl.col(name).is_not_null())
-        .group_by(value=pl.col(name))
-        .agg(
-            rows=pl.len(),
-            weight=pl.col("weight").sum(),
-            baseline=pl.col("baseline").sum(),
-            release=pl.col("release").sum(),
-        )
-        .sort("value")
-    )
-    return [
-        {
-            "slice": name,
-            "value": row["value"],
-            "rows": row["rows"],
-            "baseline": _number(row["baseline"] / row["weight"]) if row["weight"] else None,
-            "release": _number(row["release"] / row["weight"]) if row["weight"] else None,
-        }
-        for row in grouped.iter_rows(named=True)
-    ]
 
 
 def _costly(scored: Scored) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mangaops.metrics.metric import Metric, Numbers, Sides
 from mangaops.metrics.scored import Scored
@@ -46,20 +47,22 @@ def _escalation_miss_rate(scored: Scored, _label: str | None) -> Sides:
 
 
 def _calibration_error(scored: Scored, _label: str | None) -> Sides:
-    """Rows of the expected calibration error in equal-width bins.
-
-    A row's numerator is its weighted (confidence - correctness) times the sign of its bin's total, so that
-    the sum is the error itself. Resampling holds the signs fixed: linear, and slightly narrow near zero.
-
-    Source: Naeini, Cooper and Hauskrecht (2015), AAAI, equation 3, with weights.
-    """
-    gaps = [_signed_gap(scored, side) for side in Side]
+    """Rows of the expected calibration error. Resampling holds the signs fixed: slightly narrow near zero."""
+    gaps = [
+        calibration_gaps(scored.confidence(side), scored.answers(side) == scored.truth, scored.weight)
+        for side in Side
+    ]
     return Sides(gaps[0], scored.weight, gaps[1], scored.weight)
 
 
-def _signed_gap(scored: Scored, side: Side) -> Numbers:
-    confidence = scored.confidence(side)
-    gap: Numbers = scored.weight * (confidence - (scored.answers(side) == scored.truth))
+def calibration_gaps(confidence: Numbers, right: NDArray[np.bool_], weight: Numbers) -> Numbers:
+    """A number a row whose sum, over that of `weight`, is the expected calibration error in equal-width bins.
+
+    It is the row's weighted (confidence - correctness) times the sign of its bin's total.
+
+    Source: Naeini, Cooper and Hauskrecht (2015), AAAI, equation 3, with weights.
+    """
+    gap: Numbers = weight * (confidence - right)
     cell = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
     signs: Numbers = np.sign(np.bincount(cell, weights=gap, minlength=CALIBRATION_BINS))
     return np.asarray(gap * signs[cell], dtype=np.float64)

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mangaops.datasets import Snapshot
+from mangaops.datasets import Snapshot, golden_digest
 from mangaops.errors import UsageError
-from mangaops.evidence.envelope import table_digest
 from mangaops.registry import Draft, UnitState, canonical, drafts, fold_data
 from mangaops.release.desk import Desk, append, state, unit_spec
 from mangaops.vocabulary import Because, Digest
@@ -40,7 +39,7 @@ def _dataset_drafts(
 ) -> list[Draft]:
     """The version, and before it the golden set where this version freezes a new one."""
     golden = snapshot.golden
-    digest = table_digest(golden.select("row_id", "text", "label", "weight"))
+    digest = golden_digest(golden)
     version = drafts.dataset_recorded(
         data,
         name=snapshot.name,
