@@ -112,7 +112,7 @@ def _slices(case: Dossier) -> str:
         return figure(value, "share", difference=True)
 
     return _table(
-        ("slice", "rows", "baseline", "release", "difference", "interval at 0.95"),
+        ("slice", "rows", "baseline", "release", "difference", "interval at 0.95, one at a time"),
         (
             (
                 md(f"{each.name}: {each.value}"),
@@ -120,7 +120,7 @@ def _slices(case: Dossier) -> str:
                 figure(each.baseline, "share"),
                 figure(each.release, "share"),
                 points(each.difference),
-                span(each.low, each.high, "share", difference=True),
+                span(each.low, each.high, "share", difference=True) + (" ▼ worse" if each.worse else ""),
             )
             for each in case.worst_slices[:6]
         ),
