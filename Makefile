@@ -13,7 +13,7 @@ help:  ## list these doors
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@tools/install "$(PYTHON)" "$(VENV)"
 
-install: $(VENV)/.ready  ## make .venv with everything in it (about 1 GB of downloads)
+install: $(VENV)/.ready  ## make .venv with everything in it (about 600 MB of downloads)
 
 quickstart: $(VENV)/.ready  ## watch a weekly release happen, in at most six minutes
 	@$(BIN)/mangaops quickstart --stack examples/quickstart/stack.yaml
