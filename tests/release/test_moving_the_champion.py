@@ -6,7 +6,17 @@ import threading
 from dataclasses import replace
 
 import pytest
-from desk_world import GATE_LIST, WHY, Rigged, World, make_world, prove_by_seal, sealed_folder, stack
+from desk_world import (
+    GATE_LIST,
+    WHY,
+    Rigged,
+    World,
+    make_snapshot,
+    make_world,
+    prove_by_seal,
+    sealed_folder,
+    stack,
+)
 
 from mangaops.errors import (
     ArtifactTampered,
@@ -17,13 +27,13 @@ from mangaops.errors import (
     RevisionConflict,
     UsageError,
 )
-from mangaops.release import evaluate, judge, register
+from mangaops.release import evaluate, judge, latency, register
 from mangaops.release.bootstrap import require_first
 from mangaops.release.desk import state
 from mangaops.release.promote import promote
 from mangaops.release.reopen import reopen
 from mangaops.release.rollback import roll_back
-from mangaops.vocabulary import Because, State
+from mangaops.vocabulary import Because, Outcome, State
 
 BETTER = evaluate.Pair(Rigged("champion", 0.1), Rigged("better", 0.02))
 
@@ -114,6 +124,49 @@ def test_a_gate_list_that_was_changed_since_the_decision_stops_a_promotion(serve
     with pytest.raises(RefusedError) as caught:
         promoted(served, release)
     assert "gate list" in caught.value.found
+
+
+def test_what_stack_yaml_says_beside_the_rules_counts_too(served: World) -> None:
+    release = ready(served)
+    first = served.judged(release)
+    assert served.judged(release).digest == first.digest
+    before = served.desk.stack
+    unit = before.units["router"].model_copy(update={"fail_confidence": 0.99})
+    served.desk = replace(served.desk, stack=replace(before, units={**before.units, "router": unit}))
+    with pytest.raises(RefusedError) as caught:
+        promoted(served, release)
+    assert "stack.yaml says other things" in caught.value.found
+    assert served.judged(release).digest != first.digest
+    promoted(served, release)
+
+
+def test_the_eight_artifacts_are_asked_for_whatever_the_gate_list_says(tmp_path) -> None:
+    world = make_world(tmp_path, "      - {gate: latency, quantile: 0.95, below_ms: 1000}")
+    world.bootstrapped()
+    release = world.candidate()
+    golden = world.snapshot.golden["text"].to_list()
+    plan = latency.Plan(blocks=4, requests=25, warm_up=5)
+    latency.time_pair(
+        world.desk, "router", release, BETTER, golden, dataset=world.dataset, reason=WHY, plan=plan
+    )
+    judge.judge_offline(world.desk, "router", release, dataset=world.dataset, reason=WHY)
+    lacking = world.judged(release).decision
+    assert lacking.outcome == Outcome.HOLD
+    assert any("evaluation_report" in finding.says for finding in lacking.findings)
+    with pytest.raises(RefusedError):
+        promoted(world, release)
+    world.measure_offline(release, BETTER)
+    assert world.judged(release).outcome == Outcome.PROMOTE
+
+
+def test_a_golden_set_that_was_frozen_anew_stops_decision_and_promotion(served: World) -> None:
+    release = ready(served)
+    grown = make_snapshot(1400, name="intent-data-2026-04-27")
+    register.record_dataset(served.desk, "intent-data", grown, reason=WHY)
+    for verb in (promoted, World.judged):
+        with pytest.raises(RefusedError) as caught:
+            verb(served, release)
+        assert "frozen anew" in caught.value.found
 
 
 def test_a_champion_that_does_not_load_stops_a_promotion(served: World) -> None:

@@ -111,6 +111,45 @@ def test_other_reviewed_labels_are_a_new_look(world: World) -> None:
     assert world.judged(release).decision.look == 2
 
 
+def test_an_import_of_some_answers_is_no_look(world: World) -> None:
+    release, _ = held(world)
+    name = review.open_review(world.desk, "router", release, seed=1, reason="weekly")
+    exported = review.export_review(world.desk, "router", name).decode().splitlines()
+    for filled in (3, 5, 7):
+        rows = [line + "unclear" if 0 < n <= filled else line for n, line in enumerate(exported)]
+        content = "\n".join(rows).encode()
+        review.import_answers(world.desk, "router", name, content, reason="some")
+        assert world.judged(release).decision.look == 1
+    _reviewed(world, release, error=0.0)
+    assert world.judged(release).decision.look == 1
+
+
+def test_the_review_that_was_opened_last_is_the_one_that_counts(world: World) -> None:
+    release, _ = held(world)
+    _reviewed(world, release, error=1.0)
+    assert any("planted items" in finding.says for finding in world.judged(release).decision.findings)
+    again = review.open_review(world.desk, "router", release, seed=2, reason="the first was careless")
+    assert review.open_review(world.desk, "router", release, reason="a run asks without a seed") == again
+    waits = world.judged(release).decision
+    assert not any("planted items" in finding.says for finding in waits.findings)
+    truth = truth_of(world.traffic)
+    answered = review.answer_by_truth(world.desk, "router", again, truth, reason="weekly")
+    assert world.judged(release).decision.evidence["review"] == answered.digest
+
+
+def test_a_rejection_that_was_cut_short_is_decided_once(served: World) -> None:
+    release = served.candidate()
+    served.measure_offline(release, evaluate.Pair(Rigged("champion", 0.1), Rigged("worse", 0.4)))
+    cut = judge.judge_offline(served.desk, "router", release, dataset=served.dataset, reason="weekly")
+    again = judge.judge_offline(served.desk, "router", release, dataset=served.dataset, reason="weekly")
+    assert cut is not None
+    assert again is not None
+    assert again.digest == cut.digest
+    assert len(state(served.desk, "router").releases[release].decisions) == 1
+    served.act(release, again)
+    assert state(served.desk, "router").releases[release].state == State.REJECTED
+
+
 def _reviewed(world: World, release: str, *, error: float) -> None:
     name = review.open_review(world.desk, "router", release, seed=1, reason="weekly")
     truth = truth_of(world.traffic)

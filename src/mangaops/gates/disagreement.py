@@ -137,7 +137,8 @@ def _looked_at(case: Case, params: Disagreement, shadow: Evidence) -> tuple[Verd
     worse, acted = worse_actions(answered), _by_action(shadow)
     if worse is None and acted > params.review_over:
         why = f"{acted:.2%} differ by action alone, {over}, and no item of the review asks about them"
-        return Verdict.INCONCLUSIVE, why, f"raise review.budget, then mangaops review open {unit}"
+        step = f"raise review.budget, then mangaops review open {unit} --seed {answered.facts['seed'] + 1}"
+        return Verdict.INCONCLUSIVE, why, step
     if worse is not None and worse > params.review_over:
         why = f"people prefer the baseline's action on {worse:.2%} of the requests more, {over}"
         return Verdict.INCONCLUSIVE, why, "read the review; train again, or change the actions in stack.yaml"

@@ -33,7 +33,6 @@ from mangaops.release.standing import read_decision
 from mangaops.vocabulary import Digest, Outcome, State, Verdict
 
 CLOSED = frozenset({State.CHAMPION, State.RETIRED, State.REJECTED, State.WITHDRAWN, State.ROLLED_BACK})
-REVIEW_SEED = 7
 
 
 @dataclass(frozen=True)
@@ -141,13 +140,13 @@ def _shadowed(bench: Bench, plan: Plan) -> Digest:
     traffic = bench.steps.timed("traffic", lambda: read_traffic(bench.data, source, bench.progress))
     shadow = measure_shadow(bench, traffic)
     if shadow.facts["disagreements"]:
-        _reviewed(bench, plan)
+        _reviewed(bench, plan, shadow.digest)
     return traffic.digest
 
 
-def _reviewed(bench: Bench, plan: Plan) -> None:
+def _reviewed(bench: Bench, plan: Plan, shadow: Digest) -> None:
     desk, unit = bench.shop.desk, plan.unit
-    opened = review.open_review(desk, unit, bench.release, seed=REVIEW_SEED, reason=plan.reason)
+    opened = review.open_review(desk, unit, bench.release, shadow=shadow, reason=plan.reason)
     _, ref = review.find(bench.state(), opened)
     if plan.truth and ref.answer is None:
         truth = read_truth(bench.shop, plan.truth)

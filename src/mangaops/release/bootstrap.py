@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 from mangaops.errors import RefusedError
+from mangaops.gates import GATES
 from mangaops.registry import Release, UnitState
 from mangaops.release.desk import Desk, state, unit_spec
 from mangaops.stack import Rule
+from mangaops.vocabulary import Digest
+
+RECORD = "release_record"
+"""The gate that every list holds, named in it or not: without the eight artifacts nothing is promoted."""
 
 
 def require_first(desk: Desk, unit: str) -> None:
@@ -28,6 +36,7 @@ def require_first(desk: Desk, unit: str) -> None:
 def rules_for(desk: Desk, current: UnitState, subject: Release) -> tuple[Rule, ...]:
     """The rules that the release is judged by: `bootstrap` for the first champion, `gates` for all others.
 
+    `release_record` counts in each list that counts anything, whether stack.yaml names it or not.
     A unit that was rolled back to its fallback has no champion either; there the full list applies,
     with the plain baseline in the champion's place.
 
@@ -38,11 +47,38 @@ def rules_for(desk: Desk, current: UnitState, subject: Release) -> tuple[Rule, .
     if current.generation > 0:
         if subject.bootstrap and current.champion != subject.name:
             require_first(desk, current.unit)
-        return spec.gates
+        return _with_record(spec.gates)
     if not subject.bootstrap:
         raise RefusedError(
             f"{subject.name} was not judged: {current.unit} has no champion to compare with",
             accepted="a bootstrap, judged by absolute gates against a plain baseline",
             next_step=f"mangaops release bootstrap {current.unit} --reason ...",
         )
-    return spec.bootstrap
+    return _with_record(spec.bootstrap)
+
+
+def _with_record(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    counted = {rule.gate for rule in rules if not rule.dry_run}
+    if not counted or RECORD in counted:
+        return rules
+    return (Rule(RECORD, GATES[RECORD].params()), *rules)
+
+
+def specs_digest(desk: Desk, unit: str) -> Digest:
+    """The digest of what stack.yaml says beside the rules and bears on a decision.
+
+    It covers the unit without its cadence, its models without their training (that is in the artifact),
+    their data, and whether the stack is simulated.
+    """
+    spec = unit_spec(desk, unit)
+    models = {name: desk.stack.models[name] for name in spec.models}
+    data = {model.data: desk.stack.data[model.data] for model in models.values()}
+    said = {
+        "unit": spec.model_dump(mode="json", exclude={"gates", "bootstrap", "cadence"}),
+        "models": {
+            name: model.model_dump(mode="json", exclude={"training"}) for name, model in models.items()
+        },
+        "data": {name: each.model_dump(mode="json") for name, each in data.items()},
+        "simulated": desk.stack.simulated,
+    }
+    return "sha256:" + hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

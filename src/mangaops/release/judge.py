@@ -12,7 +12,7 @@ from mangaops.errors import RefusedError
 from mangaops.evidence import Evidence
 from mangaops.gates import Case, Decision
 from mangaops.registry import Release, UnitState, drafts
-from mangaops.release.bootstrap import rules_for
+from mangaops.release.bootstrap import rules_for, specs_digest
 from mangaops.release.checks import record_parts
 from mangaops.release.desk import (
     Desk,
@@ -28,7 +28,8 @@ from mangaops.release.desk import (
 from mangaops.release.error_review import ErrorReview, error_review
 from mangaops.release.promote import Prove, promote
 from mangaops.release.report import release_report
-from mangaops.release.standing import read_decision
+from mangaops.release.review import counted_review
+from mangaops.release.standing import read_decision, require_golden
 from mangaops.stack import Rule
 from mangaops.vocabulary import Digest, EvidenceKind, Outcome, State, Verdict
 
@@ -65,25 +66,29 @@ def judge(
     (None: nothing was replayed).
 
     Raises:
-        RefusedError: the unit has no champion and this is no bootstrap.
+        RefusedError: the unit has no champion and this is no bootstrap, or the golden set was frozen anew.
         RevisionConflict: another verb appended first.
     """
     current = state(desk, unit)
     subject = release_of(current, release)
+    read = revisions(desk, current, subject)
+    require_golden(desk, current, subject, dataset)
     rules = rules_for(desk, current, subject)
     case = build_case(desk, current, subject, dataset=dataset, traffic=traffic)
     known = _same_again(desk, current, subject, case, rules)
     if known is not None:
         return known
     decision = gates.judge(rules, case)
-    return _record(desk, current, subject, decision, rules, reason)
+    return _record(desk, current, subject, decision, rules, read, reason)
 
 
 def judge_offline(desk: Desk, unit: str, release: str, *, dataset: Digest, reason: str) -> Judged | None:
     """A hard FAIL of what is measured so far is decided at once; else the candidate is challenger, and None.
 
+    A FAIL that was decided before on the same evidence, and not acted on yet, is that decision.
+
     Raises:
-        RefusedError: the unit has no champion and this is no bootstrap.
+        RefusedError: the unit has no champion and this is no bootstrap, or the golden set was frozen anew.
         RevisionConflict: another verb appended first.
     """
     if release_of(state(desk, unit), release).state != State.CANDIDATE:
@@ -91,13 +96,16 @@ def judge_offline(desk: Desk, unit: str, release: str, *, dataset: Digest, reaso
     record_parts(desk, unit, release, dataset=dataset, reason=reason)
     current = state(desk, unit)
     subject = release_of(current, release)
+    read = revisions(desk, current, subject)
+    require_golden(desk, current, subject, dataset)
     rules = rules_for(desk, current, subject)
     case = build_case(desk, current, subject, dataset=dataset, traffic=None)
     decision = gates.judge(rules, case)
     if max(decision.verdicts.values(), default=Verdict.PASS) == Verdict.FAIL:
-        return _record(desk, current, subject, decision, rules, reason)
+        known = _same_again(desk, current, subject, case, rules)
+        return known or _record(desk, current, subject, decision, rules, read, reason)
     draft = drafts.offline_passed(unit, release=release, reason=reason, actor=desk.actor)
-    append(desk, [draft], expect=revisions(desk, current, subject))
+    append(desk, [draft], expect=read)
     return None
 
 
@@ -132,7 +140,8 @@ def build_case(
 ) -> Case:
     """The newest evidence of each kind that is bound as it must be; where only stale is, the stale one.
 
-    So the gates can say what is stale and what is missing.
+    So the gates can say what is stale and what is missing. Of reviews that one counts which was opened last
+    on the shadow that is judged; until it is answered there is none.
     """
     bound = bind(current, subject, dataset)
     on_traffic = replace(bound, dataset=traffic) if traffic is not None else None
@@ -143,6 +152,12 @@ def build_case(
         stale = None if traffic is None and kind in ON_TRAFFIC else newest(desk, subject, kind)
         if (chosen := evidence or stale) is not None:
             found[kind] = chosen
+    shadow = found.get(EvidenceKind.SHADOW)
+    asked = counted_review(desk, subject, shadow.digest) if shadow else None
+    if asked is not None:
+        found.pop(EvidenceKind.REVIEW, None)
+        if asked.answer is not None:
+            found[EvidenceKind.REVIEW] = desk.evidence.get(asked.answer)
     model = model_spec(desk, current.unit)
     return Case(
         binding=bound,
@@ -160,8 +175,8 @@ def build_case(
 def look(desk: Desk, current: UnitState, subject: Release, found: Mapping[EvidenceKind, Evidence]) -> int:
     """Which look at labels this judgement is, from 1: each new set of golden or of reviewed labels is one.
 
-    A judgement that waited for its review saw no reviewed label, and costs no look. Only judgements
-    against the present champion count.
+    A judgement that waited for its review, or for the rest of it, saw no reviewed label, and costs no look.
+    Only judgements against the present champion count.
     """
     seen: dict[EvidenceKind, set[Digest]] = {EvidenceKind.EVALUATION: set(), EvidenceKind.REVIEW: set()}
     for ref in subject.decisions:
@@ -172,13 +187,15 @@ def look(desk: Desk, current: UnitState, subject: Release, found: Mapping[Eviden
     for kind, digests in seen.items():
         if kind in found:
             digests.add(found[kind].digest)
-    return max(1, *map(len, seen.values()))
+    reviews = [desk.evidence.get(digest) for digest in seen[EvidenceKind.REVIEW]]
+    complete = [each for each in reviews if not each.tables["items"]["answer"].null_count()]
+    return max(1, len(seen[EvidenceKind.EVALUATION]), len(complete))
 
 
 def _same_again(
     desk: Desk, current: UnitState, subject: Release, case: Case, rules: tuple[Rule, ...]
 ) -> Judged | None:
-    """The newest decision, where it was made on the same evidence, digests and rules since any reopening."""
+    """The newest decision, where evidence, digests, rules and specs are the same since any reopening."""
     if not subject.decisions or subject.decisions[-1].revision < subject.reopened_at:
         return None
     ref = subject.decisions[-1]
@@ -191,6 +208,7 @@ def _same_again(
         and decision.traffic == case.traffic
         and {str(kind): digest for kind, digest in decision.evidence.items()} == evidence
         and document["rules"] == [rule.as_dict() for rule in rules]
+        and document.get("specs") == specs_digest(desk, current.unit)
     )
     return Judged(decision.outcome, ref.digest, decision) if same else None
 
@@ -201,6 +219,7 @@ def _record(
     subject: Release,
     decision: Decision,
     rules: tuple[Rule, ...],
+    read: Mapping[str, int],
     reason: str,
 ) -> Judged:
     document: Mapping[str, Any] = {
@@ -208,6 +227,7 @@ def _record(
         "release": subject.name,
         "decision": decision.as_dict(),
         "rules": [rule.as_dict() for rule in rules],
+        "specs": specs_digest(desk, current.unit),
         "reason": reason,
     }
     text = json.dumps(document, sort_keys=True, ensure_ascii=False, indent=1)
@@ -222,7 +242,7 @@ def _record(
         reason=reason,
         actor=desk.actor,
     )
-    append(desk, [draft], expect=revisions(desk, current, subject))
+    append(desk, [draft], expect=read)
     return Judged(decision.outcome, digest, decision)
 
 

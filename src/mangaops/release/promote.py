@@ -34,6 +34,7 @@ def promote(desk: Desk, unit: str, release: str, *, prove: Prove, reason: str) -
     """
     current = state(desk, unit)
     subject = release_of(current, release)
+    read = revisions(desk, current, subject)
     decision = standing_promotion(desk, current, subject)
     for each in permit(current, release, Purpose.MEASURE).values():
         prove(each)
@@ -49,5 +50,5 @@ def promote(desk: Desk, unit: str, release: str, *, prove: Prove, reason: str) -
         reason=reason,
         actor=desk.actor,
     )
-    append(desk, [draft], expect=revisions(desk, current, subject))
+    append(desk, [draft], expect=read)
     return Promoted(release, current.champion, pointer, generation)

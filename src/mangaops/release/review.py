@@ -18,7 +18,10 @@ from mangaops.evidence import Evidence
 from mangaops.registry import Release, ReviewRef, UnitState, drafts
 from mangaops.release import review_queue, review_sheet
 from mangaops.release.desk import Desk, append, newest, record_evidence, release_of, state, unit_spec
-from mangaops.vocabulary import NEITHER, UNCLEAR, Action, EvidenceKind, Side
+from mangaops.vocabulary import NEITHER, UNCLEAR, Action, Digest, EvidenceKind, Side
+
+SEED: Final = 7
+"""The seed of a review that was opened without one."""
 
 NOBODY: Final = "nobody"
 """The actor of a review that had nothing to ask."""
@@ -27,9 +30,12 @@ HIDDEN_LABELS: Final = "hidden-labels"
 """The actor that the ledger shows where a file of true labels answered a review."""
 
 
-def open_review(desk: Desk, unit: str, release: str, *, seed: int, reason: str) -> str:
-    """People can be asked about the newest shadow's disagreements; returns the review's name.
+def open_review(
+    desk: Desk, unit: str, release: str, *, reason: str, seed: int | None = None, shadow: Digest | None = None
+) -> str:
+    """People can be asked about the disagreements of a shadow (None: the newest); returns the review's name.
 
+    Without a seed it is the review that counts for this shadow, and one with `SEED` where there is none.
     The same shadow evidence and seed give the same queue; where that is open already, its name. Where no
     answer differs there is nothing to ask, and the review is answered as it opens, with no item.
 
@@ -39,12 +45,12 @@ def open_review(desk: Desk, unit: str, release: str, *, seed: int, reason: str) 
     """
     current = state(desk, unit)
     subject = release_of(current, release)
-    shadow, evaluation = _measured(desk, unit, subject)
-    for ref in subject.reviews:
-        if _asks_about(desk, ref, shadow, seed):
+    seen, evaluation = _measured(desk, unit, subject, shadow)
+    for ref in reversed(subject.reviews):
+        if _asks_about(desk, ref, seen.digest, seed):
             return ref.review
     name = f"review-{1 + sum(len(known.reviews) for known in current.releases.values())}"
-    queue = _queue(desk, unit, name, shadow, evaluation, seed)
+    queue = _queue(desk, unit, name, seen, evaluation, SEED if seed is None else seed)
     stored = desk.evidence.put(queue)
     draft = drafts.review_opened(
         unit, release=release, review=name, evidence=stored, reason=reason, actor=desk.actor
@@ -57,8 +63,8 @@ def open_review(desk: Desk, unit: str, release: str, *, seed: int, reason: str) 
     return name
 
 
-def _measured(desk: Desk, unit: str, subject: Release) -> tuple[Evidence, Evidence]:
-    shadow = newest(desk, subject, EvidenceKind.SHADOW)
+def _measured(desk: Desk, unit: str, subject: Release, wanted: Digest | None) -> tuple[Evidence, Evidence]:
+    shadow = desk.evidence.get(wanted) if wanted else newest(desk, subject, EvidenceKind.SHADOW)
     evaluation = newest(desk, subject, EvidenceKind.EVALUATION)
     if shadow is None or evaluation is None:
         raise NotReviewable(
@@ -171,9 +177,15 @@ def find(current: UnitState, review: str) -> tuple[str, ReviewRef]:
     )
 
 
-def _asks_about(desk: Desk, ref: ReviewRef, shadow: Evidence, seed: int) -> bool:
+def counted_review(desk: Desk, subject: Release, shadow: Digest) -> ReviewRef | None:
+    """The review that counts for this shadow evidence: the newest that was opened; None where none was."""
+    asked = (ref for ref in reversed(subject.reviews) if _asks_about(desk, ref, shadow))
+    return next(asked, None)
+
+
+def _asks_about(desk: Desk, ref: ReviewRef, shadow: Digest, seed: int | None = None) -> bool:
     facts = desk.evidence.get(ref.evidence).facts
-    return bool(facts["shadow"] == shadow.digest and facts["seed"] == seed)
+    return bool(facts["shadow"] == shadow and seed in (None, facts["seed"]))
 
 
 def _queue(desk: Desk, unit: str, name: str, shadow: Evidence, evaluation: Evidence, seed: int) -> Evidence:

@@ -8,10 +8,11 @@ from typing import Any
 
 from mangaops.errors import IntegrityError, RefusedError
 from mangaops.gates import Decision
-from mangaops.registry import Permit, Release, UnitState, permit
-from mangaops.release.bootstrap import rules_for
+from mangaops.registry import Permit, Release, UnitState, fold_data, permit
+from mangaops.release.bootstrap import rules_for, specs_digest
 from mangaops.release.desk import Desk, bind, unit_spec
-from mangaops.vocabulary import FALLBACK, Digest, Outcome, Purpose
+from mangaops.release.review import counted_review
+from mangaops.vocabulary import FALLBACK, Digest, EvidenceKind, Outcome, Purpose
 
 
 def standing_promotion(desk: Desk, current: UnitState, subject: Release) -> Digest:
@@ -29,14 +30,47 @@ def standing_promotion(desk: Desk, current: UnitState, subject: Release) -> Dige
     decision = Decision.from_dict(document["decision"])
     if document["rules"] != [rule.as_dict() for rule in rules_for(desk, current, subject)]:
         raise _refused(current, subject, "the gate list of stack.yaml is another one than was judged")
+    if document.get("specs") != specs_digest(desk, current.unit):
+        found = "stack.yaml says other things of the unit, its models or their data than were judged"
+        raise _refused(current, subject, found)
     if decision.binding != bind(current, subject, decision.binding.dataset):
         raise _refused(current, subject, "the decision compares other digests than those of today")
+    require_golden(desk, current, subject, decision.binding.dataset)
     for kind, digest in decision.evidence.items():
-        latest = next((known for known in reversed(subject.evidence) if known.kind == kind), None)
-        if latest is None or latest.digest != digest:
+        if _newest(desk, subject, EvidenceKind(kind), decision) != digest:
             raise _refused(current, subject, f"{kind} was measured again after the decision")
         desk.evidence.get(digest)
     return ref.digest
+
+
+def _newest(desk: Desk, subject: Release, kind: EvidenceKind, decision: Decision) -> Digest | None:
+    """The digest of the evidence of that kind which would be judged on now."""
+    shadow = decision.evidence.get(EvidenceKind.SHADOW)
+    if kind is EvidenceKind.REVIEW and shadow is not None:
+        asked = counted_review(desk, subject, shadow)
+        return asked.answer if asked else None
+    return next((known.digest for known in reversed(subject.evidence) if known.kind == kind), None)
+
+
+def require_golden(desk: Desk, current: UnitState, subject: Release, dataset: Digest) -> None:
+    """Nothing happens where the golden set of that dataset version is the one that is frozen today.
+
+    Who appends afterwards names revisions that were read before, so that none is frozen in between.
+
+    Raises:
+        RefusedError: the golden set was frozen anew since.
+    """
+    for name in sorted({desk.stack.models[model].data for model in subject.models}):
+        data = fold_data(desk.ledger.read(f"data/{name}"))
+        for version in data.versions.values():
+            if version.digest == dataset and version.golden_digest != data.golden:
+                found = f"the golden set of {name} was frozen anew after {version.name}"
+                raise RefusedError(
+                    f"deciding on {subject.name} was refused: it was compared on an older golden set",
+                    found=found,
+                    accepted="evidence on the newest golden set",
+                    next_step=f"mangaops release run {current.unit}",
+                )
 
 
 def _refused(current: UnitState, subject: Release, found: str) -> RefusedError:
@@ -62,7 +96,7 @@ def rollback_pointer(desk: Desk, current: UnitState, prove: Callable[[Permit], o
 
 
 def read_decision(desk: Desk, digest: Digest) -> Mapping[str, Any]:
-    """The stored document of a decision: decision, rules, unit, release, reason.
+    """The stored document of a decision: decision, rules, specs (their digest), unit, release, reason.
 
     Raises:
         IntegrityError: it is missing or was changed.
