@@ -8,34 +8,36 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from desk_world import Rigged, World
 
 from mangaops.evidence import require
 from mangaops.gates import GATES, judge, weigh
 from mangaops.metrics import METRICS, Scored
-from mangaops.release.stack_check import StackReport, a_week, assumed, observed, simulate, stack_check
+from mangaops.release.stack_check import (
+    ChallengerRow,
+    StackReport,
+    a_week,
+    assumed,
+    from_ledger,
+    observed,
+    simulate,
+    stack_check,
+)
 from mangaops.release.stack_evidence import Challenger, evidence_of
 from mangaops.stack import Stack, parse
-from mangaops.stack.specs import Strict
-from mangaops.vocabulary import EvidenceKind, Side
+from mangaops.training.parameters import PARAMETERS
+from mangaops.vocabulary import EvidenceKind, Outcome, Side
 
 ROOT = Path(__file__).parents[2]
 EQUAL = Challenger("equal", 0.0)
 BROKEN = Challenger("broken", -0.2)
 
 
-class Training(Strict):
-    epochs: int = 3
-    batch: int = 32
-    learning_rate: float = 1e-4
-    loss: str = "cross_entropy"
-    class_weights: str = "none"
-
-
 @pytest.fixture(scope="module")
 def stack() -> Stack:
     text = (ROOT / "examples" / "quickstart" / "stack.yaml").read_text()
     gates = {name: gate.params for name, gate in GATES.items()}
-    return parse(text, gates=gates, metrics=METRICS, families={"intent-classifier": Training})
+    return parse(text, gates=gates, metrics=METRICS, families=PARAMETERS)
 
 
 def report(stack: Stack, simulations: int = 6, **told: object) -> StackReport:
@@ -134,5 +136,38 @@ def test_what_was_measured_replaces_what_was_assumed(stack: Stack) -> None:
     found = observed(stack, "router", evidence)
     assert found.accuracy == pytest.approx(0.8, abs=0.04)
     assert found.differs == pytest.approx(0.1, abs=0.03)
-    assert found.source == "measured"
+    assert {"golden", "accuracy", "differs", "requests"} <= set(found.measured)
     assert observed(stack, "router", {}) == assumed(stack, "router")
+
+
+def test_a_unit_without_a_champion_is_simulated_as_assumed_and_says_so(world: World) -> None:
+    known = from_ledger(world.desk, "router")
+    assert known == assumed(world.desk.stack, "router")
+    said = StackReport("router", 1, known, report_rows(world)).text()
+    assert "OBSERVED: nothing" in said
+    assert "ASSUMED, not measured: " in said
+
+
+def test_the_champions_own_golden_set_and_traffic_are_simulated_and_told_apart(served: World) -> None:
+    first = from_ledger(served.desk, "router")
+    assert sum(first.golden.values()) == served.snapshot.golden.height
+    assert "differs" not in first.measured  # a plain baseline is no challenger
+    release, acted = served.run(Rigged("better", 0.02))
+    assert acted.outcome is Outcome.PROMOTE
+    then = from_ledger(served.desk, "router")
+    assert {"golden", "accuracy", "differs", "requests", "per_conversation"} <= set(then.measured)
+    assert then.requests == 400
+    said = StackReport("router", 1, then, report_rows(served)).text()
+    observed_line, assumed_line = said.splitlines()[1:3]
+    assert observed_line.startswith(f"OBSERVED (evidence of {release}, traffic of {release}): ")
+    assert "400 mirrored requests" in observed_line
+    assert "latency at" in assumed_line
+    assert "mirrored" not in assumed_line
+
+
+def report_rows(world: World) -> tuple[ChallengerRow, ...]:
+    stack = world.desk.stack
+    unit, model = stack.units["router"], stack.models["intent-classifier"]
+    known = assumed(stack, "router")
+    rng = np.random.default_rng(1)
+    return (simulate(unit, model, stack.data["intent-data"], known, EQUAL, rng=rng, simulations=1),)

@@ -23,6 +23,7 @@ class Training(Strict):
     batch: int = 32
     loss: str = "cross_entropy"
     class_weights: str = "none"
+    frozen_layers: int = 0
 
 
 def read(text: str | bytes) -> Stack:

@@ -44,6 +44,7 @@ class Training(Strict):
     learning_rate: float = 1e-4
     loss: str = "cross_entropy"
     class_weights: str = "none"
+    frozen_layers: int = 0
 
 
 def spoiled(text: str, rng: np.random.Generator) -> str:
