@@ -109,10 +109,13 @@ def open_workshop(settings: Settings, clock: Callable[[], datetime] | None = Non
 def check_stack(
     settings: Settings, *, unit: str | None, weeks: int, seed: int, progress: Progress
 ) -> StackReport:
-    """What the gates of one unit, or of the first, promote and reject, simulated through the real judge."""
+    """What the gates of one unit, or of the first, promote and reject, simulated through the real judge.
+
+    Golden set and traffic are those of the champion's evidence where a ledger is there, else assumed.
+    """
     import numpy as np
 
-    from mangaops.release.stack_check import assumed, stack_check
+    from mangaops.release.stack_check import assumed, from_ledger, stack_check
 
     stack = read_stack(settings.stack)
     name = unit or next(iter(stack.units))
@@ -123,7 +126,7 @@ def check_stack(
     return stack_check(
         stack,
         name,
-        assumed(stack, name),
+        from_ledger(open_workshop(settings).desk, name) if known else assumed(stack, name),
         rng=np.random.default_rng(seed),
         simulations=weeks,
         progress=progress,

@@ -47,10 +47,10 @@ def report(stack: Stack, simulations: int = 6, **told: object) -> StackReport:
 
 def test_assumptions_come_from_the_stack(stack: Stack) -> None:
     found = assumed(stack, "router")
-    assert sum(found.golden.values()) == pytest.approx(2500, abs=10)
-    assert found.golden["escalation"] == 150
+    assert sum(found.golden.values()) == pytest.approx(stack.data["intent-data"].golden.rows, abs=10)
+    assert found.golden["escalation"] == stack.data["intent-data"].golden.per_critical_label
     assert sum(found.shares.values()) == pytest.approx(1.0)
-    assert found.requests == 2500
+    assert found.requests == stack.units["router"].shadow.min_requests
 
 
 def test_three_challengers_with_shares_that_sum_to_one(stack: Stack) -> None:

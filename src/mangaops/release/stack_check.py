@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -12,17 +12,20 @@ import numpy as np
 from mangaops.evidence import Evidence
 from mangaops.gates import Case, weigh
 from mangaops.metrics import Scored
-from mangaops.release.desk import Progress
+from mangaops.release.desk import Desk, Progress, newest, state
 from mangaops.release.stack_evidence import BINDING, TRAFFIC, Assumptions, Challenger, evidence_of
 from mangaops.stack import FROM_LOGS, DataSpec, ModelSpec, Stack, UnitSpec
 from mangaops.stats import clopper_pearson
-from mangaops.vocabulary import EvidenceKind, Outcome, Verdict
+from mangaops.vocabulary import EvidenceKind, Outcome, Side, Verdict
 
 SIMULATIONS: Final = 200
 RESAMPLES: Final = 400
 """Bootstrap resamples a comparison; tests/slow/test_error_rates.py shows that 2,000 decide alike."""
 
 _LEVEL: Final = 0.95
+_NOTHING_OBSERVED: Final = (
+    "OBSERVED: nothing; no champion of this unit has evidence in the ledger, so this is not your traffic"
+)
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,13 @@ class StackReport:
 
     def text(self) -> str:
         """A table that a person can read."""
-        rows = self.assumptions
+        said, measured = self.assumptions.said(), self.assumptions.measured
+        observed = "; ".join(said[name] for name in said if name in measured)
+        rest = "; ".join(said[name] for name in said if name not in measured)
         head = [
             f"{self.unit}: {self.simulations} simulated weeks of each kind, through the real judge",
-            f"{rows.source}: {sum(rows.golden.values()):,} golden rows, "
-            f"champion accuracy {rows.accuracy:.1%}, "
-            f"{rows.differs:.1%} answered differently, {rows.requests:,} mirrored requests",
+            f"OBSERVED ({self.assumptions.source}): {observed}" if observed else _NOTHING_OBSERVED,
+            f"ASSUMED, not measured: {rest}",
             "",
             f"{'challenger':<28}{'promoted':>22}{'held':>22}{'rejected':>22}",
         ]
@@ -127,12 +131,51 @@ def assumed(stack: Stack, unit: str) -> Assumptions:
         shares=shares,
         requests=spec.shadow.min_requests,
         hours=max(spec.shadow.min_hours, 168.0),
-        source="assumed from stack.yaml",
     )
 
 
-def observed(stack: Stack, unit: str, evidence: Mapping[EvidenceKind, Evidence]) -> Assumptions:
-    """What evaluation and shadow evidence of the unit's last release say instead."""
+def from_ledger(desk: Desk, unit: str) -> Assumptions:
+    """What the evidence on which the champion stands says of golden set and traffic.
+
+    Without a champion, what stack.yaml says. A champion that was never mirrored lends its traffic from the
+    newest challenger that was mirrored beside it.
+    """
+    current = state(desk, unit)
+    if current.champion is None:
+        return assumed(desk.stack, unit)
+    champion = current.releases[current.champion]
+    shadows = [
+        (ref.revision, release)
+        for release in current.releases.values()
+        for ref in release.evidence
+        if ref.kind == EvidenceKind.SHADOW and ref.binding["baseline"] == champion.digest
+    ]
+    beside = max(shadows, key=lambda each: each[0])[1] if shadows else champion
+    mirrored = champion if champion.latest(EvidenceKind.SHADOW) else beside
+    found = {
+        EvidenceKind.EVALUATION: newest(desk, champion, EvidenceKind.EVALUATION),
+        EvidenceKind.SHADOW: newest(desk, mirrored, EvidenceKind.SHADOW),
+    }
+    there = {kind: evidence for kind, evidence in found.items() if evidence is not None}
+    first = champion.bootstrap
+    told = observed(desk.stack, unit, there, champion=Side.RELEASE, against_champion=not first)
+    traffic = f", traffic of {mirrored.name}" if EvidenceKind.SHADOW in there else ""
+    return replace(told, source=f"evidence of {champion.name}{traffic}") if told.measured else told
+
+
+def observed(
+    stack: Stack,
+    unit: str,
+    evidence: Mapping[EvidenceKind, Evidence],
+    *,
+    champion: Side = Side.BASELINE,
+    against_champion: bool = True,
+) -> Assumptions:
+    """What evaluation and shadow evidence say instead; `champion` is its side of the evaluation.
+
+    How often answers differ is read from the evaluation only where it compares two releases: a plain
+    baseline differs more than a challenger does.
+    """
     base = assumed(stack, unit)
     evaluation, shadow = evidence.get(EvidenceKind.EVALUATION), evidence.get(EvidenceKind.SHADOW)
     if evaluation is None:
@@ -141,14 +184,13 @@ def observed(stack: Stack, unit: str, evidence: Mapping[EvidenceKind, Evidence])
     counts = np.bincount(scored.truth, minlength=len(scored.labels))
     kept = [number for number in range(len(scored.labels)) if counts[number]]
     differs = float(np.average(scored.baseline != scored.release, weights=scored.weight))
-    found = {
+    found: dict[str, Any] = {
         "golden": {scored.labels[number]: int(counts[number]) for number in kept},
         "shares": {scored.labels[number]: float(scored.shares[number]) for number in kept},
-        "accuracy": float(np.average(scored.baseline == scored.truth, weights=scored.weight)),
-        "differs": differs,
+        "accuracy": float(np.average(scored.answers(champion) == scored.truth, weights=scored.weight)),
+        "near": float(np.mean(evaluation.tables["outcomes"].get_column("near").to_numpy())),
         "per_group": scored.truth.size / (int(scored.groups.max()) + 1),
-        "source": "measured",
-    }
+    } | ({"differs": differs} if against_champion else {})
     if shadow is not None and shadow.tables["answers"].height:
         answers = shadow.tables["answers"]
         found |= {
@@ -157,7 +199,7 @@ def observed(stack: Stack, unit: str, evidence: Mapping[EvidenceKind, Evidence])
             "hours": float(shadow.facts["hours"]),
             "per_conversation": answers.height / answers.get_column("group").n_unique(),
         }
-    return Assumptions(**{**asdict(base), **found})
+    return replace(base, **found, source="evidence", measured=tuple(found))
 
 
 def stack_check(

@@ -31,7 +31,8 @@ class Assumptions:
     `golden` counts rows by label and `shares` is the traffic mix. `accuracy` is the champion's; `differs`
     the share of requests that the two sides answer differently. `per_group` and `per_conversation` are mean
     rows a group on golden rows and traffic; `alike` the share of groups whose rows share their luck.
-    `quantile_ms` is both sides' P95 as a share of the latency limit.
+    `latency_share` is both sides' quantile as a share of the latency limit. `measured` names the fields that
+    evidence gave, and `source` says which; every other field is assumed.
     """
 
     golden: Mapping[str, int]
@@ -45,7 +46,24 @@ class Assumptions:
     alike: float = 0.2
     near: float = 0.05
     latency_share: float = 0.6
-    source: str = "assumed"
+    source: str = "stack.yaml"
+    measured: tuple[str, ...] = ()
+
+    def said(self) -> dict[str, str]:
+        """Each figure in words, by field."""
+        return {
+            "golden": f"{sum(self.golden.values()):,} golden rows of {len(self.golden)} labels",
+            "shares": "the traffic mix",
+            "accuracy": f"champion accuracy {self.accuracy:.1%}",
+            "differs": f"{self.differs:.1%} answered differently",
+            "requests": f"{self.requests:,} mirrored requests",
+            "hours": f"a window of {self.hours:,.0f} hours",
+            "per_group": f"{self.per_group:.2f} golden rows a group",
+            "per_conversation": f"{self.per_conversation:.2f} requests a conversation",
+            "alike": f"{self.alike:.0%} of groups share their luck",
+            "near": f"{self.near:.1%} of golden rows near a training text",
+            "latency_share": f"latency at {self.latency_share:.0%} of its limit",
+        }
 
 
 @dataclass(frozen=True)
