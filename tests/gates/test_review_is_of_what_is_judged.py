@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from gates_world import judged, review, rule, shadow, verdict
+from gates_world import counted, evaluation, judged, outcomes, review, rule, shadow, verdict
 
 from mangaops.evidence import Evidence
+from mangaops.stack import UnitSpec
 from mangaops.vocabulary import Verdict
 
 ON_TRAFFIC = rule("non_inferior", metric="accuracy", on="shadow_review", margin=0.01, confidence=0.95)
@@ -81,3 +82,15 @@ def test_a_half_answered_review_waits_and_is_not_called_careless() -> None:
     found = judged(ON_TRAFFIC, shadow(995, 5), whole).findings[0]
     assert found.verdict is Verdict.ERROR
     assert found.next_step == "mangaops review open router --seed 8"
+
+
+def test_looks_share_the_fail_confidence_where_labels_are_new() -> None:
+    seen, asked = shadow(980, 20), review(["faq"] * 20)
+    one_look = UnitSpec(models=("m",), shadow={"min_requests": 500, "min_hours": 24}, looks=1)
+    alone = judged(ON_TRAFFIC, seen, asked, unit=one_look).findings[0]
+    shared = judged(ON_TRAFFIC, seen, asked).findings[0]
+    assert (alone.facts["fail_confidence"], shared.facts["fail_confidence"]) == (0.95, 1 - 0.05 / 3)
+    golden = judged(
+        rule("non_inferior", metric="accuracy", margin=0.01), evaluation(outcomes(counted("faq", both=500)))
+    ).findings[0]
+    assert golden.facts["fail_confidence"] == 0.95

@@ -82,6 +82,7 @@ def _gain(case: Case, items: pl.DataFrame, groups: pl.DataFrame) -> Compared:
         unit="share",
         n=gain.requests,
         counted=f"mirrored requests ({gain.items:,} labelled, {gain.unclear:,} unclear)",
+        new_labels=True,
     )
 
 

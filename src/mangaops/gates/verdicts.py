@@ -36,14 +36,16 @@ class Levels:
     spent: bool = False
 
 
-def levels(case: Case, confidence: float) -> Levels:
+def levels(case: Case, confidence: float, *, new_labels: bool = False) -> Levels:
     """The levels of one comparison: looks share 1 - confidence, the gate list shares 1 - fail_confidence.
 
+    With `new_labels`, where each look brings other labels, looks share that part of 1 - fail_confidence too.
     At confidence 0.5 point estimates are compared, and looks take nothing. A rule that asks for proof passes
     at no look after the last: each more would add to the error that `confidence` allows.
     """
     passing = confidence if confidence == 0.5 else split_confidence(confidence, case.unit.looks)
-    failing = split_confidence(case.unit.fail_confidence, max(1, case.comparisons))
+    chances = max(1, case.comparisons) * (case.unit.looks if new_labels else 1)
+    failing = split_confidence(case.unit.fail_confidence, chances)
     spent = confidence != 0.5 and case.look > case.unit.looks
     return Levels(passing, failing, case.unit.fail_confidence, spent)
 
@@ -62,7 +64,10 @@ def rng(case: Case, subject: str) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class Compared:
-    """A gain (better is positive) with what it takes to tell people about it."""
+    """A gain (better is positive) with what it takes to tell people about it.
+
+    `new_labels`: people labelled it for this look, so that the next look brings other labels.
+    """
 
     subject: str
     gain: Bounded
@@ -73,13 +78,14 @@ class Compared:
     unit: str
     n: int
     counted: str
+    new_labels: bool = False
 
 
 def settle(
     rule: Rule, case: Case, compared: Compared, margin: float, confidence: float, least: int
 ) -> Finding:
     """The finding of a comparison: `gain >= -margin`, on at least `least` examples."""
-    at = levels(case, confidence)
+    at = levels(case, confidence, new_labels=compared.new_labels)
     found = verdict(compared.gain, -margin, at)
     enough = compared.n >= least
     if not enough:
