@@ -101,6 +101,7 @@ def open_workshop(settings: Settings, clock: Callable[[], datetime] | None = Non
         recipes=training.RECIPES,
         baseline=training.baseline,
         reports=settings.home / "reports",
+        staging=settings.home / "staging",
         folder=settings.stack.resolve().parent,
         seconds=time.monotonic,
     )
@@ -123,6 +124,7 @@ def check_stack(
         raise UsageError(
             f"unit {name!r} was refused: the stack has none such", accepted=", ".join(stack.units)
         )
+    known = settings.ledger_url is not None or (settings.home / "ledger.db").is_file()
     return stack_check(
         stack,
         name,

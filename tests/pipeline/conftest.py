@@ -144,3 +144,11 @@ def told(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Told:
         truth=str(world.folder / "truth.parquet"),
     )
     return Told(world, first, second)
+
+
+def copied(told: Told, folder: Path, home: str = "home") -> World:
+    """A world of its own in the state after both runs, or after the bootstrap."""
+    world = World(folder / "w", folder / "w" / "stack.yaml")
+    shutil.copytree(told.world.folder, world.folder, ignore=shutil.ignore_patterns("home*"))
+    shutil.copytree(told.world.folder / home, world.folder / "home")
+    return world

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from conftest import Told, World, make_world
+from conftest import Told, World, copied, make_world
 from mangaops.errors import LeaseHeld, NotReviewable, RefusedError, UsageError
 from mangaops.pipeline import verbs, views
 from mangaops.pipeline.workshop import Workshop
@@ -17,14 +16,6 @@ from mangaops.release.desk import append, state
 from mangaops.vocabulary import EventKind, EvidenceKind, Family, Outcome, RecordPart, State
 
 pytestmark = pytest.mark.xdist_group("pipeline")
-
-
-def copied(told: Told, folder: Path, home: str = "home") -> World:
-    """A world of its own in the state after both runs, or after the bootstrap."""
-    world = World(folder / "w", folder / "w" / "stack.yaml")
-    shutil.copytree(told.world.folder, world.folder, ignore=shutil.ignore_patterns("home*"))
-    shutil.copytree(told.world.folder / home, world.folder / "home")
-    return world
 
 
 class Stopped(BaseException):

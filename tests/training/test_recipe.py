@@ -73,12 +73,20 @@ def test_the_graph_tells_nothing_of_the_machine_it_was_made_on(trained: Trained,
     assert str(base.parent).encode() not in graph
 
 
-def test_retraining_from_the_record_gives_the_identical_artifact(trained: Trained, base: Path) -> None:
+def test_retraining_from_the_record_gives_the_identical_artifact(
+    trained: Trained, base: Path, tmp_path: Path
+) -> None:
     """The stack has moved on: other parameters and another seed today; the record's count."""
     today = replace(tiny_request(base, epochs=1, learning_rate=1e-4), seed=99, code_sha="1" * 40)
     told: list[str] = []
     found = reproduce(
-        RECIPE, today, _record(trained), trained.folder, "1" * 40, lambda what, done, total: told.append(what)
+        RECIPE,
+        today,
+        _record(trained),
+        trained.folder,
+        "1" * 40,
+        lambda what, done, total: told.append(what),
+        scratch=tmp_path,
     )
     assert found.identical, found.text()
     assert (found.agreement, found.probability_gap, found.differing) == (1.0, 0.0, {})
@@ -86,7 +94,9 @@ def test_retraining_from_the_record_gives_the_identical_artifact(trained: Traine
     assert any("loss" in what and "s left" in what for what in told)
 
 
-def test_another_outcome_is_told_file_by_file_and_answer_by_answer(trained: Trained, base: Path) -> None:
+def test_another_outcome_is_told_file_by_file_and_answer_by_answer(
+    trained: Trained, base: Path, tmp_path: Path
+) -> None:
     def colder(request: TrainingRequest, folder: Path, progress: object) -> Trained:
         from mangaops.inference.labels import label_map
         from mangaops.inference.manifest import seal
@@ -95,7 +105,8 @@ def test_another_outcome_is_told_file_by_file_and_answer_by_answer(trained: Trai
         label_map(folder).model_copy(update={"temperature": 9.0}).save(folder)
         return replace(trained, folder=folder, digest=seal(folder))
 
-    found = reproduce(colder, tiny_request(base), _record(trained), trained.folder, "0" * 40)
+    record = _record(trained)
+    found = reproduce(colder, tiny_request(base), record, trained.folder, "0" * 40, scratch=tmp_path)
     assert not found.identical
     assert set(found.differing) == {"MANIFEST.json", "labels.json"}
     assert found.agreement == 1.0

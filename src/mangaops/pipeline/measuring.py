@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import polars as pl
+from pydantic import BaseModel
 
 from mangaops.datasets import Snapshot, nearness, traits
 from mangaops.evidence import Binding, Evidence
@@ -18,7 +20,7 @@ from mangaops.pipeline.workshop import Progress, Workshop
 from mangaops.registry import ModelRecord, Permit, UnitState, permit
 from mangaops.release import checks, evaluate, latency, shadow
 from mangaops.release.critical import critical_examples
-from mangaops.release.desk import binding, model_spec, newest, release_of, state
+from mangaops.release.desk import binding, model_spec, newest, release_of, state, unit_spec
 from mangaops.stack import DataSpec, ModelSpec
 from mangaops.vocabulary import Digest, EvidenceKind, Purpose, Side
 
@@ -51,6 +53,11 @@ class Bench:
         return self.shop.desk.stack.data[self.model.data]
 
     @cached_property
+    def critical(self) -> pl.DataFrame | None:
+        """The model's critical examples as they stand in their file now, None where there are none."""
+        return critical_examples(self.model, self.shop.folder)
+
+    @cached_property
     def champion(self) -> str | None:
         """The champion on the other side, None where the plain baseline stands there."""
         current = self.state()
@@ -76,18 +83,46 @@ class Bench:
         """What evidence measured now would be bound to."""
         return binding(self.shop.desk, self.unit, self.release, dataset)
 
-    def measured(self, kind: EvidenceKind, dataset: Digest, measure: Callable[[], Evidence]) -> Evidence:
-        """The evidence of that kind: measured now, or what this run, or an equal step, has measured before.
+    def measured(
+        self,
+        kind: EvidenceKind,
+        dataset: Digest,
+        measure: Callable[[], Evidence],
+        also: Mapping[str, Any] | None = None,
+    ) -> Evidence:
+        """The evidence of that kind: measured now, or what an equal step has measured before.
 
-        A run that was killed between the ledger and the journal finds its evidence in the ledger.
+        `also` is what the measurement reads beside what it is bound to. A run that was killed between the
+        ledger and the journal measures again, and equal evidence is not listed twice; no two timings are
+        equal, so that a timing of this run is found in the ledger instead.
         """
         bound = self.bound(dataset)
-        inputs = {"binding": vars(bound), "run": self.steps.run if kind in self.again else None}
+        inputs = {
+            "binding": vars(bound),
+            "run": self.steps.run if kind in self.again else None,
+            **(also or {}),
+        }
         known = newest(self.shop.desk, release_of(self.state(), self.release), kind, bound)
-        if known is not None and self._recorded_in_this_run(kind, bound):
-            self.steps.announce(kind, "already done")
-            return known
-        done = self.steps.do(f"{self.unit}/{kind}", inputs, lambda: {"digest": measure().digest})
+        if kind == EvidenceKind.LATENCY:
+            if known is not None and self._recorded_in_this_run(kind, bound):
+                self.steps.announce(kind, "already done")
+                return known
+            return self._done(kind, inputs, measure, holds=lambda _digest: True)
+        return self._done(kind, inputs, measure, holds=lambda it: known is not None and known.digest == it)
+
+    def _done(
+        self,
+        kind: EvidenceKind,
+        inputs: Mapping[str, Any],
+        measure: Callable[[], Evidence],
+        holds: Callable[[Digest], bool],
+    ) -> Evidence:
+        done = self.steps.do(
+            f"{self.unit}/{kind}",
+            inputs,
+            lambda: {"digest": measure().digest},
+            holds=lambda output: holds(output["digest"]),
+        )
         return self.shop.desk.evidence.get(done["digest"])
 
     def _recorded_in_this_run(self, kind: EvidenceKind, bound: Binding) -> bool:
@@ -120,18 +155,21 @@ def measure_offline(bench: Bench) -> None:
     """Evaluation, leakage, fingerprints and latency of the release are in the ledger, in that order."""
     dataset, desk = bench.golden.digest, bench.shop.desk
     common = {"reason": bench.reason}
-    bench.measured(
-        EvidenceKind.LEAKAGE,
-        dataset,
-        lambda: _leakage(bench),
-    )
+    bench.measured(EvidenceKind.LEAKAGE, dataset, lambda: _leakage(bench), _as_json(data=bench.data))
     bench.measured(
         EvidenceKind.FINGERPRINT,
         dataset,
         lambda: checks.check_fingerprints(desk, bench.unit, bench.release, dataset=dataset, **common),
     )
-    bench.measured(EvidenceKind.EVALUATION, dataset, lambda: _evaluated(bench))
+    also = _as_json(model=bench.model, data=bench.data)
+    also["critical"] = None if bench.critical is None else bench.critical.to_dicts()
+    bench.measured(EvidenceKind.EVALUATION, dataset, lambda: _evaluated(bench), also)
     bench.measured(EvidenceKind.LATENCY, dataset, lambda: _timed(bench))
+
+
+def _as_json(**specs: BaseModel) -> dict[str, Any]:
+    """What stack.yaml says, as a part of a step's key."""
+    return {name: spec.model_dump(mode="json") for name, spec in specs.items()}
 
 
 def _leakage(bench: Bench) -> Evidence:
@@ -160,7 +198,7 @@ def _evaluated(bench: Bench) -> Evidence:
         rows=rows,
         nearness=nearness(rows, learnt, bench.data),
         traits=traits(rows, bench.data, learnt),
-        critical=critical_examples(bench.model, bench.shop.folder),
+        critical=bench.critical,
     )
     return evaluate.evaluate(
         bench.shop.desk,
@@ -201,4 +239,5 @@ def measure_shadow(bench: Bench, traffic: shadow.Traffic) -> Evidence:
             reason=bench.reason,
             progress=bench.progress,
         ),
+        _as_json(model=bench.model, shadow=unit_spec(bench.shop.desk, bench.unit).shadow),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from mangaops.datasets import Snapshot
@@ -12,6 +10,7 @@ from mangaops.pipeline.plan import Plan
 from mangaops.pipeline.steps import Output, Steps, code_sha
 from mangaops.pipeline.workshop import Progress, Workshop
 from mangaops.release.register import register_model, register_release
+from mangaops.training.steps import bases
 from mangaops.vocabulary import Digest
 
 
@@ -40,7 +39,12 @@ def train_model(
 ) -> str:
     """`model@version`, trained on the snapshot, or found where equal inputs were trained on before."""
     spec = shop.desk.stack.models[model]
-    inputs = {"model": model, "spec": spec.model_dump(mode="json"), "snapshot": snapshot.digest}
+    inputs = {
+        "model": model,
+        "spec": spec.model_dump(mode="json"),
+        "base": bases.files(spec.base),
+        "snapshot": snapshot.digest,
+    }
     made = steps.do(
         f"train/{model}",
         inputs,
@@ -91,8 +95,8 @@ def _stored(shop: Workshop, artifact: Digest) -> bool:
 
 def _trained(shop: Workshop, model: str, snapshot: Snapshot, progress: Progress) -> Output:
     recipe = shop.recipes[shop.desk.stack.models[model].family]
-    with tempfile.TemporaryDirectory(prefix="mangaops-train-") as folder:
-        trained = recipe(training_request(shop, model, snapshot), Path(folder) / "artifact", progress)
+    with shop.making() as folder:
+        trained = recipe(training_request(shop, model, snapshot), folder / "artifact", progress)
         artifact = shop.desk.artifacts.put(trained.folder)
     return {
         "artifact": artifact,

@@ -120,11 +120,13 @@ def reproduce(shop: Workshop, model_version: str, *, progress: Progress) -> Any:
         if model_version in current.models
     )
     request = training_request(shop, model, find_version(shop, known.dataset))
-    return again(
-        shop.recipes[known.family],
-        request,
-        known,
-        shop.desk.artifacts.open(known.artifact),
-        code_sha(),
-        progress,
-    )
+    with shop.making() as scratch:
+        return again(
+            shop.recipes[known.family],
+            request,
+            known,
+            shop.desk.artifacts.open(known.artifact),
+            code_sha(),
+            progress,
+            scratch=scratch,
+        )

