@@ -24,7 +24,7 @@ from mangaops.pipeline.steps import Steps
 from mangaops.pipeline.traffic import read_traffic, read_truth, require_simulated
 from mangaops.pipeline.training_run import build_release
 from mangaops.pipeline.workshop import Announce, Progress, Workshop
-from mangaops.registry import Release
+from mangaops.registry import Release, UnitState
 from mangaops.release import checks, judge, review, runs
 from mangaops.release.bootstrap import require_first
 from mangaops.release.desk import model_spec, release_of, state
@@ -126,6 +126,8 @@ def _steps(shop: Workshop, plan: Plan, steps: Steps, since: int, progress: Progr
     bench = Bench(shop, steps, plan.unit, release, snapshot, since, plan.again, plan.reason, progress)
     if release_of(bench.state(), release).state in CLOSED:
         return _decided_before(bench)
+    if lost := overtaken(bench.state(), release):
+        steps.announce("review", lost)
     measure_offline(bench)
     judged = judge.judge_offline(shop.desk, plan.unit, release, dataset=snapshot.digest, reason=plan.reason)
     if judged is not None:
@@ -175,8 +177,12 @@ def _acted(bench: Bench, judged: judge.Judged) -> RunResult:
 
 def _says(bench: Bench, decision: Decision) -> str:
     current = bench.state()
+    lost = overtaken(current, bench.release)
+    also = f"; {lost}" if lost else ""
     if decision.outcome == Outcome.PROMOTE:
-        return f"{bench.release} is champion; rollback pointer {current.rollback[-1]}"
+        return f"{bench.release} is champion; rollback pointer {current.rollback[-1]}" + (
+            lost and f"; {lost}"
+        )
     worst = "; ".join(
         finding.says
         for finding in decision.findings
@@ -185,7 +191,21 @@ def _says(bench: Bench, decision: Decision) -> str:
     stays = f"{current.champion or 'the fallback'} stays champion"
     return (
         f"{bench.release} is {'rejected' if decision.outcome == Outcome.REJECT else 'held'}, {stays}: {worst}"
-    )
+    ) + also
+
+
+def overtaken(current: UnitState, release: str) -> str:
+    """What became of an open release with a review that this one took the place of; empty where none did."""
+    for known in current.releases.values():
+        by_this = known.state == State.WITHDRAWN and known.stands_because == f"superseded by {release}"
+        if by_this and known.reviews:
+            answered = known.reviews[-1].answer is not None
+            review = f"the {'answered' if answered else 'open'} {known.reviews[-1].review} of {known.name}"
+            return (
+                f"{review} counts for nothing now: other logs, code or stack.yaml made {release}, and a unit "
+                f"has one open release; to go on with it: {_reopening(known.name)} with its logs and its code"
+            )
+    return ""
 
 
 def _decided_before(bench: Bench) -> RunResult:
@@ -213,7 +233,7 @@ def _decided_before(bench: Bench) -> RunResult:
 
 
 def _reopening(release: str) -> str:
-    return f"mangaops release reopen {release} --reason '...', then the same run again"
+    return f"mangaops release reopen {release} --reason '...', then its run again"
 
 
 def _way_back(bench: Bench, subject: Release) -> str:
