@@ -142,7 +142,7 @@ def _review(case: Dossier) -> list[str]:
     evidence = case.evidence.get(EvidenceKind.REVIEW)
     if evidence is None:
         return ["review: people must look at the disagreements on traffic"]
-    items = evidence.tables["items"].filter(~pl.col("planted"))
+    items = evidence.tables["items"].filter(~pl.col("planted") & ~pl.col("by_action"))
     lost = items.filter(pl.col("answer") == pl.col("baseline_label"))
     pairs = lost.group_by("baseline_label", "release_label").len().sort("len", descending=True)
     return [

@@ -97,6 +97,8 @@ def review_lines(case: Dossier) -> list[tuple[str, str]]:
     for_baseline = answered.filter(pl.col("answer") == pl.col("baseline_label")).height
     kind = " (simulated)" if evidence.facts["simulated"] else ""
     drawn = count(evidence.facts["disagreements"], "label disagreement")
+    acted = asked.filter("by_action").height
+    drawn += f"; {count(acted, 'item')} with another action alone" if acted else ""
     return [
         ("Reviewer", f"{evidence.facts['reviewer']}{kind}"),
         ("Reviewed", f"{answered.height:,} of {count(asked.height, 'item')}, drawn from {drawn}"),
