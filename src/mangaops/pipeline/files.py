@@ -9,14 +9,17 @@ from mangaops.pipeline.workshop import Workshop
 from mangaops.release.desk import release_of, state
 from mangaops.release.error_review import error_review
 from mangaops.release.report import release_report
+from mangaops.vocabulary import Outcome
 
 
 def write_reports(shop: Workshop, unit: str, release: str) -> dict[str, Path]:
-    """The report of a release, and its error review where one was opened, as files of its folder."""
+    """The report of a release, and the error review of one that is held or rejected, as files of its folder."""
     folder = shop.reports / release
     folder.mkdir(parents=True, exist_ok=True)
     wrote = {"report": _whole(folder / "report.html", release_report(shop.desk, unit, release))}
-    if release_of(state(shop.desk, unit), release).error_reviews:
+    subject = release_of(state(shop.desk, unit), release)
+    refused = bool(subject.decisions) and subject.decisions[-1].outcome != Outcome.PROMOTE
+    if subject.error_reviews and refused:
         opened = error_review(shop.desk, unit, release)
         wrote["error review"] = _whole(folder / "error-review.html", opened.html)
         wrote["error review, Markdown"] = _whole(folder / "error-review.md", opened.markdown)
