@@ -13,7 +13,7 @@ from mangaops.vocabulary import Outcome
 
 
 def write_reports(shop: Workshop, unit: str, release: str) -> dict[str, Path]:
-    """The report of a release, and the error review of one that is held or rejected, as files of its folder."""
+    """The report of a release, and the error review of a held or rejected one, as files."""
     folder = shop.reports / release
     folder.mkdir(parents=True, exist_ok=True)
     wrote = {"report": _whole(folder / "report.html", release_report(shop.desk, unit, release))}
