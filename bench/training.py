@@ -9,9 +9,6 @@ MANGAOPS_CLINC150 set to its Parquet file the rows are that dataset's, else text
 from __future__ import annotations
 
 import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import statistics
 import time
 from collections.abc import Callable

@@ -30,10 +30,10 @@ from mangaops.vocabulary import Because, EvidenceKind, Outcome, RecordPart
 CONVERSATIONS = 1000
 """Conversations a simulated week: enough for the gates of examples/quickstart, few enough for minutes."""
 
-LABELLED = 4
+LABELLED = 3
 """Labelled weeks; the week after them is the traffic."""
 
-SPOILED = 0.9
+SPOILED = 0.6
 """Share of the requests for a human that the spoiled weeks label as chitchat."""
 
 UNIT = "router"
@@ -76,7 +76,7 @@ def tell_story(shop: Workshop, folder: Path, *, seed: int, teller: Teller) -> di
         MangaopsError: a release was not decided as the story needs it; the message names its report.
     """
     teller.line(
-        "\n1. A simulated world: four weeks of labelled logs, a fifth of traffic, all of them invented"
+        "\n1. A simulated world: three weeks of labelled logs, a fourth of traffic, all of them invented"
     )
     world = _world(folder, seed, teller)
     teller.line("\n2. Bootstrap: the first champion, judged against TF-IDF and logistic regression")
@@ -86,7 +86,7 @@ def tell_story(shop: Workshop, folder: Path, *, seed: int, teller: Teller) -> di
     teller.line("\n3. The weekly release: more logs, a challenger, replayed traffic, a blind review")
     weekly = Plan(
         UNIT,
-        world.logs(1, 4),
+        world.logs(1, 3),
         traffic=Source((str(world.traffic),)),
         truth=str(world.truth),
         because=Because.SCHEDULE,
@@ -97,7 +97,7 @@ def tell_story(shop: Workshop, folder: Path, *, seed: int, teller: Teller) -> di
     teller.line("\n4. A spoiled week: requests for a human were labelled chitchat")
     spoiled = Plan(
         UNIT,
-        world.logs(3, 4, "-spoiled"),
+        world.logs(2, 3, "-spoiled"),
         because=Because.SCHEDULE,
         reason="weekly release, spoiled on purpose",
     )

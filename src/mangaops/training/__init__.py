@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +15,6 @@ from mangaops.vocabulary import Family
 def _intent_classifier(request: TrainingRequest, folder: Path, progress: Progress | None) -> Trained:
     from mangaops.training.foreign import translated
 
-    # Before torch loads OpenMP: threads that wait in a spin cost a shared machine ten times the wall time.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with translated("training"):
         from mangaops.training.recipes import intent_classifier
 
