@@ -1,9 +1,9 @@
 """The quickstart's story: three releases on simulated traffic, one of them spoiled, and a rollback.
 
-week 1 ─▶ bootstrap: the first champion, against a plain baseline
-week 2 ─▶ run: shadowed, reviewed, promoted
-week 3 ─▶ run on logs whose requests for a human were labelled chitchat: rejected, error review
-       ─▶ rollback, audit
+weeks 1, 2    ─▶ bootstrap: the first champion, against a plain baseline
+weeks 1 to 3  ─▶ run: shadowed on week 4, reviewed, promoted
+weeks 2, 3    ─▶ run on logs whose requests for a human were labelled chitchat: rejected, error review
+              ─▶ rollback, audit
 """
 
 from __future__ import annotations
