@@ -12,7 +12,7 @@ from mangaops.datasets import Snapshot, time_and_grouping
 from mangaops.pipeline.workshop import Workshop
 from mangaops.stack import Actions
 
-ROWS = 2000
+ROWS = 1000
 """At most so many training rows are asked: enough to tell, few enough for seconds."""
 
 

@@ -27,7 +27,7 @@ from mangaops.release.desk import state
 from mangaops.release.explain import explain
 from mangaops.vocabulary import Because, EvidenceKind, Outcome, RecordPart
 
-CONVERSATIONS = 1000
+CONVERSATIONS = 850
 """Conversations a simulated week: enough for the gates of examples/quickstart, few enough for minutes."""
 
 LABELLED = 3
