@@ -27,13 +27,13 @@ from mangaops.release.desk import state
 from mangaops.release.explain import explain
 from mangaops.vocabulary import Because, EvidenceKind, Outcome, RecordPart
 
-CONVERSATIONS = 700
+CONVERSATIONS = 850
 """Conversations a simulated week: enough for the gates of examples/quickstart, few enough for minutes."""
 
 LABELLED = 3
 """Labelled weeks; the week after them is the traffic."""
 
-SPOILED = 0.5
+SPOILED = 0.6
 """Share of the requests for a human that the spoiled weeks label as chitchat."""
 
 UNIT = "router"
