@@ -15,7 +15,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 install: $(VENV)/.ready  ## make .venv with everything in it (about 600 MB of downloads)
 
-quickstart: $(VENV)/.ready  ## watch a weekly release happen, in at most six minutes
+quickstart: $(VENV)/.ready  ## watch weekly releases happen on simulated traffic (minutes on two cores)
 	@$(BIN)/mangaops quickstart --stack examples/quickstart/stack.yaml
 
 check: $(VENV)/.ready  ## format, lint, types, arrows, docs
@@ -25,7 +25,7 @@ check: $(VENV)/.ready  ## format, lint, types, arrows, docs
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/docs tests/house -p no:cacheprovider
 
-test: $(VENV)/.ready  ## the test suite, in at most eight minutes
+test: $(VENV)/.ready  ## the test suite
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-slow: $(VENV)/.ready  ## simulations of error rates, 1,000 kills, 10,000 promotions
