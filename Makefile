@@ -13,7 +13,7 @@ help:  ## list these doors
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@tools/install "$(PYTHON)" "$(VENV)"
 
-install: $(VENV)/.ready  ## make .venv with everything in it (about 600 MB of downloads)
+install: $(VENV)/.ready  ## make .venv with everything in it (about 500 MB of downloads)
 
 quickstart: $(VENV)/.ready  ## watch weekly releases happen on simulated traffic (minutes on two cores)
 	@$(BIN)/mangaops quickstart --stack examples/quickstart/stack.yaml
