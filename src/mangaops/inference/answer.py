@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 from mangaops.stack import Actions
 from mangaops.vocabulary import Action
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -23,7 +29,7 @@ class Answer:
 
 
 class Predictor(Protocol):
-    """Anything that answers one text with one of its labels."""
+    """Anything that answers one text with one of its labels, and may be shared between threads."""
 
     @property
     def name(self) -> str:
@@ -45,16 +51,31 @@ def action_for(actions: Actions, label: str, confidence: float) -> Action:
 
 
 def answers(predictor: Predictor, texts: Iterable[str], progress: Progress | None = None) -> list[Answer]:
-    """Every text answered in order and one at a time, which is the batch shape that serves.
+    """Every text answered in order, each in a batch of its own, which is the shape that serves.
 
     Dynamic int8 answers depend on what shares the batch, so nothing here is batched.
     """
-    rows: Sequence[str] = list(texts)
-    given: list[Answer] = []
-    for done, text in enumerate(rows):
-        if progress is not None and done % 100 == 0:
-            progress(f"{predictor.name} answers", done, len(rows))
-        given.append(predictor.answer(text))
-    if progress is not None:
-        progress(f"{predictor.name} answers", len(rows), len(rows))
-    return given
+    told = partial(progress, f"{predictor.name} answers") if progress else None
+    return side_by_side(predictor.answer, list(texts), told)
+
+
+def side_by_side(
+    work: Callable[[Given], Made], items: Sequence[Given], told: Callable[[int, int], None] | None = None
+) -> list[Made]:
+    """What `work` makes of each item, in order; the cores of the machine take different items at a time.
+
+    `told` hears now and then how many are done, and of how many. What `work` raises is raised.
+    """
+    made: list[Made] = []
+    with ThreadPoolExecutor(_cores()) as pool:
+        for result in pool.map(work, items):
+            if told is not None and len(made) % 100 == 0:
+                told(len(made), len(items))
+            made.append(result)
+    if told is not None:
+        told(len(items), len(items))
+    return made
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -183,7 +183,7 @@ def _diverged(epoch: int, value: float) -> TrainingError:
 def _export(run: Run, network: Classifier, scratch: Path) -> Session:
     run.say("exporting to ONNX", 0, 1)
     export.to_onnx(network.cpu(), scratch / "fp32.onnx")
-    return session(scratch, torch.get_num_threads(), "fp32.onnx")
+    return session(scratch, file="fp32.onnx")
 
 
 def _quantised(
@@ -194,11 +194,11 @@ def _quantised(
     chosen = parity.sample(len(held_out))
     ids, targets = [held_out.ids[row] for row in chosen], held_out.targets[chosen]
     logits = {"torch": scoring.logits(network.to(precision.device()), held_out, chosen, "fp32")}
-    logits["fp32"] = parity.serve(fp32, ids, partial(run.say, "parity of fp32", total=len(ids)))
+    logits["fp32"] = parity.serve(fp32, ids, partial(run.say, "parity of fp32"))
     for keep in export.LADDER:
         export.to_int8(scratch / "fp32.onnx", scratch / "sealed" / MODEL, keep)
-        int8 = session(scratch / "sealed", torch.get_num_threads())
-        logits["int8"] = parity.serve(int8, ids, partial(run.say, "parity of int8", total=len(ids)))
+        int8 = session(scratch / "sealed")
+        logits["int8"] = parity.serve(int8, ids, partial(run.say, "parity of int8"))
         found = parity.compare(logits, targets) | {"float32_products": sorted(keep)}
         if not parity.broken(found, run.options.int8_agreement):
             break

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mangaops.errors import TrainingError
+from mangaops.inference.answer import side_by_side
 from mangaops.inference.session import Session
 
 MOST_ROWS: Final = 2000
@@ -24,15 +25,10 @@ def sample(rows: int, most: int = MOST_ROWS) -> list[int]:
 
 
 def serve(
-    session: Session, ids: Sequence[list[int]], progress: Callable[[int], None] | None = None
+    session: Session, ids: Sequence[list[int]], told: Callable[[int, int], None] | None = None
 ) -> NDArray[np.float64]:
     """Logits of shape (rows, labels), each row asked alone as it will be when it serves."""
-    given = []
-    for done, tokens in enumerate(ids):
-        if progress is not None and done % 50 == 0:
-            progress(done)
-        given.append(session.logits(tokens))
-    return np.asarray(given, dtype=np.float64)
+    return np.asarray(side_by_side(session.logits, ids, told), dtype=np.float64)
 
 
 def compare(logits: Mapping[str, NDArray[np.float64]], targets: NDArray[np.int64]) -> dict[str, Any]:
