@@ -12,6 +12,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import postgres
+from time_left import TimeLeft
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that reports, not its workers, says how long the suite still takes."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(TimeLeft(config), "time-left")
 
 
 @pytest.fixture(scope="session")

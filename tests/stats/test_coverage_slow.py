@@ -6,6 +6,8 @@ Coverage is of one-sided bounds, each side by itself. A bound may fall short of 
 samples are discrete) plus three standard errors of the simulation; it may be as wide as it likes.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -207,3 +209,20 @@ def test_the_sequence_ever_misses_within_its_promise(world):
         missed += any(share not in bernoulli_sequence(seen[:t], whose[:t], level)[1] for t in moments)
     print(f"sequence {groups}x{size} share {share} alike {alike}: ever missed {missed / runs:.3f} at {level}")
     assert missed / runs <= 1.0 - level
+
+
+def test_a_few_conversations_that_are_long_and_alike_do_not_decide_too_soon():
+    """At the margin with 0.95: with Student's quantile, and beside it with the normal one (docs/adr/0069)."""
+    rng, weeks, passed, normal = np.random.default_rng(18), 1500, 0, 0
+    for _ in range(weeks):
+        group = np.cumsum(rng.random(5000) < 1.0 / 12.0)
+        own, shared = rng.random(group.size), rng.random(group[-1] + 1)
+        luck = np.where((rng.random(group[-1] + 1) < 0.8)[group], shared[group], own)
+        value = np.where(luck < 0.03, -1.0, np.where(luck < 0.05, 1.0, 0.0))
+        drawn = np.flatnonzero(value)
+        sizes = {each: count for each, count in enumerate(np.bincount(group)) if count}
+        found = horvitz_thompson(value[drawn], np.ones(drawn.size), group[drawn], sizes)
+        passed += found.lower(0.95) >= -0.01
+        normal += replace(found.pessimist, degrees=np.inf).lower(0.95) >= -0.01
+    print(f"long alike conversations at the margin: passed {passed / weeks:.3f}, normal {normal / weeks:.3f}")
+    assert passed / weeks <= 0.05 < normal / weeks

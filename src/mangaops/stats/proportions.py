@@ -76,17 +76,20 @@ class TangoScore:
 
     def lower(self, confidence: float) -> float:
         """The one-sided lower bound; at 0.5 it is the estimate itself."""
-        z = normal_quantile(confidence)
-        if z == 0.0:
-            return self.estimate
-        return -TangoScore(self.c, self.b, self.n)._last_below(z)
+        return self.lower_at(normal_quantile(confidence))
+
+    def lower_at(self, z: float) -> float:
+        """The lower bound that lies `z` standard errors (under the bound itself) below the estimate."""
+        return -TangoScore(self.c, self.b, self.n).upper_at(z) if z else self.estimate
 
     def upper(self, confidence: float) -> float:
         """The one-sided upper bound; at 0.5 it is the estimate itself."""
-        z = normal_quantile(confidence)
-        return self.estimate if z == 0.0 else self._last_below(z)
+        return self.upper_at(normal_quantile(confidence))
 
-    def _last_below(self, z: float) -> float:
+    def upper_at(self, z: float) -> float:
+        """The upper bound that lies `z` standard errors (under the bound itself) above the estimate."""
+        if z == 0.0:
+            return self.estimate
         # statistic(difference) falls from +inf to -inf; the upper bound is where it reaches -z
         reached = last_true(lambda difference: self.statistic(difference) >= -z, -1.0, 1.0)
         return max(reached, self.estimate) if z > 0.0 else min(reached, self.estimate)
