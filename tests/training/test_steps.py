@@ -200,3 +200,32 @@ def test_naming_recipes_and_parameters_imports_no_torch() -> None:
     code = "import mangaops.training, sys; print({'torch', 'sklearn'} & set(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "set()"
+
+
+def test_only_the_tokens_in_use_are_trained_and_the_others_keep_their_vectors() -> None:
+    import torch
+    from transformers import BertConfig, BertModel
+
+    from mangaops.training.steps.network import Classifier, used_tokens
+
+    encoder = BertModel(
+        BertConfig(
+            vocab_size=50, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8
+        )
+    )
+    network = Classifier(encoder, 8, 2, 0.0).eval()
+    ids = torch.tensor([[7, 3, 9, 0]])
+    mask = torch.tensor([[1, 1, 1, 0]])
+    before = encoder.get_input_embeddings().weight.detach().clone()
+    answered = network(ids, mask)
+    with used_tokens(network, [[3, 9], [7]]):
+        assert torch.equal(network(ids, mask), answered)
+        vectors = encoder.get_input_embeddings().weight
+        assert vectors.shape == (4, 8)
+        with torch.no_grad():
+            vectors += 1.0
+        with pytest.raises(IndexError):
+            network(torch.tensor([[11]]), torch.tensor([[1]]))
+    after = encoder.get_input_embeddings().weight.detach()
+    moved = (after != before).any(dim=1).nonzero().flatten().tolist()
+    assert moved == [0, 3, 7, 9]

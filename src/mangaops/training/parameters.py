@@ -38,7 +38,7 @@ class IntentTraining(BaseModel):
     early_stopping: int = Field(default=2, ge=0)
     seed: int = Field(default=20260420, ge=0, lt=2**31)
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    threads: int = Field(default=0, ge=0, le=1024)
+    threads: int = Field(default=1, ge=0, le=1024)
     int8_agreement: float = Field(default=0.99, ge=0.99, le=1)
 
 

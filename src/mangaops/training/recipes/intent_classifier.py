@@ -33,7 +33,7 @@ from mangaops.training.steps import (
     scoring,
     sealing,
 )
-from mangaops.training.steps.network import Classifier, classifier
+from mangaops.training.steps.network import Classifier, classifier, used_tokens
 from mangaops.training.steps.rows import Rows, check
 from mangaops.training.steps.seed import seeded
 
@@ -63,7 +63,9 @@ def train(request: TrainingRequest, folder: Path, progress: Progress | None = No
             held_out = Rows(request.validation, request.labels, reads)
             network = classifier(base.folder, len(request.labels), run.options)
         with run.timed("fit"):
-            epochs = _fit(run, network.to(precision.device()), training, held_out, rng)
+            network.to(precision.device())
+            with used_tokens(network, [*training.ids, *held_out.ids]):
+                epochs = _fit(run, network, training, held_out, rng)
         with run.timed("export"):
             fp32 = _export(run, network, scratch)
         with run.timed("parity"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from mangaops.training.parameters import IntentTraining
 class Classifier(nn.Module):
     """Token ids and mask of shape (rows, tokens) to logits of shape (rows, labels)."""
 
-    def __init__(self, encoder: nn.Module, width: int, labels: int, dropout: float) -> None:
+    def __init__(self, encoder: Any, width: int, labels: int, dropout: float) -> None:
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
@@ -47,6 +49,44 @@ def classifier(folder: Path, labels: int, options: IntentTraining) -> Classifier
     if options.frozen_layers:
         _freeze(encoder, options.frozen_layers)
     return network
+
+
+class UsedTokens(nn.Module):
+    """An embedding of the tokens in use alone; it answers for these as the whole one does."""
+
+    place: torch.Tensor
+
+    def __init__(self, whole: nn.Embedding, used: torch.Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(whole.weight.detach()[used], requires_grad=whole.weight.requires_grad)
+        place = torch.full((whole.num_embeddings,), -1, device=used.device)
+        self.register_buffer(
+            "place", place.index_copy(0, used, torch.arange(used.numel(), device=used.device))
+        )
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Vectors of token ids of any shape; an id that is not in use is an IndexError."""
+        return nn.functional.embedding(self.place[input_ids], self.weight)
+
+
+@contextmanager
+def used_tokens(network: Classifier, texts: Iterable[list[int]]) -> Iterator[None]:
+    """Inside, only the embeddings of tokens of these texts, and of padding, are there to be trained.
+
+    The optimizer then need not visit tens of thousands of vectors without a gradient at every step. After it
+    the whole embedding is back, with what was learned; a vector that was not in use is what it was.
+    """
+    whole = network.encoder.get_input_embeddings()
+    listed = sorted({0}.union(*texts))
+    used = torch.tensor(listed, device=whole.weight.device)
+    part = UsedTokens(whole, used)
+    network.encoder.set_input_embeddings(part)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            whole.weight[used] = part.weight
+        network.encoder.set_input_embeddings(whole)
 
 
 def _freeze(encoder: Any, layers: int) -> None:
