@@ -1,11 +1,13 @@
 """Kills release runs with SIGKILL at random moments and checks the ledger after each.
 
-A process of its own that imports first and opens nothing, so that a fork of it is a fresh run at once.
+Runs that end in a promotion and runs that end in a rejection take turns. A process of its own that imports
+first and opens nothing, so that a fork of it is a fresh run at once.
 Prints one JSON document: kills, runs that ended, problems found.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import random
@@ -29,12 +31,24 @@ from mangaops.training import Trained
 from mangaops.vocabulary import Family
 from mangaops.wiring import Settings, open_workshop
 
+IMPORTED_LATE = (
+    "fsspec",
+    "jinja2",
+    "onnxruntime",
+    "pandera.polars",
+    "rensa",
+    "scipy.stats",
+    "sklearn.linear_model",
+)
+"""What a run imports when it needs it, imported here once, so that kills hit work and not imports."""
+
 
 @dataclass(frozen=True)
 class Scene:
-    """The files of a world, a home with a champion, and an artifact that the recipe hands out."""
+    """The files of a world, the logs of a run, and an artifact that the recipe hands out for them."""
 
     world: Path
+    logs: tuple[str, ...]
     artifact: Path
     record: ModelRecord
 
@@ -49,10 +63,9 @@ class Scene:
         return Trained(folder, known.artifact, known.fingerprint, dict(known.config), dict(known.metrics), {})
 
     def plan(self) -> Plan:
-        files = [str(self.world / f"{name}.parquet") for name in ("first", "second")]
         return Plan(
             "router",
-            Source(tuple(files)),
+            logs(self.world, self.logs),
             traffic=Source((str(self.world / "traffic.parquet"),)),
             truth=str(self.world / "truth.parquet"),
             reason="to be killed",
@@ -62,11 +75,22 @@ class Scene:
         release_run.run(self.workshop(home), self.plan(), lambda *_: None, lambda *_: None)
 
 
-def scene(world: Path) -> Scene:
-    """The scene of a world in which `intent-classifier@v2` was trained once."""
-    shop = open_workshop(Settings(world / "stack.yaml", world / "home", None, None, "killed"))
+def logs(world: Path, names: tuple[str, ...]) -> Source:
+    return Source(tuple(str(world / f"{name}.parquet") for name in names))
+
+
+def trained(world: Path, home: Path) -> tuple[str, dict[str, Any]]:
+    """The folder of the artifact `intent-classifier@v2` of a home, and its record."""
+    shop = open_workshop(Settings(world / "stack.yaml", home, None, None, "killed"))
     record = state(shop.desk, "router").models["intent-classifier@v2"]
-    return Scene(world, shop.desk.artifacts.open(record.artifact), record)
+    return str(shop.desk.artifacts.open(record.artifact)), vars(record)
+
+
+def spoil(world: Path, home: Path) -> None:
+    """A real run on the spoiled logs, from which the second scene takes its artifact."""
+    shop = open_workshop(Settings(world / "stack.yaml", home, None, None, "killed"))
+    plan = Plan("router", logs(world, ("spoiled",)), reason="spoiled")
+    release_run.run(shop, plan, lambda *_: None, lambda *_: None)
 
 
 def kinds(shop: Workshop) -> list[str]:
@@ -118,51 +142,73 @@ def answered(work: Any, *given: Any) -> Any:
     return json.loads(text) if text else ["the check itself failed"]
 
 
+@dataclass(frozen=True)
+class Unharmed:
+    """A scene, the kinds of events that its run leaves when nobody kills it, and the seconds it takes."""
+
+    scene: Scene
+    wanted: list[str]
+    seconds: float
+
+
+def unharmed(stage: Scene, home: Path) -> Unharmed:
+    begun = time.monotonic()
+    _, status = os.waitpid(forked(stage.run, home), 0)
+    seconds = time.monotonic() - begun
+    if status:
+        raise SystemExit("the unharmed run failed")
+    return Unharmed(stage, answered(lambda: kinds(stage.workshop(home))), seconds)
+
+
+def scenes(world: Path, scratch: Path) -> list[Scene]:
+    """One run that is promoted, one that is rejected."""
+    spoiled = Path(shutil.copytree(world / "home-bootstrapped", scratch / "spoiled"))
+    os.waitpid(forked(spoil, world, spoiled), 0)
+    found = []
+    for names, home in ((("first", "second"), world / "home"), (("spoiled",), spoiled)):
+        artifact, record = answered(trained, world, home)
+        found.append(Scene(world, names, Path(artifact), ModelRecord(**record)))
+    return found
+
+
 def main(world: Path, scratch: Path, kills: int, seed: int) -> dict[str, Any]:
     """As many kills as asked; after each, no problem; after each whole run, the facts of an unharmed one."""
     rng = random.Random(seed)
-    bootstrapped = world / "home-bootstrapped"
-    record = answered(lambda: vars(scene(world).record))
-    artifact = Path(answered(lambda: str(scene(world).artifact)))
-    stage = Scene(world, artifact, ModelRecord(**record))
 
     def fresh(name: str) -> Path:
-        return Path(shutil.copytree(bootstrapped, scratch / name))
+        return Path(shutil.copytree(world / "home-bootstrapped", scratch / name))
 
-    home = fresh("unharmed")
-    begun = time.monotonic()
-    _, status = os.waitpid(forked(stage.run, home), 0)
-    whole = time.monotonic() - begun
-    wanted = answered(lambda: kinds(stage.workshop(home)))
-    found = [] if status == 0 else ["the unharmed run failed"]
+    paths = [unharmed(stage, fresh(f"unharmed-{n}")) for n, stage in enumerate(scenes(world, scratch))]
+    found: list[str] = []
     done = ended = 0
-    home = fresh("killed-0")
+    home, path = fresh("killed-0"), paths[0]
     while done < kills and not found:
-        pid = forked(stage.run, home)
-        time.sleep(rng.uniform(0.0, whole))
+        pid = forked(path.scene.run, home)
+        time.sleep(rng.uniform(0.0, path.seconds))
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         done += 1
-        found += answered(lambda home=home: problems(stage.workshop(home)))
+        found += answered(lambda home=home, path=path: problems(path.scene.workshop(home)))
         if os.WIFEXITED(status):
             ended += 1
-            got = answered(lambda home=home: kinds(stage.workshop(home)))
-            if os.WEXITSTATUS(status) or got != wanted:
-                found.append(f"run {ended} ended with {os.WEXITSTATUS(status)}: {got}, not {wanted}")
+            got = answered(lambda home=home, path=path: kinds(path.scene.workshop(home)))
+            if os.WEXITSTATUS(status) or got != path.wanted:
+                found.append(f"run {ended} ended with {os.WEXITSTATUS(status)}: {got}, not {path.wanted}")
             shutil.rmtree(home)
-            home = fresh(f"killed-{ended}")
+            home, path = fresh(f"killed-{ended}"), paths[ended % len(paths)]
         if done % 50 == 0:
             print(f"{done} kills, {ended} whole runs", file=sys.stderr, flush=True)
     return {
         "kills": done,
         "ended": ended,
         "problems": found,
-        "seconds_a_run": round(whole, 2),
-        "events": wanted,
+        "seconds_a_run": [round(path.seconds, 2) for path in paths],
+        "events": [path.wanted for path in paths],
     }
 
 
 if __name__ == "__main__":
     place, scratch_folder, count, chosen = sys.argv[1:]
-    sys.stderr.write(f"loader {load.__name__} imported\n")
+    for name in (*IMPORTED_LATE, load.__module__):
+        importlib.import_module(name)
     print(json.dumps(main(Path(place), Path(scratch_folder), int(count), int(chosen))))

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,29 +16,43 @@ from conftest import Told
 pytestmark = pytest.mark.xdist_group("pipeline")
 
 
-def kill(told: Told, scratch: Path, kills: int) -> dict[str, object]:
-    script = Path(__file__).parent / "killing.py"
-    done = subprocess.run(
-        [sys.executable, str(script), str(told.world.folder), str(scratch), str(kills), "7"],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    story: dict[str, object] = json.loads(done.stdout)
-    return story
+SCRIPT = Path(__file__).parent / "killing.py"
+
+
+def kill(told: Told, scratch: Path, kills: int, killers: int = 1) -> list[dict[str, Any]]:
+    """What each of several killers tells, which share the kills and work side by side."""
+    working = []
+    for seed in range(killers):
+        own = scratch / f"killer-{seed}"
+        own.mkdir()
+        line = [
+            sys.executable,
+            str(SCRIPT),
+            str(told.world.folder),
+            str(own),
+            str(kills // killers),
+            str(seed),
+        ]
+        working.append(subprocess.Popen(line, stdout=subprocess.PIPE, text=True))
+    said = [killer.communicate()[0] for killer in working]
+    assert [killer.returncode for killer in working] == [0] * killers
+    return [json.loads(each) for each in said]
 
 
 def test_runs_that_are_killed_resume_and_leave_the_facts_of_one_run(told: Told, tmp_path: Path) -> None:
-    story = kill(told, tmp_path, 12)
+    (story,) = kill(told, tmp_path, 12)
     assert story["problems"] == []
     assert story["kills"] == 12
+    promoted, rejected = story["events"]
+    assert "promoted" in promoted
+    assert "promoted" not in rejected
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_a_thousand_kills_lose_double_and_halve_no_fact(told: Told, tmp_path: Path) -> None:
-    kills = int(os.environ.get("MANGAOPS_KILLS", "1000"))
-    story = kill(told, tmp_path, kills)
-    print(f"\n{story['kills']} kills, {story['ended']} whole runs of {story['seconds_a_run']} s")
-    assert story["problems"] == []
-    assert story["ended"]
+    stories = kill(told, tmp_path, int(os.environ.get("MANGAOPS_KILLS", "1000")), killers=2)
+    for story in stories:
+        print(f"\n{story['kills']} kills, {story['ended']} whole runs of {story['seconds_a_run']} s")
+    assert [story["problems"] for story in stories] == [[], []]
+    assert all(story["ended"] for story in stories)

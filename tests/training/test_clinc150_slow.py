@@ -43,7 +43,7 @@ def test_the_default_recipe_reaches_955_of_1000_with_the_int8_artifact(tmp_path:
     seconds = time.monotonic() - start
     permit = Permit("intent-classifier", "v1", trained.digest, trained.fingerprint)
     test = rows.filter(pl.col("split") == "test")
-    given = answers(load(trained.folder, permit, threads=2), test.get_column("text"))
+    given = answers(load(trained.folder, permit), test.get_column("text"))
     right = np.array([a.label == b for a, b in zip(given, test.get_column("label"), strict=True)])
     in_scope = (test.get_column("label") != "oos").to_numpy()
     size = sum(file.stat().st_size for file in trained.folder.iterdir()) / 2**20
