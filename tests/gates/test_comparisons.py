@@ -13,12 +13,12 @@ from gates_world import (
     evaluation,
     finding,
     judged,
-    outcomes,
     rule,
     verdict,
 )
 from pydantic import ValidationError
 
+from golden_rows import outcomes
 from mangaops.gates import GATES
 from mangaops.stack import UnitSpec
 from mangaops.vocabulary import Outcome, Verdict

@@ -6,10 +6,11 @@ import json
 from dataclasses import replace
 
 import pytest
-from gates_world import counted, evaluation, fingerprint, judged, latency, outcomes, rule
+from gates_world import counted, evaluation, fingerprint, judged, latency, rule
 from hypothesis import given
 from hypothesis import strategies as st
 
+from golden_rows import outcomes
 from mangaops.gates import Decision, Finding, combine
 from mangaops.vocabulary import Outcome, Verdict
 

@@ -13,7 +13,6 @@ from gates_world import (
     fingerprint,
     latency,
     leakage,
-    outcomes,
     record,
     review,
     rule,
@@ -21,6 +20,7 @@ from gates_world import (
     verdict,
 )
 
+from golden_rows import outcomes
 from mangaops.gates import GATES, Case, judge
 from mangaops.stack import Rule
 from mangaops.vocabulary import Outcome, Verdict

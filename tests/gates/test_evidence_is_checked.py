@@ -15,7 +15,6 @@ from gates_world import (
     judged,
     latency,
     leakage,
-    outcomes,
     record,
     review,
     rule,
@@ -23,6 +22,7 @@ from gates_world import (
     verdict,
 )
 
+from golden_rows import outcomes
 from mangaops.evidence import Evidence
 from mangaops.stack import UnitSpec
 from mangaops.vocabulary import Outcome, Verdict

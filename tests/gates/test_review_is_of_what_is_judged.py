@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from gates_world import counted, evaluation, judged, outcomes, review, rule, shadow, verdict
+from gates_world import counted, evaluation, judged, review, rule, shadow, verdict
 
+from golden_rows import outcomes
 from mangaops.evidence import Evidence
 from mangaops.stack import UnitSpec
 from mangaops.vocabulary import Verdict

@@ -7,6 +7,7 @@ import json
 import polars as pl
 import pytest
 
+from golden_rows import outcomes
 from mangaops.metrics import METRICS, Scored, summary
 from mangaops.stack import ModelSpec
 from mangaops.stack.specs import Strict
@@ -26,26 +27,13 @@ MODEL = ModelSpec(
 
 
 def scored(rows: list[tuple[str, str, str]], **columns: list) -> Scored:
-    count = len(rows)
-    plain = {
-        "row_id": [f"row-{number}" for number in range(count)],
-        "group": [f"group-{number // 2}" for number in range(count)],
-        "text": [f"text <b>{number}</b>" for number in range(count)],
-        "truth": [row[0] for row in rows],
-        "weight": [1.0] * count,
-        "baseline_label": [row[1] for row in rows],
-        "release_label": [row[2] for row in rows],
-        "baseline_confidence": [0.8] * count,
-        "release_confidence": [0.8] * count,
-        "seen": [False] * count,
-        "near": [False] * count,
-        "language": ["en"] * count,
-        "turn": [1] * count,
-        "words": [6] * count,
-        "jargon": [False] * count,
-        "new_user": [False] * count,
+    marked = {
+        "group": [f"group-{number // 2}" for number in range(len(rows))],
+        "text": [f"text <b>{number}</b>" for number in range(len(rows))],
+        "baseline_confidence": [0.8] * len(rows),
+        "release_confidence": [0.8] * len(rows),
     }
-    return Scored.over(pl.DataFrame({**plain, **columns}), LABELS, MODEL)
+    return Scored.over(outcomes(rows, **{**marked, **columns}), LABELS, MODEL)
 
 
 ROWS = [
