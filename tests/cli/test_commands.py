@@ -140,6 +140,40 @@ def test_an_error_is_json_when_json_was_asked(tmp_path: Path, mangaops) -> None:
     assert json.loads(ended.out)["error"] == "UsageError"
 
 
+MISUSED = {
+    "a missing option": ("release rollback router --json", "--reason"),
+    "a missing argument": ("release list --json", "unit"),
+    "a bad value": ("simulate traffic --json --out world --weeks many", "--weeks"),
+    "a value too small": ("simulate traffic --out world --weeks 0 --json", "--weeks"),
+    "an unknown command": ("release rollbak router --json", "rollbak"),
+    "an unknown option": ("release due --json --nonsense", "--nonsense"),
+    "before the command": ("--json release due", "--json"),
+    "between the words": ("release --json due", "--json"),
+    "with a value": ("release due --json=yes", "--json"),
+}
+
+
+@pytest.mark.parametrize("case", MISUSED)
+def test_a_misused_command_is_json_when_json_was_asked(case: str, mangaops) -> None:
+    line, word = MISUSED[case]
+    ended = mangaops(*line.split())
+    said = json.loads(ended.out)
+    assert (ended.code, said["exit_code"], said["error"]) == (2, 2, "UsageError")
+    assert set(said) == {"error", "refused", "found", "accepted", "next", "exit_code"}
+    assert word in said["refused"].lower()
+    assert said["accepted"].startswith("mangaops")
+    assert "--help" in said["next"]
+    assert word in ended.err.lower()
+
+
+@pytest.mark.parametrize("case", MISUSED)
+def test_a_misused_command_writes_nothing_on_standard_output_without_json(case: str, mangaops) -> None:
+    line, _ = MISUSED[case]
+    ended = mangaops(*(word for word in line.split() if not word.startswith("--json")), "--nonsense")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("mangaops: ")
+
+
 def test_validate_reads_logs_and_stores_nothing(stack: Path, logs: Path, mangaops) -> None:
     ended = mangaops("data", "validate", "--stack", stack, "--logs", logs, "--json")
     assert ended.code == 0, ended.out

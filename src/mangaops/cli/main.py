@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from mangaops.cli import audit, data, registry, release, review, screen, stack, train, world
-from mangaops.errors import MangaopsError, SetupError
+from mangaops.errors import MangaopsError, SetupError, UsageError
 from mangaops.release.escape import visible_lines
 
 app = typer.Typer(
@@ -57,13 +57,13 @@ def root(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; every error leaves as a message and its exit code, never as a traceback."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    as_json = "--json" in given
+    as_json = _wants_json(given)
     try:
         code = app(args=given, prog_name="mangaops", standalone_mode=False)
     except MangaopsError as error:
         code = _refuse(error, as_json)
     except TyperException as error:
-        code = _misused(error)
+        code = _refuse(_misused(error), as_json)
     except (Abort, KeyboardInterrupt):
         typer.echo("stopped; run the same command again to go on where it stopped", err=True)
         code = 130
@@ -90,11 +90,22 @@ def _refuse(error: MangaopsError, as_json: bool) -> int:
     return error.exit_code
 
 
-def _misused(error: TyperException) -> int:
+def _wants_json(given: Sequence[str]) -> bool:
+    """Whether the flag stands anywhere: a line that cannot be parsed does not tell by its options."""
+    return any(word == "--json" or word.startswith("--json=") for word in given)
+
+
+def _misused(error: TyperException) -> UsageError:
+    """What the parser says, as an error of ours; the line itself is not repeated: it may hold a password."""
+    context = getattr(error, "ctx", None)
     text = getattr(error, "format_message", lambda: str(error))()
-    typer.secho(f"mangaops: {visible_lines(text)}", err=True, fg=typer.colors.RED)
-    typer.echo("  next: mangaops COMMAND --help shows each option with an example", err=True)
-    return 2
+    usage = context.get_usage().removeprefix("Usage:") if context else "mangaops COMMAND [OPTIONS]"
+    accepted = " ".join(usage.split())
+    return UsageError(
+        text,
+        accepted="" if accepted in " ".join(text.split()) else accepted,
+        next_step=f"{context.command_path if context else 'mangaops COMMAND'} --help shows each option",
+    )
 
 
 def _translated(error: Exception) -> MangaopsError:
