@@ -69,21 +69,26 @@ def parse_stack(text: str | bytes, source: str = "stack.yaml") -> Stack:
     )
 
 
-def open_workshop(settings: Settings, clock: Callable[[], datetime] | None = None) -> Workshop:
-    """The stores are open and the stack is parsed; the home is made where it does not exist.
+def open_workshop(
+    settings: Settings, clock: Callable[[], datetime] | None = None, *, create: bool = True
+) -> Workshop:
+    """The stores are open and the stack is parsed; with `create`, what is not there yet is made.
 
     Raises:
         UsageError, StackError: the stack file is missing or holds mistakes.
-        SetupError: the ledger or the files cannot be opened.
+        SetupError: the ledger or the files cannot be opened, or there is no ledger and none may be made.
     """
     from mangaops import store, training
     from mangaops.pipeline.workshop import Workshop
     from mangaops.release.desk import Desk
 
     stack = read_stack(settings.stack)
-    settings.home.mkdir(parents=True, exist_ok=True)
+    if create:
+        settings.home.mkdir(parents=True, exist_ok=True)
     root = settings.files_url or str(settings.home.resolve())
-    ledger = store.Ledger(settings.ledger_url or f"sqlite:///{settings.home.resolve()}/ledger.db")
+    ledger = store.Ledger(
+        settings.ledger_url or f"sqlite:///{settings.home.resolve()}/ledger.db", create=create
+    )
     desk = Desk(
         stack=stack,
         ledger=ledger,

@@ -97,7 +97,8 @@ def test_init_never_overwrites(stack: Path, mangaops) -> None:
     assert stack.read_text() == before
 
 
-def test_what_init_writes_is_a_stack(stack: Path, mangaops) -> None:
+def test_what_init_writes_is_a_stack_of_which_nothing_was_released(stack: Path, mangaops) -> None:
+    assert mangaops("release", "due", "--stack", stack, "--json").code == 0
     listed = mangaops("release", "list", "router", "--stack", stack, "--json")
     assert listed.code == 0
     assert json.loads(listed.out) == {
@@ -106,6 +107,26 @@ def test_what_init_writes_is_a_stack(stack: Path, mangaops) -> None:
         "rollback_pointer": None,
         "unit": "router",
     }
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("release", "list", "router"),
+        ("release", "rollback", "router", "--reason", "paged"),
+        ("audit", "verify"),
+        ("registry", "list"),
+        ("review", "list", "v1"),
+    ],
+)
+def test_what_asks_for_facts_is_refused_where_no_ledger_is(
+    command: tuple[str, ...], stack: Path, tmp_path: Path, mangaops
+) -> None:
+    ended = mangaops(*command, "--stack", stack, "--home", tmp_path / "mistyped" / "home")
+    assert ended.code == 4
+    assert "mistyped/home/ledger.db" in ended.err
+    assert "next: " in ended.err
+    assert not (tmp_path / "mistyped").exists()
 
 
 def test_a_stack_with_five_mistakes_tells_all_five_with_lines(stack: Path, mangaops) -> None:
@@ -256,6 +277,7 @@ HOSTILE = "a\x1b[2Jb\u202ec\x9bd"
 
 
 def test_what_a_terminal_would_obey_is_shown_and_not_obeyed(stack: Path, mangaops) -> None:
+    mangaops("release", "due", "--stack", stack)
     ended = mangaops("release", "show", HOSTILE, "--stack", stack, "--json")
     assert json.loads(ended.out)["refused"].startswith(f"release {HOSTILE!r}")
     assert not {"\x1b", "\u202e", "\x9b"} & set(ended.out + ended.err)

@@ -164,9 +164,27 @@ def test_nothing_is_built_on_a_cut_tail(ledger: Ledger, ledger_url: str, sql: Ca
     sql(f"DELETE FROM events {ROUTER} AND revision > 5")
     with Ledger(ledger_url) as fresh, pytest.raises(LedgerTampered, match="head 7, but events up to 5"):
         fresh.append([h.model(2)], expect={}, at=h.AT)
+    with (
+        Ledger(ledger_url) as fresh,
+        pytest.raises(LedgerTampered, match="head 7, but the newest event is 5"),
+    ):
+        fresh.read("router")
+
+
+def test_nothing_is_built_on_a_tail_that_was_cut_together_with_its_head(
+    ledger: Ledger, sql: Callable[..., None]
+) -> None:
     cut_tail(sql, ledger, 4)
     with pytest.raises(LedgerTampered):
         ledger.append([h.model(2)], expect={}, at=h.AT)
+
+
+def test_what_is_read_after_a_revision_ends_at_the_head(ledger: Ledger, sql: Callable[..., None]) -> None:
+    assert [event.revision for event in ledger.read("router", 5)] == [6, 7]
+    assert ledger.read("router", 7) == ledger.read("router", 9) == ledger.read("none such") == []
+    sql(f"DELETE FROM events {ROUTER} AND revision > 5")
+    with pytest.raises(LedgerTampered):
+        ledger.read("router", 5)
 
 
 def test_an_audit_shows_how_far_it_is(ledger: Ledger) -> None:

@@ -54,6 +54,25 @@ def test_a_database_that_does_not_exist_is_named(postgres_server: Path) -> None:
         Ledger(postgres.url(postgres_server, "nowhere"))
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://me:p@{SECRET}@localhost:1/db",
+        f"postgresql://me:{SECRET}@localhost:notaport/db",
+        f"postgresql://me:{SECRET}@[::1/db",
+        f"me:{SECRET}@localhost/db",
+        f"postgresql:/me:{SECRET}@localhost/db",
+        f"me:{SECRET}://localhost",
+        f"host=localhost user=me password={SECRET}",
+    ],
+)
+def test_an_address_that_cannot_be_read_is_refused_without_what_may_be_a_password(url: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Ledger(url)
+    assert SECRET not in str(caught.value)
+    assert caught.value.next_step
+
+
 def test_no_password_is_shown_or_stored(postgres_url: str) -> None:
     url = postgres_url.replace("mangaops@", f"mangaops:{SECRET}@")
     with Ledger(url) as ledger:

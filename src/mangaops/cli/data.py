@@ -37,7 +37,7 @@ def validate(
     from mangaops.pipeline.dataset_run import data_name, gather
 
     with call.progress() as progress:
-        shop = call.workshop()
+        shop = call.workshop(new=True)
         report = gather(shop, data_name(shop, data), source(logs, query, column), progress).report
     if out:
         out.write_text(report.to_markdown(), encoding="utf-8")
@@ -60,7 +60,7 @@ def snapshot(
     from mangaops.pipeline.dataset_run import accepted, data_name, gather, take_snapshot
 
     with call.progress() as progress:
-        shop = call.workshop()
+        shop = call.workshop(new=True)
         name = data_name(shop, data)
         rows = accepted(gather(shop, name, source(logs, query, column), progress))
         taken = take_snapshot(shop, name, rows, grow_golden=grow_golden, reason=reason, progress=progress)

@@ -97,11 +97,11 @@ class Call:
     settings: Settings
     as_json: bool
 
-    def workshop(self) -> Workshop:
-        """The stores, opened."""
+    def workshop(self, *, new: bool = False) -> Workshop:
+        """The stores, opened; where there are none they are made if they may be `new`, and refused if not."""
         from mangaops.wiring import open_workshop
 
-        return open_workshop(self.settings)
+        return open_workshop(self.settings, create=new)
 
     @contextmanager
     def progress(self) -> Iterator[screen.Progress]:

@@ -174,7 +174,7 @@ def due(call: Call) -> None:
     """Which units should run now, by cadence and history."""
     from mangaops.pipeline import views
 
-    units = views.due_units(call.workshop())
+    units = views.due_units(call.workshop(new=True))
 
     def render() -> None:
         if units:
@@ -189,7 +189,7 @@ def _run(call: Call, plan: Plan) -> None:
     from mangaops.pipeline import release_run
 
     with call.progress() as progress:
-        result = release_run.run(call.workshop(), plan, progress, announcer(call.as_json))
+        result = release_run.run(call.workshop(new=True), plan, progress, announcer(call.as_json))
     call.finish(result.as_dict(), lambda: render_result(result), code=EXIT[result.outcome])
 
 

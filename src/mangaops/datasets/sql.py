@@ -42,17 +42,18 @@ def query_piece(location: str, query: str | None, progress: Progress | None = No
     try:
         url = make_url(location)
         name = without_credentials(location)
+        _refuse_ambiguous(url)
         engine = create_engine(url)
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise UsageError(
             "the address of the database was refused",
             found=f"not an SQLAlchemy URL ({type(error).__name__})",
-            accepted="as in postgresql+psycopg://user:password@host/database",
+            accepted="as in postgresql+psycopg://user:password@host/database, an @ in a password written %40",
         ) from error
     except ImportError as error:
         raise SetupError(
             f"{name} cannot be read: its driver {error.name} is not installed",
-            next_step=f"pip install {error.name}",
+            next_step=f"install the package that has {error.name}",
         ) from error
     _refuse_new_file(url, name)
     try:
@@ -62,6 +63,12 @@ def query_piece(location: str, query: str | None, progress: Progress | None = No
         raise _failure(error, url, name) from None  # the cause may hold the address with its password
     finally:
         engine.dispose()
+
+
+def _refuse_ambiguous(url: URL) -> None:
+    """An `@` in a password ends it, and what follows is taken for a host, which errors would show."""
+    if url.get_backend_name() != "sqlite" and "@" in f"{url.host}{url.database}":
+        raise ValueError("an @ in the password or name, which is written %40")
 
 
 def _read(connection: Connection, query: str, name: str, progress: Progress | None) -> Piece:

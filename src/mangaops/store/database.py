@@ -8,6 +8,7 @@ rows locked by SELECT ... FOR UPDATE; a commit is as durable as the server's `sy
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -102,11 +103,16 @@ class Database:
 
 
 def _parse(url: str) -> URL:
+    scheme = words[1] if (words := re.match(r"(?i)([a-z+0-9]+)://", url)) else "(a text without a scheme)"
     try:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
-    except exc.ArgumentError as error:
-        raise bad_url("ledger", url.partition("://")[0], _ACCEPTED) from error
+    except (exc.ArgumentError, ValueError):  # the cause may hold the address with its password
+        raise bad_url("ledger", scheme, _ACCEPTED) from None
+    if backend != "sqlite" and "@" in f"{parsed.host}{parsed.database}":
+        raise bad_url(
+            "ledger", f"{scheme} with an @ in its password or name, which is written %40", _ACCEPTED
+        )
     if backend in ("postgresql", "postgres"):
         return parsed.set(drivername="postgresql+psycopg")
     if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
@@ -125,7 +131,8 @@ def _sqlite(url: URL, shown: str, create: bool) -> Engine:
         raise SetupError(
             f"the ledger {shown} cannot be used",
             found="there is no such file",
-            next_step="name the ledger's file, or make one: mangaops init",
+            accepted="a ledger that is there; the first release makes one",
+            next_step="name it with --home or --ledger, or begin with mangaops release bootstrap",
         )
     if (kind := network_filesystem(path)) is not None:
         raise SetupError(

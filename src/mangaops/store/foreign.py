@@ -108,7 +108,11 @@ def object_errors(refused: str) -> Iterator[None]:
 
 def bad_url(what: str, shown: str, accepted: str) -> UsageError:
     """The error for an address that is none."""
-    return UsageError(f"{what} {shown!r} was refused: it is no address of one", accepted=accepted)
+    return UsageError(
+        f"{what} {shown!r} was refused: it is no address of one",
+        accepted=accepted,
+        next_step="mend the address; a password needs no place in it where PGPASSWORD or ~/.pgpass has it",
+    )
 
 
 def _first_line(said: str) -> str:

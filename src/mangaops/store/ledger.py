@@ -59,10 +59,17 @@ class Ledger:
         """The events of a stream after that revision, oldest first; none for a stream that never was.
 
         Raises:
-            LedgerTampered: a row is not what was hashed.
+            LedgerTampered: a row is not what was hashed, or the newest is not the one that the head names.
         """
+        head = select(HEADS).where(HEADS.c.stream == stream)
         with self.database.reading() as connection:
-            return _read(connection, stream, after)
+            events = _read(connection, stream, after)
+            known = next((Head(*row) for row in connection.execute(head)), Head(stream, 0, GENESIS))
+        found = Head(stream, events[-1].revision, events[-1].hash) if events else None
+        if (found or Head(stream, min(after, known.revision), known.hash)) != known:
+            newest = found.revision if found else f"{after} or older"
+            raise _torn(stream, f"head {known.revision}, but the newest event is {newest}")
+        return events
 
     def heads(self) -> dict[str, Head]:
         """The newest revision and hash of each stream, by name; empty streams are left out."""
