@@ -17,15 +17,65 @@ from pathlib import Path
 
 import polars as pl
 
+NEEDED = {
+    "domain": pl.String(),
+    "conversation_id": pl.String(),
+    "turn": pl.Int64(),
+    "text": pl.String(),
+    "intent": pl.String(),
+}
 FEWEST = 20
 HELD_OUT = 0.15
 
 
+class Refused(Exception):
+    """The source cannot be used; the message is one line."""
+
+
+def read(source: Path) -> pl.DataFrame:
+    """The columns of `NEEDED`, each of its type.
+
+    Raises:
+        Refused: no such file, no whole Parquet file, a column that is missing or of another kind.
+    """
+    if not source.is_file():
+        raise _refused(source, "a folder" if source.is_dir() else "no such file")
+    try:
+        rows = pl.read_parquet(source, glob=False)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise _refused(source, f"no whole Parquet file ({_first_line(error)})") from error
+    missing = [name for name in NEEDED if name not in rows.columns]
+    if missing:
+        raise _refused(source, f"no column {', '.join(missing)}, only {', '.join(rows.columns)}")
+    try:
+        return rows.select(list(NEEDED)).cast(NEEDED)
+    except pl.exceptions.PolarsError as error:
+        raise _refused(source, f"a column of another kind ({_first_line(error)})") from error
+
+
+def _refused(source: Path, found: str) -> Refused:
+    columns = ", ".join(f"{name} ({kind})" for name, kind in NEEDED.items())
+    return Refused(
+        f"{source} was refused: found {found}; needed: a Parquet file with the columns {columns}; "
+        f"next: {Path(__file__).with_name('README.md')} says how it is made"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0][:200]
+
+
 def prepare(source: Path, out: Path, domain: str = "finance") -> dict[str, int]:
-    """The four files are written; returns how many rows each has."""
-    turns = pl.read_parquet(source).filter((pl.col("domain") == domain) & pl.col("text").str.contains(r"\S"))
+    """The four files are written; returns how many rows each has.
+
+    Raises:
+        Refused: the source cannot be used, or has no turn of the domain; nothing was written.
+    """
+    every = read(source)
+    turns = every.filter((pl.col("domain") == domain) & pl.col("text").str.contains(r"\S"))
     if not turns.height:
-        raise SystemExit(f"{source} has no turn of the domain {domain!r}")
+        domains = every.get_column("domain").drop_nulls().unique().sort().to_list()
+        raise _refused(source, f"no turn of the domain {domain!r}, only of {', '.join(domains) or 'none'}")
     rows = turns.select(
         "text", "conversation_id", "turn", label=pl.col("intent").str.split("<div>").list.first()
     ).filter(pl.len().over("label") >= FEWEST)
@@ -55,13 +105,18 @@ def _place(conversation: str) -> float:
 
 
 def main() -> None:
-    """Parse the flags, write, and say what was written."""
+    """Parse the flags, write, and say what was written; exit code 4 where the source is refused."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", type=Path, required=True, help="turns.parquet")
     parser.add_argument("--out", type=Path, required=True, help="a folder; made if it is not there")
     parser.add_argument("--domain", default="finance", help="one of the six; stack.yaml is for finance")
     flags = parser.parse_args()
-    for name, count in prepare(flags.source, flags.out, flags.domain).items():
+    try:
+        counts = prepare(flags.source, flags.out, flags.domain)
+    except Refused as error:
+        sys.stderr.write(f"prepare.py: {error}\n")
+        sys.exit(4)
+    for name, count in counts.items():
         sys.stdout.write(f"{flags.out / name}.parquet: {count:,} rows\n")
 
 
