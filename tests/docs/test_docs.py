@@ -247,6 +247,13 @@ def test_the_example_of_each_help_parses(name: str) -> None:
     reading.parse(example)
 
 
+def test_the_example_of_quickstart_works_where_nothing_was_made_yet() -> None:
+    example = COMMANDS["quickstart"].epilog.removeprefix("Example: ")
+    assert f"    {example}\n" in reading.page("commands.md")
+    words = example.split()
+    assert (reading.ROOT / words[words.index("--stack") + 1]).is_file()
+
+
 WRONG = {
     "mangaops release run router": "logs",
     "mangaops release run router --logz x": "logz",

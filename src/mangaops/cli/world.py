@@ -18,7 +18,8 @@ simulate = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """The commands of this file are part of `app`."""
-    app.command(epilog="Example: mangaops quickstart --folder quickstart-world")(quickstart)
+    example = "mangaops quickstart --stack examples/quickstart/stack.yaml --folder quickstart-world"
+    app.command(epilog=f"Example: {example}")(quickstart)
     simulate.command(epilog="Example: mangaops simulate traffic --out world --weeks 4 --seed 7")(traffic)
     simulate.callback()(_group)
     app.add_typer(simulate, name="simulate")
