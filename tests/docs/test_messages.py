@@ -92,7 +92,7 @@ def test_the_message_check_fires(text: str) -> None:
     "text",
     [
         "mangaops release explain {release}",
-        "mangaops release run {unit} --again {kind} on an idle machine",
+        "mangaops release run {unit} --logs ... --again {kind} on an idle machine",
         "mangaops review export writes one",
         "mangaops that wrote it",
         "mangaops audit verify, then restore",

@@ -59,7 +59,7 @@ def test_proven_harm_outweighs_a_missing_measurement() -> None:
 def test_a_missing_measurement_holds_and_says_what_to_measure() -> None:
     decision = judged([ACCURACY, rule("latency", below_ms=15)], GOOD)
     assert decision.outcome is Outcome.HOLD
-    assert decision.price["measure"] == ["mangaops release run router --again latency"]
+    assert decision.price["measure"] == ["mangaops release run router --logs ... --again latency"]
 
 
 def test_a_decision_survives_being_written_and_read() -> None:

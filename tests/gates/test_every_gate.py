@@ -80,7 +80,7 @@ def test_a_gate_without_its_evidence_is_an_error_that_names_the_command(name: st
     one, _ = QUIET[name]()
     found = judge([one], case()).findings[0]
     assert found.verdict is Verdict.ERROR
-    assert found.next_step.startswith("mangaops release run router --again ")
+    assert found.next_step.startswith("mangaops release run router --logs ... --again ")
 
 
 @pytest.mark.parametrize("name", sorted(GATES))

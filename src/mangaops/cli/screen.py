@@ -111,23 +111,45 @@ def _bars() -> Iterator[Progress]:
     )
     with RichProgress(*columns, console=console(stderr=True)) as drawn:
         tasks: dict[str, Any] = {}
+        begins = _begins()
 
         def report(what: str, done: int, total: int) -> None:
             key = what.split(":")[0]
-            if key not in tasks or (done == 0 and drawn.tasks[tasks[key]].finished):
+            anew = begins(key, done, total)
+            if key not in tasks or (anew and drawn.tasks[tasks[key]].finished):
                 tasks[key] = drawn.add_task(what, total=total)
+            elif anew:
+                drawn.reset(tasks[key])
             drawn.update(tasks[key], description=what, completed=done, total=max(total, 1))
 
         yield report
 
 
+def _begins() -> Callable[[str, int, int], bool]:
+    """Says whether a report begins its title: the first one, or one whose count stands or falls or whose total
+    is another. A step that was left before its end and comes again is no slow step."""
+    seen: dict[str, tuple[int, int]] = {}
+
+    def begins(key: str, done: int, total: int) -> bool:
+        before, of = seen.get(key, (0, total))
+        anew = key not in seen or total != of or done < before or done == before < total
+        seen[key] = done, total
+        return anew
+
+    return begins
+
+
 def _lines(every: float = 5.0) -> Progress:
     started: dict[str, float] = {}
     last: dict[str, float] = {}
+    begins = _begins()
 
     def report(what: str, done: int, total: int) -> None:
         key, now = what.split(":")[0], time.monotonic()
-        begun = started[key] = now if done == 0 else started.get(key, now)
+        if begins(key, done, total):
+            started.pop(key, None)
+            last.pop(key, None)
+        begun = started.setdefault(key, now)
         if done < total and now - last.get(key, begun) < every:
             return
         last[key] = now

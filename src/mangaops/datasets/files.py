@@ -53,10 +53,12 @@ def pieces(locations: tuple[str, ...], progress: Progress | None = None) -> Iter
     found = [each for location in locations for each in _matches(location)]
     for done, (filesystem, path, name) in enumerate(found):
         if progress is not None:
-            progress(f"reading {name}", done, len(found))
+            progress(f"reading files: {name}", done, len(found))
         data = _bytes(filesystem, path, name)
         table = _parse(data, name)
         yield Piece(name, table, Origin(name, table.height, len(data), hashlib.sha256(data).hexdigest()))
+    if progress is not None:
+        progress("reading files", len(found), len(found))
 
 
 def _matches(location: str) -> list[tuple[Any, str, str]]:

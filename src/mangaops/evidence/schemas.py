@@ -125,6 +125,6 @@ def require(evidence: Evidence) -> Evidence:
             f"{evidence.kind} evidence was refused: it is not complete",
             found="without " + ", ".join(lacking),
             accepted="every fact and column of mangaops.evidence.schemas",
-            next_step=f"measure again: mangaops release run {evidence.binding.unit} --again {evidence.kind}",
+            next_step=f"mangaops release run {evidence.binding.unit} --logs ... --again {evidence.kind}",
         )
     return evidence

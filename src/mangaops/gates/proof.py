@@ -27,7 +27,7 @@ class Unusable(Exception):
 
 def again(case: Case, kind: EvidenceKind) -> str:
     """The command that measures this kind of evidence again."""
-    return f"mangaops release run {case.binding.unit} --again {kind}"
+    return f"mangaops release run {case.binding.unit} --logs ... --again {kind}"
 
 
 def proof(case: Case, kind: EvidenceKind) -> Evidence:

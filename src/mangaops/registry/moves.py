@@ -279,7 +279,7 @@ def _promoted(unit: Building, event: Event, body: Body) -> None:
 
 
 def _decision_allows(unit: Building, event: Event, life: Life, decision: Digest) -> None:
-    judge = f"judge again: mangaops release run {unit.unit}"
+    judge = f"judge again: mangaops release run {unit.unit} --logs ..."
     latest = life.decisions[-1] if life.decisions else None
     if latest is None or latest.digest != decision:
         found = f"latest decision {latest.digest} ({latest.outcome})" if latest else "no decision"

@@ -29,7 +29,7 @@ def require_first(desk: Desk, unit: str) -> None:
         f"a bootstrap of {unit} was refused: it is for the first champion only",
         found=f"champion {current.champion or 'none'}, generation {current.generation}",
         accepted="a unit that never had a champion",
-        next_step=f"mangaops release run {unit}",
+        next_step=f"mangaops release run {unit} --logs ...",
     )
 
 

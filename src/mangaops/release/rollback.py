@@ -42,7 +42,7 @@ def roll_back(
         raise RefusedError(
             f"a rollback of {unit} to {target} was refused: that is no rollback pointer",
             accepted=", ".join(reversed(current.rollback)),
-            next_step=f"mangaops release rollback {unit} --to {current.rollback[-1]}",
+            next_step=f"mangaops release rollback {unit} --to {current.rollback[-1]} --reason '...'",
         )
     if not is_fallback(target):
         for each in permit(current, target, Purpose.SERVE).values():

@@ -69,7 +69,7 @@ def require_golden(desk: Desk, current: UnitState, subject: Release, dataset: Di
                     f"deciding on {subject.name} was refused: it was compared on an older golden set",
                     found=found,
                     accepted="evidence on the newest golden set",
-                    next_step=f"mangaops release run {current.unit}",
+                    next_step=f"mangaops release run {current.unit} --logs ...",
                 )
 
 
@@ -78,7 +78,7 @@ def _refused(current: UnitState, subject: Release, found: str) -> RefusedError:
         f"promoting {subject.name} was refused",
         found=found,
         accepted="a stored PROMOTE for exactly this release, this champion and the newest evidence",
-        next_step=f"judge it again: mangaops release run {current.unit}",
+        next_step=f"judge it again: mangaops release run {current.unit} --logs ...",
     )
 
 
