@@ -126,8 +126,10 @@ def _bars() -> Iterator[Progress]:
 
 
 def _begins() -> Callable[[str, int, int], bool]:
-    """Says whether a report begins its title: the first one, or one whose count stands or falls or whose total
-    is another. A step that was left before its end and comes again is no slow step."""
+    """Says whether a report begins its title: it is the first, its count does not rise, or its total changed.
+
+    A step that was left before its end and comes again is not a slow step.
+    """
     seen: dict[str, tuple[int, int]] = {}
 
     def begins(key: str, done: int, total: int) -> bool:
