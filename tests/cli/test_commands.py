@@ -245,7 +245,28 @@ def test_an_edited_ledger_row_is_found(stack: Path, logs: Path, mangaops) -> Non
         database.execute("update events set body = replace(body, 'intent', 'intend')")
     ended = mangaops("audit", "verify", "--stack", stack)
     assert ended.code == 4
-    assert "data/intent-data" in ended.out
+    assert "✗ data/intent-data, revision 1: edited: the " in " ".join(ended.out.split())
+    assert "Problem(" not in ended.out
+    assert "next: stop release runs" in ended.out
+
+
+def test_a_broken_ledger_has_the_fields_of_an_error_beside_its_heads(
+    stack: Path, logs: Path, mangaops
+) -> None:
+    mangaops("data", "snapshot", "--stack", stack, "--logs", logs, "--json")
+    verify = ("audit", "verify", "--stack", stack, "--json")
+    whole = json.loads(mangaops(*verify).out)
+    assert set(whole) == {"problems", "says", "heads"}
+    with sqlite3.connect(stack.parent / ".mangaops" / "ledger.db") as database:
+        database.execute("update events set body = replace(body, 'intent', 'intend')")
+    ended = mangaops(*verify)
+    said = json.loads(ended.out)
+    assert (ended.code, said["exit_code"], said["error"]) == (4, 4, "LedgerTampered")
+    assert said["refused"] == said["says"]
+    assert said["found"] == "; ".join(said["problems"])
+    assert said["accepted"]
+    assert said["next"].startswith("stop release runs")
+    assert said["heads"] == whole["heads"]
 
 
 def test_a_cut_tail_is_found_by_a_witness(stack: Path, logs: Path, mangaops) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
 from mangaops.cli import screen
 from mangaops.cli.options import Call, shared
+from mangaops.errors import LedgerTampered
 
 group = typer.Typer(help="The ledger: is it whole, and what does it say.", no_args_is_help=True)
 Witness = Annotated[
@@ -30,15 +32,32 @@ def verify(call: Call, witness: Witness = []) -> None:  # noqa: B006 - typer cop
     from mangaops.pipeline import views
 
     audit = views.audit(call.workshop(), tuple(witness))
+    error = _broken(audit)
 
     def render() -> None:
         for problem in audit["problems"]:
             screen.say(f"✗ {problem}", style="red")
         screen.say(audit["says"], style="bold")
+        if error:
+            screen.say(f"  next: {error.next_step}")
         for head in audit["heads"]:
             screen.say(f"  head {head}")
 
-    call.finish(audit, render, code=4 if audit["problems"] else 0)
+    fields = screen.error_fields(error) if error else {}
+    call.finish({**audit, **fields}, render, code=error.exit_code if error else 0)
+
+
+def _broken(audit: Mapping[str, Any]) -> LedgerTampered | None:
+    """What is wrong, as an error has it; nothing is raised: the heads are told all the same."""
+    if not audit["problems"]:
+        return None
+    return LedgerTampered(
+        audit["says"],
+        found="; ".join(audit["problems"]),
+        accepted="a chain without gaps, each row as it was hashed, that holds every witnessed head",
+        next_step="stop release runs, copy the database as it is, then restore the newest backup that "
+        "verifies against your newest witness (docs/on-call.md: The ledger does not verify)",
+    )
 
 
 @shared

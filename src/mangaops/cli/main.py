@@ -7,7 +7,6 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
-from typing import Any
 
 import typer
 from typer.exceptions import Abort, TyperException
@@ -77,15 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _refuse(error: MangaopsError, as_json: bool) -> int:
     if as_json:
-        parts: dict[str, Any] = {
-            "error": type(error).__name__,
-            "refused": error.refused,
-            "found": error.found,
-            "accepted": error.accepted,
-            "next": error.next_step,
-            "exit_code": error.exit_code,
-        }
-        typer.echo(screen.json_text(parts))
+        typer.echo(screen.json_text(screen.error_fields(error)))
     typer.secho(f"mangaops: {visible_lines(error.message)}", err=True, fg=typer.colors.RED)
     return error.exit_code
 

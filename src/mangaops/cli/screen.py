@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from mangaops.errors import MangaopsError
 from mangaops.release.escape import visible_lines
 
 Progress = Callable[[str, int, int], None]
@@ -51,6 +52,18 @@ def finish(data: Mapping[str, Any], render: Renderer, *, as_json: bool, code: in
 def json_text(data: Mapping[str, Any]) -> str:
     """The data as JSON in which nothing is hidden from a person who looks at it."""
     return visible_lines(json.dumps(data, ensure_ascii=False, indent=2, sort_keys=True, default=str))
+
+
+def error_fields(error: MangaopsError) -> dict[str, Any]:
+    """An error as its part of the JSON document."""
+    return {
+        "error": type(error).__name__,
+        "refused": error.refused,
+        "found": error.found,
+        "accepted": error.accepted,
+        "next": error.next_step,
+        "exit_code": error.exit_code,
+    }
 
 
 def say(text: str = "", *, style: str | None = None) -> None:

@@ -174,14 +174,20 @@ def audit(shop: Workshop, witnesses: tuple[str, ...]) -> Row:
     """What a check of every row found, with the heads to witness outside."""
     found = shop.desk.ledger.verify(dict(_witness(each) for each in witnesses))
     heads = dict(sorted(shop.desk.ledger.heads().items()))
-    problems = [str(problem) for problem in found.problems]
+    problems = [
+        f"{each.stream}, revision {each.revision}: {each.damage}: {each.says}" for each in found.problems
+    ]
     events = sum(head.revision for head in heads.values())
     whole = f"the ledger is whole: {events} events in {len(heads)} streams, each chained to the one before"
     return {
         "problems": problems,
-        "says": f"the ledger is broken in {len(problems)} places" if problems else whole,
+        "says": f"the ledger is broken in {_places(len(problems))}" if problems else whole,
         "heads": [f"{name}:{head.revision}:{head.hash}" for name, head in heads.items()],
     }
+
+
+def _places(count: int) -> str:
+    return "one place" if count == 1 else f"{count} places"
 
 
 def _witness(text: str) -> tuple[str, tuple[int, str]]:
