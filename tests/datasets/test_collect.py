@@ -43,6 +43,21 @@ def written(folder: Path, name: str, data: bytes | str) -> Path:
     return path
 
 
+@pytest.mark.parametrize(("name", "separator"), [("a.csv", ","), ("a.tsv", "\t"), ("a.csv.gz", ",")])
+def test_a_header_that_names_a_column_twice_is_refused(name: str, separator: str, tmp_path: Path) -> None:
+    lines = (["text", "label", '"text"'], ["hello", "faq", "good bye"])
+    data = "\n".join(separator.join(cells) for cells in lines).encode()
+    path = written(tmp_path, name, gzip.compress(data) if name.endswith(".gz") else data)
+    message = refused(path)
+    assert f"{path} names a column twice" in message
+    assert "found: 'text'" in message
+
+
+def test_empty_names_and_cells_that_look_like_names_are_no_doubled_columns(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", "text,label,,\ntext,faq,,\ntext,faq,,\n")
+    assert read(path)["text"].to_list() == ["text", "text"]
+
+
 def test_parquet_csv_and_json_lines_give_the_same_rows(tmp_path: Path) -> None:
     ROWS.write_parquet(tmp_path / "a.parquet")
     ROWS.write_csv(tmp_path / "a.csv")

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -171,6 +172,7 @@ def _parquet(data: bytes, name: str) -> pl.DataFrame:
 
 def _csv(data: bytes, name: str, separator: str = ",") -> pl.DataFrame:
     text = _decoded(data, name)
+    _refuse_doubled(text, separator, name)
     try:
         return pl.read_csv(io.BytesIO(text.encode()), separator=separator, infer_schema=False)
     except pl.exceptions.NoDataError as error:
@@ -183,6 +185,31 @@ def _csv(data: bytes, name: str, separator: str = ",") -> pl.DataFrame:
             accepted="as many cells as the header has; cells with commas, quotes or line breaks in quotes",
             next_step="mend the row or write the file with a CSV library",
         ) from error
+
+
+def _refuse_doubled(text: str, separator: str, name: str) -> None:
+    """A column that is named twice would be renamed by the reader, and one of the two taken in silence.
+
+    Names that are empty are let be: spreadsheets write them for empty columns.
+    """
+    try:
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        header = next((cells for cells in rows if cells), [])
+    except csv.Error as error:
+        raise InputError(
+            f"{name} has a header that cannot be read",
+            found=str(error),
+            accepted="a first row with the names of the columns",
+            next_step="write the file with a CSV library",
+        ) from error
+    doubled = [each for each, count in Counter(header).items() if each and count > 1]
+    if doubled:
+        raise InputError(
+            f"{name} names a column twice",
+            found=", ".join(repr(each) for each in doubled),
+            accepted="a header in which each name stands once",
+            next_step="rename or remove one of the columns",
+        )
 
 
 def _tsv(data: bytes, name: str) -> pl.DataFrame:
