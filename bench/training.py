@@ -92,6 +92,7 @@ def main() -> None:
     from tokenizers import Tokenizer
 
     from mangaops.inference.preprocessing import Encoder, Preprocessing
+    from mangaops.training import IntentTraining
     from mangaops.training.steps import bases
     from mangaops.training.steps.rows import Rows
     from mangaops.training.steps.seed import seeded
@@ -107,8 +108,10 @@ def main() -> None:
         sides = {"fp32, static padding": static_padding(rows, len(labels))}
         sides |= {name: recipe(rows, len(labels), changes, kept) for name, changes in VARIANTS.items()}
         whole = torch.get_num_threads()
-        threads = {
-            name: VARIANTS[name].get("threads", 1) or whole if name in VARIANTS else whole for name in sides
+        threads = dict.fromkeys(sides, whole)
+        threads |= {
+            name: IntentTraining.model_validate(changes).threads or whole
+            for name, changes in VARIANTS.items()
         }
         rates: dict[str, list[float]] = {name: [] for name in sides}
         for step in sides.values():

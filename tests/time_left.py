@@ -12,8 +12,12 @@ class TimeLeft:
     """A pytest plugin: every ten seconds, the time left at the pace of the tests so far."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self.config, self.begun, self.said = config, time.monotonic(), 0.0
+        self.config, self.begun, self.said = config, 0.0, 0.0
         self.done = self.collected = 0
+
+    def pytest_runtest_logstart(self) -> None:
+        """The clock runs from the first test, not from the collection."""
+        self.begun = self.begun or time.monotonic()
 
     def pytest_runtest_logfinish(self) -> None:
         """One more test is over."""

@@ -17,6 +17,10 @@ from pathlib import Path
 
 import polars as pl
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from published import read, refused, write
+
 NEEDED = {
     "domain": pl.String(),
     "conversation_id": pl.String(),
@@ -28,54 +32,19 @@ FEWEST = 20
 HELD_OUT = 0.15
 
 
-class Refused(Exception):
-    """The source cannot be used; the message is one line."""
-
-
-def read(source: Path) -> pl.DataFrame:
-    """The columns of `NEEDED`, each of its type.
+def prepare(source: Path, domain: str = "finance") -> dict[str, pl.DataFrame]:
+    """The four tables, under the names of their files.
 
     Raises:
-        Refused: no such file, no whole Parquet file, a column that is missing or of another kind.
+        Refused: the source cannot be used, or has no turn of the domain.
     """
-    if not source.is_file():
-        raise _refused(source, "a folder" if source.is_dir() else "no such file")
-    try:
-        rows = pl.read_parquet(source, glob=False)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise _refused(source, f"no whole Parquet file ({_first_line(error)})") from error
-    missing = [name for name in NEEDED if name not in rows.columns]
-    if missing:
-        raise _refused(source, f"no column {', '.join(missing)}, only {', '.join(rows.columns)}")
-    try:
-        return rows.select(list(NEEDED)).cast(NEEDED)
-    except pl.exceptions.PolarsError as error:
-        raise _refused(source, f"a column of another kind ({_first_line(error)})") from error
-
-
-def _refused(source: Path, found: str) -> Refused:
-    columns = ", ".join(f"{name} ({kind})" for name, kind in NEEDED.items())
-    return Refused(
-        f"{source} was refused: found {found}; needed: a Parquet file with the columns {columns}; "
-        f"next: {Path(__file__).with_name('README.md')} says how it is made"
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0][:200]
-
-
-def prepare(source: Path, out: Path, domain: str = "finance") -> dict[str, int]:
-    """The four files are written; returns how many rows each has.
-
-    Raises:
-        Refused: the source cannot be used, or has no turn of the domain; nothing was written.
-    """
-    every = read(source)
+    every = read(source, NEEDED)
     turns = every.filter((pl.col("domain") == domain) & pl.col("text").str.contains(r"\S"))
     if not turns.height:
         domains = every.get_column("domain").drop_nulls().unique().sort().to_list()
-        raise _refused(source, f"no turn of the domain {domain!r}, only of {', '.join(domains) or 'none'}")
+        raise refused(
+            source, NEEDED, f"no turn of the domain {domain!r}, only of {', '.join(domains) or 'none'}"
+        )
     rows = turns.select(
         "text", "conversation_id", "turn", label=pl.col("intent").str.split("<div>").list.first()
     ).filter(pl.len().over("label") >= FEWEST)
@@ -87,16 +56,12 @@ def prepare(source: Path, out: Path, domain: str = "finance") -> dict[str, int]:
     logs = rows.filter(pl.col("place") >= HELD_OUT)
     before = logs.filter(pl.col("place") < HELD_OUT + 0.8 * (1 - HELD_OUT))
     columns = ["text", "label", "conversation_id", "turn"]
-    files = {
+    return {
         "logs": logs.select(columns),
         "before": before.select(columns),
         "traffic": traffic.select("request_id", "text", "conversation_id"),
         "truth": traffic.select("request_id", "label"),
     }
-    out.mkdir(parents=True, exist_ok=True)
-    for name, frame in files.items():
-        frame.write_parquet(out / f"{name}.parquet")
-    return {name: frame.height for name, frame in files.items()}
 
 
 def _place(conversation: str) -> float:
@@ -111,13 +76,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="a folder; made if it is not there")
     parser.add_argument("--domain", default="finance", help="one of the six; stack.yaml is for finance")
     flags = parser.parse_args()
-    try:
-        counts = prepare(flags.source, flags.out, flags.domain)
-    except Refused as error:
-        sys.stderr.write(f"prepare.py: {error}\n")
-        sys.exit(4)
-    for name, count in counts.items():
-        sys.stdout.write(f"{flags.out / name}.parquet: {count:,} rows\n")
+    write(flags.out, lambda: prepare(flags.source, flags.domain))
 
 
 if __name__ == "__main__":
