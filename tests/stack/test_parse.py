@@ -24,6 +24,7 @@ class Training(Strict):
     loss: str = "cross_entropy"
     class_weights: str = "none"
     frozen_layers: int = 0
+    threads: int = 1
 
 
 def read(text: str | bytes) -> Stack:

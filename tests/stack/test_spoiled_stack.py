@@ -45,6 +45,7 @@ class Training(Strict):
     loss: str = "cross_entropy"
     class_weights: str = "none"
     frozen_layers: int = 0
+    threads: int = 1
 
 
 def spoiled(text: str, rng: np.random.Generator) -> str:
