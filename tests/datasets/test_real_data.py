@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
-from types import ModuleType
 
 import polars as pl
 import pytest
@@ -36,13 +36,9 @@ def dataset(variable: str) -> Path:
     return Path(place)
 
 
-def prepare(example: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"prepare_{example}", EXAMPLES / example / "prepare.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def prepare(example: str, source: Path, out: Path) -> None:
+    script = EXAMPLES / example / "prepare.py"
+    subprocess.run([sys.executable, str(script), "--source", str(source), "--out", str(out)], check=True)
 
 
 def weeks(example: str, folder: Path) -> tuple[Snapshot, Snapshot, DataSpec]:
@@ -69,7 +65,7 @@ def holds(first: Snapshot, second: Snapshot, spec: DataSpec) -> None:
 
 @pytest.mark.slow
 def test_clinc150_keeps_its_test_split_and_loses_its_two_shared_texts(tmp_path: Path) -> None:
-    prepare("clinc150").prepare(dataset("MANGAOPS_CLINC150"), tmp_path)
+    prepare("clinc150", dataset("MANGAOPS_CLINC150"), tmp_path)
     first, second, spec = weeks("clinc150", tmp_path)
     holds(first, second, spec)
     assert second.golden.height == 5500
@@ -83,7 +79,7 @@ def test_clinc150_keeps_its_test_split_and_loses_its_two_shared_texts(tmp_path: 
 
 @pytest.mark.slow
 def test_multidogo_finance_is_split_by_conversation(tmp_path: Path) -> None:
-    prepare("multidogo").prepare(dataset("MANGAOPS_MULTIDOGO"), tmp_path)
+    prepare("multidogo", dataset("MANGAOPS_MULTIDOGO"), tmp_path)
     first, second, spec = weeks("multidogo", tmp_path)
     holds(first, second, spec)
     assert second.rows.group_by("conversation_id").agg(pl.col("split").n_unique())["split"].max() == 1
