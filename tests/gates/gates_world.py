@@ -182,9 +182,9 @@ def judged(rules: Rule | list[Rule], *evidence: Evidence, **changed: Any) -> Dec
     return judge(listed, case(*evidence, **changed))
 
 
-def finding(one: Rule, *evidence: Evidence, subject: str = "", **changed: Any) -> Finding:
-    """The first finding of a rule judged alone whose subject holds `subject`."""
-    found = judged(one, *evidence, **changed).findings
+def finding(rules: Rule | list[Rule], *evidence: Evidence, subject: str = "", **changed: Any) -> Finding:
+    """The first finding of a rule judged alone, or of a list, whose subject holds `subject`."""
+    found = judged(rules, *evidence, **changed).findings
     return next(each for each in found if subject in each.subject)
 
 

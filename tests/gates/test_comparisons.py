@@ -106,6 +106,19 @@ def test_or_below_passes_a_value_that_is_low_enough() -> None:
     assert verdict(out_of_reach, frame) is Verdict.INCONCLUSIVE
 
 
+def test_an_interval_beyond_the_threshold_that_proves_no_fail_says_why() -> None:
+    """Eleven rows lost, two gained: sure at 0.95, not at the 0.995 of a list of ten."""
+    frame = evaluation(outcomes(counted("faq", both=987, lost=11, gained=2)))
+    asked = rule("non_inferior", metric="accuracy", margin=0.002)
+    alone, shared = finding(asked, frame), finding([asked] * 10, frame)
+    assert alone.verdict is Verdict.FAIL
+    assert "fail_confidence" not in alone.says
+    assert shared.high is not None
+    assert shared.high < -0.002
+    assert shared.verdict is Verdict.INCONCLUSIVE
+    assert shared.says.endswith("a FAIL asks for confidence 0.995: fail_confidence is shared over the list")
+
+
 def test_few_examples_are_inconclusive_however_bad() -> None:
     frame = evaluation(outcomes(counted("escalation", both=10, lost=20) + counted("faq", both=400)))
     asked = rule("no_critical_regression", labels=("escalation",), margin=0.02, min_examples=300)

@@ -147,6 +147,15 @@ def test_a_mistake_names_its_line_and_what_would_be_accepted(
     assert any(each.startswith(f"line {line}: ") and says in each for each in found), found
 
 
+def test_mistakes_of_the_whole_are_told_beside_unknown_keys() -> None:
+    text = SMALL.replace("critical: [yes]", "critical: [yse], bse: x")
+    text = text.replace("golden: 0.1}", "golden: 0.2}\n    golde: {rows: 5}")
+    text = text.replace("Asia/Tokyo}", "Asia/Tokio, zone: here}")
+    told = "\n".join(mistakes(text))
+    for says in ("'golde'", "sum to 1.1", "'bse'", "'yse'", "'zone'", "Asia/Tokio"):
+        assert says in told
+
+
 def test_a_unit_without_gates_is_refused() -> None:
     text = SMALL[: SMALL.index("    gates:")]
     assert any("without a gate nothing can be promoted" in each for each in mistakes(text))

@@ -99,7 +99,7 @@ def settle(
         gate=rule.gate,
         subject=compared.subject,
         verdict=found,
-        says=_sentence(compared, sign, shown, margin, at, least),
+        says=_sentence(compared, sign, shown, margin, at, least) + _unproven(compared, margin, at),
         observed=sign * compared.point,
         low=shown[0],
         high=shown[1],
@@ -172,7 +172,7 @@ def _sentence(
     if compared.baseline is not None and compared.release is not None:
         sides = f"release {value(compared.release, unit)}, baseline {value(compared.baseline, unit)}; "
     moves = "fall" if sign > 0 else "rise"
-    allowed = f"may {moves} by at most {change(margin, unit)}" if margin else f"may not {moves}"
+    allowed = f"may {moves} by at most {change(margin, unit).lstrip('+')}" if margin else f"may not {moves}"
     level = "" if at.passing == 0.5 else f", proven at confidence {at.passing:.3g}"
     level += "; all looks are used" if at.spent else ""
     few = f", under the {least:,} that the rule asks for" if compared.n < least else ""
@@ -181,6 +181,13 @@ def _sentence(
         f"({spread(shown[0], shown[1], unit)}, {at.shown:.0%} sure of each bound) "
         f"on {compared.n:,} {compared.counted}{few}; it {allowed}{level}"
     )
+
+
+def _unproven(compared: Compared, margin: float, at: Levels) -> str:
+    """Why no FAIL stands beside an interval that lies wholly beyond the threshold; else empty."""
+    if not compared.gain.upper(at.shown) < -margin <= compared.gain.upper(at.failing):
+        return ""
+    return f"; a FAIL asks for confidence {at.failing:.4g}: fail_confidence is shared over the list"
 
 
 def _next(found: Verdict, more: int | None, compared: Compared, margin: float) -> str:

@@ -20,9 +20,9 @@ def sentence(case: Dossier) -> str:
         passed = len([row for row in case.rows if not row.dry_run])
         return f"{name} passed all {count(passed, 'check')} against {against}{_since(case)}."
     if case.outcome == Outcome.REJECT:
-        return f"{name} breaks what a rule asks for, and {against} stays: {gates}."
+        return f"{name} breaks what a rule asks for, and {against} stayed: {gates}."
     return (
-        f"Nothing is proven against {name}, but not enough is known to promote it; {against} stays: {gates}."
+        f"Nothing is proven against {name}, but not enough is known to promote it; {against} stayed: {gates}."
     )
 
 

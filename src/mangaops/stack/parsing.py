@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, get_args
@@ -139,17 +140,35 @@ def _rule(value: Any, path: Path, document: Document, words: _Words) -> Rule | N
 
 
 def _spec(model: type[_Spec], value: Any, path: Path, document: Document) -> _Spec | None:
-    """The validated section, or None with its mistakes kept."""
+    """The validated section, or None; mistakes are kept.
+
+    Where unknown keys are all that is wrong, the section without them is returned, so that the mistakes
+    that only a whole stack shows are told at once with these.
+    """
     if not isinstance(value, dict):
         document.wrong(path, f"{where(path)}: must be a mapping; found {_kind(value)}")
         return None
     try:
         return model.model_validate(value, strict=False)
     except ValidationError as refused:
-        for error in refused.errors(include_url=False, include_context=False):
+        errors = refused.errors(include_url=False, include_context=False)
+        for error in errors:
             inner = (*path, *(part for part in error["loc"] if part != "[key]"))
             document.wrong(inner, _mistake(model, error["loc"], error["type"], error["msg"], inner, value))
-    return None
+    if any(error["type"] != "extra_forbidden" for error in errors):
+        return None
+    return _spec(model, _without(value, [error["loc"] for error in errors]), path, document)
+
+
+def _without(value: dict[str, Any], keys: Iterable[tuple[int | str, ...]]) -> dict[str, Any]:
+    """A copy that lacks the keys at these locations."""
+    left = copy.deepcopy(value)
+    for *outer, last in keys:
+        section: Any = left
+        for part in outer:
+            section = section[part]
+        del section[last]
+    return left
 
 
 def _mistake(
