@@ -32,7 +32,22 @@ def test_no_cell_is_read_as_a_formula(text: str) -> None:
     assert csv_cell(text).startswith("'")
 
 
-@pytest.mark.parametrize("text", ["where is my order", "12-05 volume", "返品したいです", "", "a=b"])
+@pytest.mark.parametrize(
+    "text",
+    ["3-4", "007", " 1/2 ", "1e5", "12345e678901", "12:30 PM", "5. März 2026", "$1,000.00", "１２３", "True"],
+)
+def test_no_cell_is_read_as_a_number_or_a_date(text: str) -> None:
+    assert csv_cell(text) == "'" + text
+
+
+@pytest.mark.parametrize(
+    "text", ["item-123 is late?", "order_2", "was it volume 3", "cancellation 2", "truth"]
+)
+def test_words_with_a_digit_are_no_number(text: str) -> None:
+    assert csv_cell(text) == text
+
+
+@pytest.mark.parametrize("text", ["where is my order", "12-05 of this volume?", "返品したいです", "", "a=b"])
 def test_a_plain_cell_stays_as_it_is(text: str) -> None:
     assert csv_cell(text) == text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -200,6 +201,68 @@ def test_a_file_that_is_not_this_export_is_refused_as_a_whole(served: World, kin
     assert says in caught.value.message
     assert kind == "missing" or "row" in caught.value.refused
     assert state(served.desk, "router").revision == before
+
+
+LIKE_NUMBERS = ("3-4", "007", "1/2", " 7 ", "8\r\n9", "12345e678901", "true")
+SAVED = {
+    "3-4": "04-Mar",
+    "007": "7",
+    "1/2": "01-Feb",
+    "12345e678901": "1.23E+11",
+    "8\r\n9": "8\n9",
+    "true": "TRUE",
+}
+
+
+def sheet() -> pl.DataFrame:
+    """A queue with texts that a spreadsheet would rewrite."""
+    items = queue(20, 12, budget=12, planted=0)
+    texts = [*LIKE_NUMBERS, *items["text"][len(LIKE_NUMBERS) :]]
+    return items.with_columns(text=pl.Series(texts))
+
+
+def saved(rows: list[dict[str, str]], *, apostrophes: bool) -> list[dict[str, str]]:
+    """The rows as a spreadsheet saves them, which keeps the apostrophe or, opened twice, has lost it."""
+    bare = [{name: cell.removeprefix("'") for name, cell in row.items()} for row in rows]
+    lost = [{**row, "text": SAVED.get(row["text"], row["text"].strip())} for row in bare]
+    return [{**row, "answer": "A"} for row in (rows if apostrophes else lost)]
+
+
+@pytest.mark.parametrize("apostrophes", [True, False])
+def test_texts_that_a_spreadsheet_rewrites_come_back(*, apostrophes: bool) -> None:
+    items = sheet()
+    rows = saved(rows_of(review_sheet.to_csv(items)), apostrophes=apostrophes)
+    taken = review_sheet.from_csv(items, as_csv(rows), LABELS, source="queue.csv")
+    assert taken["answer"].null_count() == 0
+
+
+def test_a_text_like_a_number_is_not_taken_for_words() -> None:
+    items = sheet()
+    rows = saved(rows_of(review_sheet.to_csv(items)), apostrophes=True)
+    rows[1]["text"] = "where is it"
+    with pytest.raises(InputError, match="column text was edited"):
+        review_sheet.from_csv(items, as_csv(rows), LABELS, source="queue.csv")
+
+
+def test_a_label_like_a_number_is_exported_as_text_and_its_column_stays_checked() -> None:
+    items = queue(20, 12, budget=12, planted=0).with_columns(baseline_label=pl.lit("007"))
+    rows = rows_of(review_sheet.to_csv(items))
+    assert all("'007" in (row["A"], row["B"]) for row in rows)
+    column = "A" if rows[0]["A"] == "'007" else "B"
+    rows[0][column] = "7"
+    with pytest.raises(InputError, match=f"column {column} was edited"):
+        review_sheet.from_csv(items, as_csv(rows), LABELS, source="queue.csv")
+
+
+def test_no_item_id_is_read_as_a_number() -> None:
+    ids = queue(400, 300, budget=300)["item_id"]
+    assert all(re.fullmatch("item-[0-9a-f]{12}", each) for each in ids)
+
+
+def test_a_review_with_ids_of_bare_digits_still_comes_back() -> None:
+    items = sheet().with_columns(item_id=pl.Series([f"{n:012d}" for n in range(12)]))
+    rows = saved(rows_of(review_sheet.to_csv(items)), apostrophes=True)
+    assert review_sheet.from_csv(items, as_csv(rows), LABELS, source="queue.csv")["answer"].null_count() == 0
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from typing import Final
 
 _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|~:@/=$^\"'])")
 _FORMULA: Final = frozenset("=+-@|%＝＋－＠")
+_WORDS: Final = re.compile(r"[^\W\d_]+")
+_AMONG_DIGITS: Final = frozenset(".,:/-+%'()")
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -48,11 +50,29 @@ def escape_markdown(text: str, limit: int = 300) -> str:
 
 
 def csv_cell(text: str) -> str:
-    """The text as a cell that no spreadsheet reads as a formula: an apostrophe goes before one that would be.
+    """The text as a cell that spreadsheets keep as text: an apostrophe goes before what they would not.
 
-    Leading blanks and control characters do not hide a formula's first sign. Reversed by nothing:
-    an imported file is compared with what was exported.
+    That is a formula, whose first sign leading blanks and control characters do not hide, and what is
+    `like_a_number`. Reversed by nothing: an imported file is compared with what was exported.
     """
     first = next((c for c in text if not c.isspace() and unicodedata.category(c) not in {"Cc", "Cf"}), "")
     blank_start = text[:1] in {"\t", "\r", "\n"}
-    return "'" + text if first in _FORMULA or blank_start else text
+    return "'" + text if first in _FORMULA or blank_start or like_a_number(text) else text
+
+
+def like_a_number(text: str) -> bool:
+    """Whether a spreadsheet may take the text for a number, date, time or truth value, and rewrite it.
+
+    Judged by its shape, since each language has its own months: a digit, no sign that numbers and dates
+    do not have, and two words at most, none longer than `September`. So `size 9` is like one, too.
+    """
+    line = unicodedata.normalize("NFKC", text).strip()
+    words = _WORDS.findall(line)
+    return line.lower() in ("true", "false") or (
+        any(c.isdigit() for c in line)
+        and len(words) <= 2
+        and all(len(word) <= len("September") for word in words)
+        and all(
+            c.isalnum() or c.isspace() or c in _AMONG_DIGITS or unicodedata.category(c) == "Sc" for c in line
+        )
+    )

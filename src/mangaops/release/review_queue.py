@@ -146,5 +146,8 @@ def _taken_for(outcomes: pl.DataFrame) -> dict[str, str]:
 
 
 def _item_id(review: str, request: str) -> str:
-    """An id that says nothing: neither which request it was nor whether it is planted."""
-    return hashlib.sha256(f"{review}\0{request}".encode()).hexdigest()[:12]
+    """An id that says nothing: neither which request it was nor whether it is planted.
+
+    It begins with a word: spreadsheets round bare digits, and take `12345e678901` for a number too.
+    """
+    return "item-" + hashlib.sha256(f"{review}\0{request}".encode()).hexdigest()[:12]

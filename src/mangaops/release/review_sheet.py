@@ -11,7 +11,7 @@ import polars as pl
 
 from mangaops.datasets.personal import mask
 from mangaops.errors import InputError
-from mangaops.release.escape import csv_cell
+from mangaops.release.escape import csv_cell, like_a_number
 from mangaops.vocabulary import NEITHER, UNCLEAR
 
 COLUMNS: Final = ("item_id", "text", "A", "B", "answer")
@@ -22,8 +22,8 @@ _MAX_BYTES: Final = 64 * 2**20
 def to_csv(items: pl.DataFrame, *, bom: bool = False) -> bytes:
     """The queue as UTF-8 CSV with the columns `COLUMNS`, `answer` to be filled in; `bom` for spreadsheets.
 
-    Personal data in texts is masked, and no cell is read as a formula. Nothing tells which side a label
-    is from, or which items are planted.
+    Personal data in texts is masked, and no cell is read as a formula, a number or a date. Nothing tells
+    which side a label is from, or which items are planted.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
@@ -105,7 +105,7 @@ def _rows(content: bytes, source: str) -> list[tuple[int, list[str]]]:
 
 def _unedited(source: str, number: int, cells: list[str], shown: list[str]) -> None:
     for name, cell, sent in zip(COLUMNS, cells, shown, strict=False):
-        if _plain(cell) != _plain(sent):
+        if not _same(name, _plain(cell), _plain(sent)):
             raise _refused(
                 source,
                 number,
@@ -114,8 +114,13 @@ def _unedited(source: str, number: int, cells: list[str], shown: list[str]) -> N
             )
 
 
+def _same(name: str, cell: str, sent: str) -> bool:
+    """A text like a number may come back as another: `3-4` that lost its apostrophe is saved as a date."""
+    return cell == sent or (name == "text" and like_a_number(cell) and like_a_number(sent))
+
+
 def _plain(cell: str) -> str:
-    """Spreadsheets may change line ends, runs of blanks and the apostrophe before a formula; nothing else."""
+    """Spreadsheets may change line ends, runs of blanks and the apostrophe before a cell; nothing else."""
     return " ".join(cell.split()).lstrip("'").strip()
 
 
