@@ -154,5 +154,14 @@ UNCLEAR = "unclear"
 NEITHER = "neither"
 """A reviewer says that both sides answered wrongly."""
 
+REVIEW_WORDS = ("A", "B", NEITHER, UNCLEAR)
+"""What a reviewer may write instead of a label, in capitals or not."""
+
+
+def is_review_word(text: str) -> bool:
+    """Whether a reviewer who writes this gives one of `REVIEW_WORDS`: no label may be called so."""
+    return text.strip().lower() in {word.lower() for word in REVIEW_WORDS}
+
+
 FALLBACK = "fallback:"
 """What a rollback pointer starts with where it names no release but what a unit does without one."""

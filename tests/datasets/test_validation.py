@@ -78,6 +78,20 @@ def test_from_logs_takes_any_label_at_first_and_only_frozen_ones_later() -> None
     assert told(validate(logs(frame().with_columns(label=pl.lit("x"))), spec, []).errors, "only one label")
 
 
+@pytest.mark.parametrize("label", ["unclear", "Neither", " A ", "b"])
+@pytest.mark.parametrize("spec", [DataSpec(minimum_critical=20), SPEC])
+def test_a_word_of_the_review_is_no_label(spec: DataSpec, label: str) -> None:
+    rows = frame().with_columns(label=pl.col("label").replace("faq", label))
+    (found,) = report(rows, spec).errors
+    assert f"{label.strip()!r} cannot be a label, the first is rows row 1" in found
+    assert "Rename it in the logs" in found
+
+
+def test_a_label_may_hold_a_word_of_the_review() -> None:
+    rows = frame().with_columns(label=pl.col("label").replace("faq", "unclear_request"))
+    assert report(rows, DataSpec(minimum_critical=20)).errors == ()
+
+
 def test_a_critical_label_that_the_stack_does_not_list_is_an_error() -> None:
     assert told(validate(logs(frame()), SPEC, ["promo"]).errors, "'promo' is not among the labels")
 

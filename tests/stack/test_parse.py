@@ -113,6 +113,9 @@ def test_five_mistakes_are_told_at_once_in_the_order_of_lines() -> None:
         ("stack: shop", "stack: shop\nsimulate: true", 2, "did you mean 'simulated'"),
         ("stack: shop", "stack: shop\nsimulated: yes", 2, "true or false"),
         ("stack: shop", "stack: 5", 1, "name of the stack"),
+        ("labels: [yes,", "labels: [yes, unclear,", 4, "'unclear' cannot be a label: a reviewer writes"),
+        ("labels: [yes,", "labels: [yes, Neither,", 4, "'Neither' cannot be a label"),
+        ("labels: [yes,", "labels: [\n      yes,\n      b,", 6, "A, B, neither, unclear for something else"),
         ("golden: 0.1}", "golden: 0.2}", 5, "sum to 1.1"),
         ("train: 0.8", "tain: 0.8", 5, "did you mean 'train'"),
         ("critical: [yes]", "critical: [yess]", 7, "did you mean 'yes'"),
@@ -145,6 +148,11 @@ def test_a_mistake_names_its_line_and_what_would_be_accepted(
 ) -> None:
     found = mistakes(changed(old, new))
     assert any(each.startswith(f"line {line}: ") and says in each for each in found), found
+
+
+def test_a_label_may_hold_a_word_of_the_review() -> None:
+    text = changed("labels: [yes,", "labels: [yes, unclear_request, ab,")
+    assert read(text).data["logs"].labels[1:3] == ("unclear_request", "ab")
 
 
 def test_mistakes_of_the_whole_are_told_beside_unknown_keys() -> None:

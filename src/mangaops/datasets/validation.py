@@ -14,7 +14,7 @@ from mangaops.datasets.groups import grouped
 from mangaops.datasets.schema import UNKNOWN_LABEL, UNUSABLE_TEXT, failures
 from mangaops.datasets.source import Logs
 from mangaops.datasets.text import language, with_norm
-from mangaops.vocabulary import Split
+from mangaops.vocabulary import REVIEW_WORDS, Split, is_review_word
 
 if TYPE_CHECKING:
     from mangaops.stack import DataSpec
@@ -166,6 +166,7 @@ def _labels(
 ) -> dict[str, Any]:
     found = rows.get_column("label").value_counts(sort=True).sort("count", "label", descending=[True, False])
     counts = {str(label): int(count) for label, count in found.iter_rows()}
+    _reserved(rows, counts, findings)
     _unknown(rows, failed, known or (), findings)
     for label in sorted(critical):
         if known is not None and label not in known:
@@ -183,9 +184,20 @@ def _labels(
     return {"counts": counts, "critical": {label: counts.get(label, 0) for label in sorted(critical)}}
 
 
+def _reserved(rows: pl.DataFrame, labels: Collection[str], findings: _Findings) -> None:
+    for label in sorted(filter(is_review_word, labels)):
+        first = rows.filter(pl.col("label") == label).get_column("place")[0]
+        findings.errors.append(
+            f"{excerpt(label)!r} cannot be a label, the first is {first}: a reviewer writes "
+            f"{', '.join(REVIEW_WORDS)} for something else. Rename it in the logs"
+        )
+
+
 def _unknown(rows: pl.DataFrame, failed: pl.DataFrame, known: Sequence[str], findings: _Findings) -> None:
     index = failed.filter(pl.col("check") == UNKNOWN_LABEL).get_column("index")
     for (label,), part in rows[index].group_by("label", maintain_order=True):
+        if is_review_word(str(label)):
+            continue
         close = difflib.get_close_matches(str(label), known, n=1)
         meant = f"; did you mean {close[0]!r}?" if close else "."
         findings.errors.append(

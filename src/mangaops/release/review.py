@@ -18,7 +18,7 @@ from mangaops.evidence import Evidence
 from mangaops.registry import Release, ReviewRef, UnitState, drafts
 from mangaops.release import review_queue, review_sheet
 from mangaops.release.desk import Desk, append, newest, record_evidence, release_of, state, unit_spec
-from mangaops.vocabulary import NEITHER, UNCLEAR, Action, Digest, EvidenceKind, Side
+from mangaops.vocabulary import NEITHER, REVIEW_WORDS, Action, Digest, EvidenceKind, Side
 
 SEED: Final = 7
 """The seed of a review that was opened without one."""
@@ -223,7 +223,7 @@ def _record(
     if unanswered and unanswered == items.height:
         raise NotReviewable(
             f"the answers to {review} were refused: there is none",
-            accepted=f"A, B, {NEITHER}, {UNCLEAR} or a label in the column `answer`",
+            accepted=f"{', '.join(REVIEW_WORDS)} or a label in the column `answer`",
             next_step="fill in the exported file and import it",
         )
     facts = dict(queue.facts) | {

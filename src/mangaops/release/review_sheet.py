@@ -12,7 +12,7 @@ import polars as pl
 from mangaops.datasets.personal import mask
 from mangaops.errors import InputError
 from mangaops.release.escape import csv_cell, like_a_number
-from mangaops.vocabulary import NEITHER, UNCLEAR
+from mangaops.vocabulary import REVIEW_WORDS, is_review_word
 
 COLUMNS: Final = ("item_id", "text", "A", "B", "answer")
 _BOM: Final = "\ufeff"
@@ -134,13 +134,10 @@ def _answer(
         return None
     if given in letters.values() or (given in labels and not row["by_action"]):
         return given
-    if given.lower() in (NEITHER, UNCLEAR):
-        return given.lower()
-    if given.lower() in letters:
-        return letters[given.lower()]
-    raise _refused(
-        source, number, f"answer {given[:60]!r}", f"A, B, {NEITHER}, {UNCLEAR}, or a label of the stack"
-    )
+    if is_review_word(given):
+        return letters.get(given.lower(), given.lower())
+    accepted = f"{', '.join(REVIEW_WORDS)}, or a label of the stack"
+    raise _refused(source, number, f"answer {given[:60]!r}", accepted)
 
 
 def _refused(source: str, number: int, found: str, accepted: str) -> InputError:

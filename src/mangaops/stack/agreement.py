@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mangaops.stack.document import Path
 from mangaops.stack.specs import ANY, FROM_LOGS, DataSpec, ModelSpec, Stack, UnitSpec
+from mangaops.vocabulary import REVIEW_WORDS, is_review_word
 
 Mistakes = Iterator[tuple[Path, str]]
 
@@ -44,6 +45,7 @@ def _data(path: Path, data: DataSpec) -> Mistakes:
         yield (*path, "splits"), f"data.{path[-1]}.splits: train and golden need a share above 0"
     if data.labels != FROM_LOGS:
         yield from _doubled((*path, "labels"), data.labels)
+        yield from _reserved((*path, "labels"), data.labels)
         if not data.labels:
             yield (*path, "labels"), f"data.{path[-1]}.labels: list the labels, or write {FROM_LOGS}"
 
@@ -123,6 +125,13 @@ def _doubled(path: Path, words: Iterable[str]) -> Mistakes:
         if word in seen:
             yield path, f"{'.'.join(map(str, path))}: '{word}' is listed twice"
         seen.add(word)
+
+
+def _reserved(path: Path, labels: Iterable[str]) -> Mistakes:
+    for at, label in enumerate(labels):
+        if is_review_word(label):
+            says = f"a reviewer writes {', '.join(REVIEW_WORDS)} for something else; give it another name"
+            yield (*path, at), f"{'.'.join(map(str, path))}: '{label}' cannot be a label: {says}"
 
 
 def _known(path: Path, words: Iterable[str], accepted: Collection[str], spot: str) -> Mistakes:
