@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass, field
 
 import polars as pl
 import pytest
-from desk_world import GATE_LIST, LABELS, WHY, Rigged, World, golden_rows, make_traffic, make_world
+from desk_world import GATE_LIST, LABELS, WHY, Rigged, World, golden_rows, make_traffic, make_world, stack
 
 from mangaops.errors import InputError
 from mangaops.inference import Answer
@@ -17,6 +18,7 @@ from mangaops.release.desk import state
 from mangaops.vocabulary import Action, EvidenceKind, Outcome, Side, State, Verdict
 
 EQUAL = evaluate.Pair(Rigged("champion", 0.1), Rigged("equal", 0.1))
+MODEL = stack().models["intent-classifier"]
 
 
 @dataclass
@@ -133,6 +135,29 @@ def test_critical_examples_are_read_and_a_broken_line_is_named(served: World, tm
     with pytest.raises(InputError) as caught:
         critical_examples(named, tmp_path)
     assert "line 1" in caught.value.found
+
+
+@pytest.mark.parametrize("inside", ["\u2028", "\u2029", "\x85"])
+def test_a_critical_example_may_hold_any_sign_of_a_line_end_but_its_own(tmp_path, inside: str) -> None:
+    text = f"get me{inside}a person"
+    written = json.dumps({"text": text, "label": "escalation"}, ensure_ascii=False)
+    file = tmp_path / "examples.jsonl"
+    file.write_bytes(f"\ufeff{written}\r\n\n{written}".encode())
+    named = MODEL.model_copy(update={"critical_examples": str(file)})
+    assert critical_examples(named).rows() == [(text, "escalation")] * 2
+
+
+@pytest.mark.parametrize(
+    "line", ['{"text": "call mei, please', '["call mei, please"]', '{"text": "call mei, please", "label": 3}']
+)
+def test_a_refused_critical_example_is_named_by_its_line_alone(tmp_path, line: str) -> None:
+    file = tmp_path / "examples.jsonl"
+    file.write_text('{"text": "get me a person", "label": "escalation"}\n' + line + "\n")
+    with pytest.raises(InputError) as caught:
+        critical_examples(MODEL.model_copy(update={"critical_examples": str(file)}))
+    assert "line 2" in caught.value.message
+    assert "critical examples" in caught.value.message
+    assert "mei" not in caught.value.message
 
 
 def shadowed(world: World, pair: evaluate.Pair, **options: object):

@@ -229,15 +229,22 @@ def _bad_csv_row(text: str, separator: str, error: Exception) -> tuple[str, str]
 
 
 def _json_lines(data: bytes, name: str) -> pl.DataFrame:
-    rows: list[Raw] = []
-    for number, line in enumerate(_decoded(data, name).split("\n"), start=1):
-        if not line.strip():
-            continue
-        rows.append(_json_row(line, f"{name} line {number}"))
+    rows = [row for _, row in json_objects(data, name)]
     if not rows:
         raise InputError(f"{name} holds no row", accepted="one JSON object a line")
     names = list(dict.fromkeys(key for row in rows for key in row))
     return pl.DataFrame([_json_column(key, [row.get(key) for row in rows]) for key in names])
+
+
+def json_objects(data: bytes, name: str) -> Iterator[tuple[int, Raw]]:
+    """The object of each line that is not blank, with its number; `name` is what errors call the file.
+
+    Raises:
+        InputError: a line is no JSON object; it names the line and repeats nothing of it.
+    """
+    for number, line in enumerate(_decoded(data, name).split("\n"), start=1):
+        if line.strip():
+            yield number, _json_row(line, f"{name} line {number}")
 
 
 def _json_row(line: str, place: str) -> Raw:

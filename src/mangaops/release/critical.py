@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from mangaops.datasets.files import json_objects
 from mangaops.errors import InputError
 from mangaops.stack import ModelSpec
 
@@ -23,21 +25,18 @@ def critical_examples(model: ModelSpec, folder: Path | None = None) -> pl.DataFr
         return None
     path = (folder or Path()) / model.critical_examples
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise _refused(path, f"{type(error).__name__}: {error}") from error
-    rows = [_row(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    found = json_objects(content, f"the file of critical examples {path.name}")
+    rows = [_row(path, number, body) for number, body in found]
     return pl.DataFrame(rows, schema={"text": pl.String, "label": pl.String}, orient="row")
 
 
-def _row(path: Path, number: int, line: str) -> tuple[str, str]:
-    try:
-        body = json.loads(line)
-        text, label = body["text"], body["label"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise _refused(path, f"line {number}: {line[:80]!r}") from error
+def _row(path: Path, number: int, body: Mapping[str, Any]) -> tuple[str, str]:
+    text, label = body.get("text"), body.get("label")
     if not (isinstance(text, str) and isinstance(label, str) and text.strip() and label):
-        raise _refused(path, f"line {number}: text or label is no text")
+        raise _refused(path, f"line {number}: text or label is missing or no text")
     return text, label
 
 
