@@ -10,6 +10,12 @@ Digest = str
 
 DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
 
+STREAM_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+"""How a unit or a dataset may be called: its name is that of its stream in the ledger."""
+
+STACK_STREAM = "stack"
+"""The stream of the stack itself: no unit may be called so."""
+
 
 class Family(StrEnum):
     """The six ways to train, evaluate and serve a model."""

@@ -9,8 +9,10 @@ import pytest
 from mangaops.errors import StackError
 from mangaops.gates import GATES
 from mangaops.metrics import METRICS
+from mangaops.registry import drafts
 from mangaops.stack import Stack, differences, parse
 from mangaops.stack.specs import Strict
+from mangaops.vocabulary import Because
 
 ROOT = Path(__file__).parents[2]
 INIT = ROOT / "src" / "mangaops" / "pipeline" / "templates" / "stack.yaml"
@@ -113,6 +115,13 @@ def test_five_mistakes_are_told_at_once_in_the_order_of_lines() -> None:
         ("stack: shop", "stack: shop\nsimulate: true", 2, "did you mean 'simulated'"),
         ("stack: shop", "stack: shop\nsimulated: yes", 2, "true or false"),
         ("stack: shop", "stack: 5", 1, "name of the stack"),
+        ("  logs:", "  Intent-Data:", 3, "'Intent-Data' is no name for the ledger"),
+        ("  logs:", "  .logs:", 3, "the first a letter or digit, as in 'logs'"),
+        ("  logs:", "  データ:", 3, "lower-case letters of English"),
+        ("  router:", "  My Router:", 9, "units: 'My Router' is no name for the ledger"),
+        ("  router:", "  My Router:", 9, "as in 'my-router'"),
+        ("  router:", "  data/router:", 9, "as in 'data-router'"),
+        ("  router:", "  stack:", 9, "a stream of the ledger already"),
         ("labels: [yes,", "labels: [yes, unclear,", 4, "'unclear' cannot be a label: a reviewer writes"),
         ("labels: [yes,", "labels: [yes, Neither,", 4, "'Neither' cannot be a label"),
         ("labels: [yes,", "labels: [\n      yes,\n      b,", 6, "A, B, neither, unclear for something else"),
@@ -148,6 +157,20 @@ def test_a_mistake_names_its_line_and_what_would_be_accepted(
 ) -> None:
     found = mistakes(changed(old, new))
     assert any(each.startswith(f"line {line}: ") and says in each for each in found), found
+
+
+@pytest.mark.parametrize("name", ["router", "router-2", "r.o_u-ter", "7", "data", "stack-a"])
+def test_every_unit_and_dataset_that_is_read_has_a_stream_in_the_ledger(name: str) -> None:
+    text = changed("  router:", f"  {name}:").replace("  logs:", f"  {name}:")
+    stack = read(text.replace("data: logs", f'data: "{name}"'))
+    for stream in (*stack.units, *(f"data/{data}" for data in stack.data)):
+        drafts.run_requested(stream, run="r", because=Because.MANUAL, reason="due", actor="mei")
+
+
+def test_names_are_refused_beside_other_mistakes() -> None:
+    text = changed("  router:", "  My Router:").replace("  logs:", "  Intent-Data:")
+    told = mistakes(text.replace("margin: 0.002", "margin: -1").replace("data: logs", "data: Intent-Data"))
+    assert [each.split(":")[0] for each in told] == ["line 3", "line 9", "line 13"]
 
 
 def test_a_label_may_hold_a_word_of_the_review() -> None:

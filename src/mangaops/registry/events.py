@@ -19,13 +19,13 @@ from typing import Any, Final
 import rfc8785
 
 from mangaops.errors import IntegrityError, UsageError
-from mangaops.vocabulary import Because, Digest, EventKind, EvidenceKind, Outcome
+from mangaops.vocabulary import STREAM_NAME, Because, Digest, EventKind, EvidenceKind, Outcome
 
 GENESIS: Final[Digest] = "sha256:" + "0" * 64
 """The `previous_hash` of the first event of a stream, and the head of an empty one."""
 
 _AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|\+00:00)")
-_STREAM = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)?")
+_STREAM = re.compile(rf"{STREAM_NAME.pattern}(/{STREAM_NAME.pattern})?")
 
 Body = Mapping[str, Any]
 _Types = tuple[type, ...]

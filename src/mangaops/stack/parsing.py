@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, get_args
@@ -13,7 +14,7 @@ from mangaops.errors import StackError
 from mangaops.stack.agreement import agreement, near
 from mangaops.stack.document import Document, Path, Unreadable, read, where
 from mangaops.stack.specs import DataSpec, ModelSpec, Rule, Stack, Strict, UnitSpec
-from mangaops.vocabulary import Family
+from mangaops.vocabulary import STACK_STREAM, STREAM_NAME, Family
 
 _TOP: Final = ("stack", "simulated", "data", "models", "units")
 _Spec = TypeVar("_Spec", bound=BaseModel)
@@ -85,8 +86,23 @@ def _section(document: Document, name: str, build: Callable[[Any, Path], _Value 
     if not isinstance(section, dict) or not section:
         document.wrong((name,), f"{name}: at least one entry is needed; found {_kind(section)}")
         return {}
+    if name != "models":
+        _names(document, name, section)
     built = {key: build(value, (name, key)) for key, value in section.items()}
     return {key: spec for key, spec in built.items() if spec is not None}
+
+
+def _names(document: Document, section: str, names: Iterable[str]) -> None:
+    """Each name that the ledger would not take for a stream is a mistake."""
+    for name in names:
+        if not STREAM_NAME.fullmatch(name):
+            like = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("._-")
+            accepted = "lower-case letters of English, digits, '.', '_' and '-', the first a letter or digit"
+            says = f"'{name}' is no name for the ledger: it takes {accepted}"
+            document.wrong((section, name), f"{section}: {says}{f', as in {like!r}' if like else ''}")
+        elif section == "units" and name == STACK_STREAM:
+            says = f"'{name}' is a stream of the ledger already; give the unit another name"
+            document.wrong((section, name), f"{section}: {says}")
 
 
 def _model(value: Any, path: Path, document: Document, words: _Words) -> ModelSpec | None:
