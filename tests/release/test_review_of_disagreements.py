@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,7 @@ import pytest
 from desk_world import LABELS, WHY, Rigged, World, make_world, truth_of
 
 from mangaops.errors import InputError, NotReviewable, UsageError
+from mangaops.pipeline import verbs
 from mangaops.release import evaluate, judge, review, review_queue, review_sheet, shadow
 from mangaops.release.desk import state
 from mangaops.stack import ReviewSpec
@@ -168,6 +170,37 @@ def test_a_partial_import_waits_and_can_be_gone_on_with(served: World) -> None:
     again = filled(review.export_review(served.desk, "router", name))
     whole = review.import_answers(served.desk, "router", name, as_csv(again), reason="the rest")
     assert whole.facts["unanswered"] == 0
+
+
+def test_an_export_holds_the_answers_that_were_imported(served: World) -> None:
+    name = opened(served)
+    rows = filled(review.export_review(served.desk, "router", name))
+    rows[0]["answer"] = ""
+    review.import_answers(served.desk, "router", name, as_csv(rows), reason="half")
+    assert rows_of(review.export_review(served.desk, "router", name)) == rows
+
+
+def test_an_export_is_written_where_a_folder_is(served: World, tmp_path) -> None:
+    shop, out = SimpleNamespace(desk=served.desk), tmp_path / "queue.csv"
+    name = opened(served)
+    release = review.find(state(served.desk, "router"), name)[0]
+    assert verbs.export_review(shop, release, out, bom=False)["wrote"] == str(out)
+    assert out.read_bytes() == review.export_review(served.desk, "router", name)
+    assert [each.name for each in tmp_path.glob("queue*")] == ["queue.csv"]
+
+
+@pytest.mark.parametrize(
+    ("place", "found", "remedy"),
+    [("no/such/x.csv", "no folder", "make the folder"), ("", "a folder of that name", "queue.csv")],
+)
+def test_an_export_to_no_file_names_the_folder(tmp_path, place: str, found: str, remedy: str) -> None:
+    out = tmp_path / place
+    with pytest.raises(UsageError) as caught:
+        verbs.export_review(SimpleNamespace(), "router-1", out, bom=False)
+    assert found in caught.value.found
+    assert remedy in caught.value.next_step
+    assert str(out.parent if place else out) in caught.value.message
+    assert list(tmp_path.iterdir()) == []
 
 
 def broken(kind: str, rows: list[dict[str, str]]) -> list[dict[str, str]]:

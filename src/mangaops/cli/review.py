@@ -45,7 +45,7 @@ def export(
         bool, typer.Option("--bom", help="Begin with a byte order mark, as Excel wants it.")
     ] = False,
 ) -> None:
-    """Write the open queue as CSV: text, the two answers in random order, an empty answer column."""
+    """Write the open queue as CSV: text, the two answers in random order, a column for yours."""
     from mangaops.pipeline import verbs
 
     wrote = verbs.export_review(call.workshop(), release, out, bom=bom)

@@ -50,7 +50,12 @@ def open_review(shop: Workshop, name: str, *, seed: int, reason: str) -> Row:
 
 
 def export_review(shop: Workshop, name: str, out: Path, *, bom: bool) -> Row:
-    """The newest queue of the release is a CSV file, written whole."""
+    """The newest queue of the release is a CSV file, written whole, with the answers imported so far.
+
+    Raises:
+        UsageError: the release has no review, or `out` is a folder or lies in none.
+    """
+    _require_place(out)
     named, newest = _newest_review(shop, name)
     half = out.with_name(out.name + ".half")
     half.write_bytes(review.export_review(shop.desk, named.unit, newest, bom=bom))
@@ -75,6 +80,21 @@ def import_answers(shop: Workshop, name: str, path: Path, *, reason: str) -> Row
     )
     says = f"{newest} is answered by {shop.desk.actor}; next: mangaops release run {named.unit}, same inputs"
     return {"review": newest, "evidence": evidence.digest, "says": says}
+
+
+def _require_place(out: Path) -> None:
+    if out.is_dir():
+        found, remedy = "a folder of that name", f"name a file in it, as in --out {out / 'queue.csv'}"
+    elif not out.parent.is_dir():
+        found, remedy = f"no folder {out.parent}", "make the folder, or name another file with --out"
+    else:
+        return
+    raise UsageError(
+        f"the export to {out} was refused",
+        found=found,
+        accepted="a file in a folder that is there",
+        next_step=remedy,
+    )
 
 
 def _newest_review(shop: Workshop, name: str) -> tuple[Any, str]:
