@@ -280,6 +280,16 @@ def test_a_cut_tail_is_found_by_a_witness(stack: Path, logs: Path, mangaops) -> 
     assert ended.code == 4
 
 
+def test_every_witness_of_a_stream_counts(stack: Path, logs: Path, mangaops) -> None:
+    mangaops("data", "snapshot", "--stack", stack, "--logs", logs, "--json")
+    (head,) = json.loads(mangaops("audit", "verify", "--stack", stack, "--json").out)["heads"]
+    unseen = f"{head.rpartition(':')[0]}:{'0' * 64}"
+    verify = ("audit", "verify", "--stack", stack, "--witness")
+    assert mangaops(*verify, head, "--witness", head).code == 0
+    assert mangaops(*verify, unseen, "--witness", head).code == 4
+    assert mangaops(*verify, head, "--witness", unseen).code == 4
+
+
 def test_hidden_labels_are_refused_where_the_stack_is_not_simulated(
     stack: Path, logs: Path, tmp_path: Path, mangaops
 ) -> None:

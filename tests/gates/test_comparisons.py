@@ -13,6 +13,7 @@ from gates_world import (
     evaluation,
     finding,
     judged,
+    latency,
     rule,
     verdict,
 )
@@ -62,6 +63,13 @@ def test_after_the_last_look_nothing_can_be_proven() -> None:
     assert spent.verdict is Verdict.INCONCLUSIVE
     assert "new challenger" in spent.next_step
     assert verdict(ACCURACY, frame, unit=unit, look=9) is Verdict.PASS
+
+
+def test_a_time_that_was_judged_as_often_as_looks_allow_proves_nothing_more() -> None:
+    proof, unit = rule("latency", below_ms=15, confidence=0.95), UnitSpec(models=("m",), looks=2)
+    assert verdict(proof, latency(8, 9), unit=unit, timing=2, look=9) is Verdict.PASS
+    assert verdict(proof, latency(8, 9), unit=unit, timing=3) is Verdict.INCONCLUSIVE
+    assert verdict(rule("latency", below_ms=15), latency(8, 9), unit=unit, timing=3) is Verdict.PASS
 
 
 def test_passes_at_is_where_the_verdict_turns() -> None:
@@ -160,7 +168,8 @@ def test_a_named_example_that_was_right_may_never_be_lost() -> None:
     lost = judged(CRITICAL, evaluation(frame, critical_examples=_named("faq")))
     kept = judged(CRITICAL, evaluation(frame, critical_examples=_named("escalation")))
     assert (lost.outcome, kept.outcome) == (Outcome.REJECT, Outcome.PROMOTE)
-    assert "give me a person" in lost.findings[-1].says
+    assert "example 1, escalation answered as faq" in lost.findings[-1].says
+    assert "person" not in str(lost.as_dict())
 
 
 def test_named_examples_that_were_not_measured_are_an_error() -> None:

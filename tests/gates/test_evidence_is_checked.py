@@ -147,6 +147,24 @@ def test_easy_rows_near_training_are_fine_while_no_verdict_hangs_on_them() -> No
     assert decision.outcome is Outcome.PROMOTE
 
 
+def test_a_rule_that_only_has_too_few_rows_without_those_near_training_does_not_hang_on_them() -> None:
+    """Without 100 rows known by heart the label keeps its value, on 90 rows where 150 are asked for."""
+    known = counted("faq", both=50, gained=50)
+    rest = counted("faq", both=80, gained=5, neither=5) + counted(
+        "promotion", both=200, gained=20, neither=80
+    )
+    rows = evaluation(_near(outcomes(known + rest), 100))
+    recall = {"metric": "recall", "labels": ("faq",), "min_examples": 150}
+    for asked in (
+        rule("no_critical_regression", labels=("faq",), margin=0.02, min_examples=150),
+        rule("at_least", value=0.5, **recall),
+    ):
+        assert judged([rule("leakage"), asked], leakage(), rows).outcome is Outcome.PROMOTE
+    worse = evaluation(_near(outcomes(known + counted("faq", both=50, lost=40)), 100))
+    critical = rule("no_critical_regression", labels=("faq",), margin=0.02, min_examples=150)
+    assert judged([rule("leakage"), critical], leakage(), worse).outcome is Outcome.REJECT
+
+
 def test_rows_that_are_easy_for_both_sides_hold_a_verdict_that_hangs_on_them() -> None:
     easy = counted("faq", both=98, gained=2)
     rest = counted("promotion", both=300, lost=1, neither=99)

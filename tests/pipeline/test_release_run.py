@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Told, World, copied, make_world
-from mangaops.errors import LeaseHeld, NotReviewable, RefusedError, UsageError
+from mangaops.errors import LeaseHeld, NotReviewable, RefusedError, RevisionConflict, UsageError
 from mangaops.pipeline import verbs, views
 from mangaops.pipeline.workshop import Workshop
 from mangaops.registry import drafts
@@ -151,6 +151,27 @@ def test_a_release_that_was_rolled_back_is_no_promotion_again(told: Told, tmp_pa
     left = world.run(shop, "first", "second", **window)
     assert (left.outcome, left.state) == (Outcome.REJECT, State.ROLLED_BACK)
     assert "release reopen router-2" in left.says
+
+
+def test_a_rollback_during_a_run_stops_it_and_the_next_run_measures_anew(told: Told, tmp_path: Path) -> None:
+    world = copied(told, tmp_path)
+    shop, on_call = world.workshop(), world.workshop(actor="on-call")
+
+    def announce(step: str, _what: str) -> None:
+        if step == "router/leakage" and state(shop.desk, "router").champion == "router-2":
+            verbs.roll_back(on_call, "router", reason="complaints")
+
+    with pytest.raises(RevisionConflict, match="the champion changed"):
+        world.run(shop, "spoiled", announce=announce)
+    champion = state(shop.desk, "router").releases["router-1"].digest
+    open_ = str(state(shop.desk, "router").challenger)
+    before = state(shop.desk, "router").releases[open_].evidence
+    assert champion not in [ref.binding["baseline"] for ref in before]
+    ended = world.run(shop, "spoiled", announce=announce)
+    after = state(shop.desk, "router").releases[ended.release].evidence[len(before) :]
+    assert ended.outcome == Outcome.REJECT
+    assert {ref.binding["baseline"] for ref in after} == {champion}
+    assert {ref.kind for ref in after} >= {EvidenceKind.LEAKAGE, EvidenceKind.EVALUATION}
 
 
 def test_a_release_that_was_withdrawn_before_it_was_judged_names_the_reopening(

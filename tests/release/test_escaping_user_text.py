@@ -13,6 +13,7 @@ from desk_world import WHY, Rigged, World
 
 from mangaops.release import evaluate, judge, review, shadow
 from mangaops.release.escape import csv_cell, escape_markdown, visible
+from mangaops.release.report import release_report
 
 EVIL = (
     "<script>alert(1)</script>",
@@ -104,7 +105,7 @@ def test_no_user_text_becomes_markup_in_reports(attacked: tuple[World, str]) -> 
     world, release = attacked
     acted = world.act(release, world.judged(release))
     assert acted.error_review is not None
-    for page in (acted.report, acted.error_review.html):
+    for page in (release_report(world.desk, "router", release), acted.error_review.html):
         assert "&lt;script&gt;alert(1)" in page
         assert "<script" not in page
         assert "<img" not in page
@@ -134,7 +135,7 @@ def test_reports_fetch_nothing_and_run_nothing(attacked: tuple[World, str]) -> N
     world, release = attacked
     acted = world.act(release, world.judged(release))
     assert acted.error_review is not None
-    for page in (acted.report, acted.error_review.html):
+    for page in (release_report(world.desk, "router", release), acted.error_review.html):
         seen = Elements(page)
         assert not seen.names & {"link", "script", "iframe", "object", "embed", "img", "a", "form", "base"}
         assert not {name for name in seen.attributes if name.startswith("on")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 from desk_world import (
@@ -11,6 +11,7 @@ from desk_world import (
     WHY,
     Rigged,
     World,
+    golden_rows,
     make_snapshot,
     make_world,
     prove_by_seal,
@@ -27,13 +28,14 @@ from mangaops.errors import (
     RevisionConflict,
     UsageError,
 )
-from mangaops.release import evaluate, judge, latency, register
+from mangaops.inference import Answer
+from mangaops.release import checks, evaluate, judge, latency, register, shadow
 from mangaops.release.bootstrap import require_first
 from mangaops.release.desk import state
 from mangaops.release.promote import promote
 from mangaops.release.reopen import reopen
 from mangaops.release.rollback import roll_back
-from mangaops.vocabulary import Because, Outcome, State
+from mangaops.vocabulary import Because, Digest, Outcome, Side, State
 
 BETTER = evaluate.Pair(Rigged("champion", 0.1), Rigged("better", 0.02))
 
@@ -310,6 +312,61 @@ def test_evidence_against_another_champion_is_stale(served: World) -> None:
     roll_back(served.desk, "router", prove=prove_by_seal(served.desk), reason="complaints")
     findings = served.judged(release).decision.findings
     assert any("stale" in finding.says and "baseline" in finding.says for finding in findings)
+
+
+@dataclass
+class Moving(Rigged):
+    """Answers as the champion does; when it is first asked, somebody rolls back."""
+
+    world: World | None = None
+
+    def answer(self, text: str) -> Answer:
+        if self.world is not None:
+            world, self.world = self.world, None
+            roll_back(world.desk, "router", prove=prove_by_seal(world.desk), reason="complaints")
+        return super().answer(text)
+
+
+def measured_while_it_moves(world: World, verb: str, against: Digest | None) -> None:
+    """One measurement of the open challenger, during which the champion changes."""
+    desk, release = world.desk, str(state(world.desk, "router").challenger)
+    pair = evaluate.Pair(Moving("moving", 0.1, world=world), Rigged("other", 0.1, "other"), against)
+    if verb == "evaluation":
+        evaluate.evaluate(desk, "router", release, pair, golden_rows(world.snapshot), reason=WHY)
+    elif verb == "latency":
+        plan = latency.Plan(blocks=2, requests=5, warm_up=1)
+        texts = ["faq please"]
+        latency.time_pair(desk, "router", release, pair, texts, dataset=world.dataset, reason=WHY, plan=plan)
+    elif verb == "shadow":
+        shadow.replay(desk, "router", release, pair, world.traffic, reason=WHY)
+    else:
+        sides = dict.fromkeys(Side, world.snapshot)
+        checks.check_leakage(desk, "router", release, world.snapshot, sides, reason=WHY, against=against)
+
+
+@pytest.mark.parametrize("verb", ["evaluation", "latency", "shadow"])
+def test_a_champion_that_changes_while_it_is_measured_leaves_no_evidence(served: World, verb: str) -> None:
+    served.run(Rigged("better", 0.02))
+    release = served.candidate()
+    before = len(state(served.desk, "router").releases[release].evidence)
+    with pytest.raises(RevisionConflict) as refused:
+        measured_while_it_moves(served, verb, None)
+    assert "router-1" in refused.value.found
+    assert len(state(served.desk, "router").releases[release].evidence) == before
+
+
+@pytest.mark.parametrize("verb", ["evaluation", "latency", "shadow", "leakage"])
+def test_a_champion_that_changed_before_is_not_taken_for_the_one_that_is_measured(
+    served: World, verb: str
+) -> None:
+    """Models and rows of one champion stay loaded for a whole run; evidence of them names no other."""
+    served.run(Rigged("better", 0.02))
+    release = served.candidate()
+    champion = state(served.desk, "router").releases["router-2"].digest
+    roll_back(served.desk, "router", prove=prove_by_seal(served.desk), reason="complaints")
+    with pytest.raises(RevisionConflict):
+        measured_while_it_moves(served, verb, champion)
+    assert not state(served.desk, "router").releases[release].evidence
 
 
 def test_who_acts_stands_in_the_ledger(served: World) -> None:

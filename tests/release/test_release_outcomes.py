@@ -103,6 +103,21 @@ def test_what_brings_no_new_label_is_no_look(world: World) -> None:
     assert world.judged(release).decision.look == 1
 
 
+def test_each_timing_that_was_judged_counts_for_the_rule_on_time(world: World) -> None:
+    release, _ = held(world)
+    plan = latency.Plan(blocks=2, requests=10, warm_up=0)
+    for number in (2, 3):
+        latency.time_pair(
+            world.desk, "router", release, OTHER, ["faq"], dataset=world.dataset, reason="again", plan=plan
+        )
+        now = state(world.desk, "router")
+        case = judge.build_case(
+            world.desk, now, now.releases[release], dataset=world.dataset, traffic=world.traffic.digest
+        )
+        assert (case.timing, case.look) == (number, 1)
+        world.judged(release)
+
+
 def test_other_reviewed_labels_are_a_new_look(world: World) -> None:
     release, _ = held(world)
     _reviewed(world, release, error=0.0)

@@ -52,7 +52,8 @@ def _finding(rule: Rule, case: Case, own: Compared, params: AtLeast) -> Finding:
     at = levels(case, params.confidence)
     sign = 1.0 if own.direction is Direction.HIGHER else -1.0
     threshold = sign * params.value
-    found = verdict(own.gain, threshold, at) if own.n >= params.min_examples else Verdict.INCONCLUSIVE
+    enough = own.n >= params.min_examples or case.any_number
+    found = verdict(own.gain, threshold, at) if enough else Verdict.INCONCLUSIVE
     if case.verdicts_only:
         return Finding(rule.gate, own.subject, found, "", observed=sign * own.point, dry_run=rule.dry_run)
     low, high = sorted((sign * own.gain.lower(at.shown), sign * own.gain.upper(at.shown)))

@@ -19,11 +19,13 @@ class Case:
 
     `binding` is what every piece of evidence must have been measured on; shadow and review evidence is
     bound to the traffic window `traffic` in the dataset's place (None: no traffic was replayed).
-    `look` counts from 1. `seed` makes the bootstrap repeatable. `model` and `data` are those of the unit's
-    classifying model. With `verdicts_only` findings carry verdicts and point estimates, and no interval that
-    a verdict does not need: for simulations, where nobody reads them.
+    `look` counts looks at labels from 1, `timing` looks at timings. `seed` makes the bootstrap repeatable.
+    `model` and `data` are those of the unit's classifying model. With `verdicts_only` findings carry
+    verdicts and point estimates, and no interval that a verdict does not need: for simulations, where
+    nobody reads them.
 
     The judge sets `comparisons` (how many share `fail_confidence`) and `others` (judges the other rules).
+    `any_number` lets a rule decide on fewer examples than its `min_examples`.
     """
 
     binding: Binding
@@ -33,12 +35,14 @@ class Case:
     data: DataSpec
     traffic: Digest | None = None
     look: int = 1
+    timing: int = 1
     seed: int = 0
     simulated: bool = False
     resamples: int = 2000
     comparisons: int = 1
     others: Callable[[Case], tuple[Finding, ...]] | None = None
     verdicts_only: bool = False
+    any_number: bool = False
 
     @cached_property
     def proven(self) -> dict[EvidenceKind, Evidence]:

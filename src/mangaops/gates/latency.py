@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import polars as pl
@@ -60,7 +60,7 @@ def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
 
 
 def _finding(rule: Rule, case: Case, params: Latency, release: _Timed, baseline: _Timed) -> Finding:
-    at, limit = levels(case, params.confidence), params.below_ms
+    at, limit = levels(replace(case, look=case.timing), params.confidence), params.below_ms
     champion, _, _ = baseline.at(0.5)
     estimate, low, high = release.at(at.shown)
     slow_machine = champion >= limit

@@ -142,16 +142,20 @@ def _split(case: Case, rows: Scored, top: NDArray[np.float64], near: Flags, name
 
 
 def _hanging(case: Case) -> tuple[str, ...]:
-    """The rules that pass with the near rows and not without them."""
+    """The rules that pass with the near rows and not without them.
+
+    What is asked is whether the values hold: a rule that merely has few rows left, or none, does not hang.
+    """
     if case.others is None:
         return ()
     evidence = case.evidence[EvidenceKind.EVALUATION]
     kept = evidence.tables["outcomes"].filter(~pl.col("near"))
     apart = Evidence(evidence.kind, evidence.binding, evidence.facts, {**evidence.tables, "outcomes": kept})
-    without = replace(case, evidence={**case.evidence, EvidenceKind.EVALUATION: apart})
+    without = replace(case, evidence={**case.evidence, EvidenceKind.EVALUATION: apart}, any_number=True)
     before, after = case.others(case), case.others(without)
     passed = {(finding.gate, finding.subject) for finding in before if finding.verdict is Verdict.PASS}
-    lost = [f for f in after if f.verdict is not Verdict.PASS and (f.gate, f.subject) in passed]
+    fell = (Verdict.INCONCLUSIVE, Verdict.FAIL)
+    lost = [f for f in after if f.verdict in fell and (f.gate, f.subject) in passed]
     return tuple(dict.fromkeys(f"{finding.gate} ({finding.subject})" for finding in lost))
 
 

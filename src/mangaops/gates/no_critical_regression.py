@@ -70,9 +70,12 @@ def _named_examples(rule: Rule, case: Case) -> tuple[Finding, ...]:
         says = f"the model names critical examples, and the evaluation holds no table {EXAMPLES} of them"
         raise Unusable(says, again(case, EvidenceKind.EVALUATION))
     right_before = pl.col("baseline_label") == pl.col("truth")
-    lost = frame.filter(right_before & (pl.col("release_label") != pl.col("truth")))
+    lost = frame.with_row_index("number", offset=1).filter(
+        right_before & (pl.col("release_label") != pl.col("truth"))
+    )
     first = lost.head(1).to_dicts()
-    shown = f", the first '{_clipped(first[0]['text'])}' as {first[0]['release_label']}" if first else ""
+    example = "example {number}, {truth} answered as {release_label}"
+    shown = f", the first is {example.format_map(first[0])}" if first else ""
     return (
         Finding(
             gate=rule.gate,
@@ -87,10 +90,6 @@ def _named_examples(rule: Rule, case: Case) -> tuple[Finding, ...]:
             dry_run=rule.dry_run,
         ),
     )
-
-
-def _clipped(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 GATE = Gate(NoCriticalRegression, _judge, lambda params: len(params.labels))

@@ -87,7 +87,7 @@ def settle(
     """The finding of a comparison: `gain >= -margin`, on at least `least` examples."""
     at = levels(case, confidence, new_labels=compared.new_labels)
     found = verdict(compared.gain, -margin, at)
-    enough = compared.n >= least
+    enough = compared.n >= least or case.any_number
     if not enough:
         found = Verdict.INCONCLUSIVE
     if case.verdicts_only:

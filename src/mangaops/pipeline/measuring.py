@@ -20,7 +20,7 @@ from mangaops.pipeline.workshop import Progress, Workshop
 from mangaops.registry import ModelRecord, Permit, UnitState, permit
 from mangaops.release import checks, evaluate, latency, shadow
 from mangaops.release.critical import critical_examples
-from mangaops.release.desk import binding, model_spec, newest, release_of, state, unit_spec
+from mangaops.release.desk import bind, binding, model_spec, newest, release_of, state, unit_spec
 from mangaops.stack import DataSpec, ModelSpec
 from mangaops.vocabulary import Digest, EvidenceKind, Purpose, Side
 
@@ -58,15 +58,26 @@ class Bench:
         return critical_examples(self.model, self.shop.folder)
 
     @cached_property
+    def _at_first(self) -> UnitState:
+        """The unit as it was when the other side was first asked for: that side stays for the whole run."""
+        return self.state()
+
+    @property
     def champion(self) -> str | None:
         """The champion on the other side, None where the plain baseline stands there."""
-        current = self.state()
-        return current.champion if current.champion != self.release else None
+        champion = self._at_first.champion
+        return champion if champion != self.release else None
+
+    @property
+    def against(self) -> Digest:
+        """The digest of the other side."""
+        return bind(self._at_first, release_of(self._at_first, self.release), self.golden.digest).baseline
 
     @cached_property
     def pair(self) -> evaluate.Pair:
         """Both predictors, loaded once."""
-        return evaluate.Pair(baseline=self._baseline(), release=self.shop.load(self._permit(self.release)))
+        ours = self.shop.load(self._permit(self.release))
+        return evaluate.Pair(self._baseline(), ours, self.against)
 
     @cached_property
     def training(self) -> dict[Side, Snapshot]:
@@ -80,8 +91,12 @@ class Bench:
         return state(self.shop.desk, self.unit)
 
     def bound(self, dataset: Digest) -> Binding:
-        """What evidence measured now would be bound to."""
-        return binding(self.shop.desk, self.unit, self.release, dataset)
+        """What evidence measured now would be bound to.
+
+        Raises:
+            RevisionConflict: another champion stands there than when this run began to measure.
+        """
+        return binding(self.shop.desk, self.unit, self.release, dataset, against=self.against)
 
     def measured(
         self,
@@ -184,6 +199,7 @@ def _leakage(bench: Bench) -> Evidence:
         bench.training,
         reason=bench.reason,
         order=order,
+        against=bench.against,
     )
 
 

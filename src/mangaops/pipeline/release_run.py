@@ -93,7 +93,7 @@ def run(shop: Workshop, plan: Plan, progress: Progress, announce: Announce) -> R
 
 
 def _failed(shop: Workshop, unit: str, run: str, error: Exception) -> None:
-    reason = error.refused if isinstance(error, MangaopsError) else f"{type(error).__name__}: {error}"
+    reason = error.refused if isinstance(error, MangaopsError) else f"a bug: {type(error).__name__}"
     try:
         runs.finish(shop.desk, unit, run, outcome=FAILED, reason=reason)
     except MangaopsError as trouble:

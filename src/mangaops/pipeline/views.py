@@ -13,6 +13,7 @@ from mangaops.registry import Release, UnitState, record
 from mangaops.release.desk import state
 from mangaops.release.due import due
 from mangaops.release.standing import read_decision
+from mangaops.store import Head
 
 Row = dict[str, Any]
 
@@ -172,7 +173,7 @@ def log(shop: Workshop, stream: str | None) -> list[Row]:
 
 def audit(shop: Workshop, witnesses: tuple[str, ...]) -> Row:
     """What a check of every row found, with the heads to witness outside."""
-    found = shop.desk.ledger.verify(dict(_witness(each) for each in witnesses))
+    found = shop.desk.ledger.verify([_witness(each) for each in witnesses])
     heads = dict(sorted(shop.desk.ledger.heads().items()))
     problems = [
         f"{each.stream}, revision {each.revision}: {each.damage}: {each.says}" for each in found.problems
@@ -190,11 +191,11 @@ def _places(count: int) -> str:
     return "one place" if count == 1 else f"{count} places"
 
 
-def _witness(text: str) -> tuple[str, tuple[int, str]]:
+def _witness(text: str) -> Head:
     stream, separator, rest = text.partition(":")
     revision, second, digest = rest.partition(":")
     if not separator or not second or not revision.isdigit():
         raise UsageError(
             "a witness was refused", found=text, accepted="STREAM:REVISION:HASH, as reports print it"
         )
-    return stream, (int(revision), digest)
+    return Head(stream, int(revision), digest)

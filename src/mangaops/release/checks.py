@@ -41,15 +41,20 @@ def check_leakage(
     *,
     reason: str,
     order: Mapping[str, Any] | None = None,
+    against: Digest | None = None,
 ) -> Evidence:
     """Leakage evidence is recorded: what the golden rows share with the training snapshots of both sides.
 
-    `order` is told beside it: order in time, and how much a random split would flatter.
+    `order` is told beside it: order in time, and how much a random split would flatter. `against` is the
+    digest of the side whose training snapshot `training` names the baseline's; None: whatever stands there.
+
+    Raises:
+        RevisionConflict: the champion changed meanwhile.
     """
+    bound = binding(desk, unit, release, golden.digest, against=against)
     spec = desk.stack.data[model_spec(desk, unit).data]
     facts, conflicts = compare(golden, training, spec)
     facts = {**facts, "order": dict(order)} if order else facts
-    bound = binding(desk, unit, release, golden.digest)
     evidence = Evidence(EvidenceKind.LEAKAGE, bound, facts, {"conflicts": conflicts})
     return record_evidence(desk, unit, release, evidence, reason=reason)
 

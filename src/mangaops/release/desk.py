@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from mangaops.errors import UsageError
+from mangaops.errors import RevisionConflict, UsageError
 from mangaops.evidence import Binding, Evidence, require
 from mangaops.registry import Draft, Event, EvidenceRef, Release, UnitState, drafts, fold
 from mangaops.stack import ModelSpec, Stack, UnitSpec
@@ -86,10 +86,30 @@ def release_of(current: UnitState, release: str) -> Release:
     return current.releases[release]
 
 
-def binding(desk: Desk, unit: str, release: str, dataset: Digest) -> Binding:
-    """What evidence about this release is bound to today: see `bind`."""
+def binding(
+    desk: Desk, unit: str, release: str, dataset: Digest, *, against: Digest | None = None
+) -> Binding:
+    """What evidence about this release is bound to today: see `bind`.
+
+    `against` is the digest of what stands on the other side of a measurement; None: whatever stands there.
+
+    Raises:
+        RevisionConflict: another champion stands there today than the one that is measured.
+    """
     current = state(desk, unit)
-    return bind(current, release_of(current, release), dataset)
+    bound = bind(current, release_of(current, release), dataset)
+    if against not in (None, bound.baseline):
+        raise _moved(current, release)
+    return bound
+
+
+def _moved(current: UnitState, release: str) -> RevisionConflict:
+    return RevisionConflict(
+        f"measuring {release} was refused: the champion changed while it was measured",
+        found=f"{current.champion or 'no champion'} at revision {current.revision}",
+        accepted="the champion that the release is compared with, from the first request to the last",
+        next_step="run the same command again: it measures against today's champion",
+    )
 
 
 def bind(current: UnitState, subject: Release, dataset: Digest) -> Binding:
@@ -143,10 +163,17 @@ def record_evidence(
     """The evidence is stored and listed as the newest attempt of its kind; an equal one is not listed twice.
 
     `metrics` completes registry records (`{model: {metric: value}}`); `first` goes in with it, before it.
+    Answers to a review are about the shadow that was reviewed; all else is about today's champion.
+
+    Raises:
+        RevisionConflict: the champion changed since it was measured, or another verb appended first.
     """
     digest = desk.evidence.put(require(evidence))
     current = state(desk, unit)
-    earlier = [ref for ref in release_of(current, release).evidence if ref.kind == evidence.kind]
+    subject, bound = release_of(current, release), evidence.binding
+    if evidence.kind != EvidenceKind.REVIEW and bound != bind(current, subject, bound.dataset):
+        raise _moved(current, release)
+    earlier = [ref for ref in subject.evidence if ref.kind == evidence.kind]
     if earlier and earlier[-1].digest == digest:
         return evidence
     listed = drafts.evidence_recorded(

@@ -29,10 +29,15 @@ _TRAITS = {
 
 @dataclass(frozen=True)
 class Pair:
-    """The two that answer: the champion (or the plain baseline in its place) and the release on trial."""
+    """The two that answer: the champion (or the plain baseline in its place) and the release on trial.
+
+    `against`: the digest of what `baseline` answers for, to which evidence is bound; where that is not what
+    stands there when it is recorded, nothing is recorded. None: what stands there when measuring begins.
+    """
 
     baseline: Predictor
     release: Predictor
+    against: Digest | None = None
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,10 @@ def evaluate(
 
     Raises:
         InputError: a golden row lacks its nearness or traits, or there is no golden row.
+        RevisionConflict: the champion changed meanwhile.
     """
     asked = joined(golden)
-    bound = binding(desk, unit, release, golden.snapshot)
+    bound = binding(desk, unit, release, golden.snapshot, against=pair.against)
     outcomes = answer_both(asked, pair, "golden rows", progress)
     tables = {"outcomes": outcomes}
     if golden.critical is not None and not golden.critical.is_empty():

@@ -27,7 +27,6 @@ from mangaops.release.desk import (
 )
 from mangaops.release.error_review import ErrorReview, error_review
 from mangaops.release.promote import Prove, promote
-from mangaops.release.report import release_report
 from mangaops.release.review import counted_review
 from mangaops.release.standing import read_decision, require_golden
 from mangaops.stack import Rule
@@ -48,12 +47,10 @@ class Judged:
 
 @dataclass(frozen=True)
 class Acted:
-    """What followed: who serves now, the release report, and the error review where one was opened."""
+    """What followed: who serves now, and the error review where one was opened."""
 
     outcome: Outcome
     champion: str | None
-    report: str
-    report_digest: Digest
     error_review: ErrorReview | None = None
 
 
@@ -130,9 +127,7 @@ def act(desk: Desk, unit: str, release: str, judged: Judged, *, prove: Prove, re
             promote(desk, unit, release, prove=prove, reason=reason)
     else:
         review = _refuse(desk, current, subject, judged, reason)
-    report = release_report(desk, unit, release)
-    stored = desk.documents.put(report.encode(), ".html")
-    return Acted(judged.outcome, state(desk, unit).champion, report, stored, review)
+    return Acted(judged.outcome, state(desk, unit).champion, review)
 
 
 def build_case(
@@ -167,6 +162,7 @@ def build_case(
         data=desk.stack.data[model.data],
         traffic=traffic,
         look=look(desk, current, subject, found),
+        timing=timing(desk, current, subject, found),
         seed=int(subject.digest.removeprefix("sha256:")[:8], 16),
         simulated=desk.stack.simulated,
     )
@@ -178,18 +174,33 @@ def look(desk: Desk, current: UnitState, subject: Release, found: Mapping[Eviden
     A judgement that waited for its review, or for the rest of it, saw no reviewed label, and costs no look.
     Only judgements against the present champion count.
     """
-    seen: dict[EvidenceKind, set[Digest]] = {EvidenceKind.EVALUATION: set(), EvidenceKind.REVIEW: set()}
+    evaluations, reviews = (
+        _judged_on(desk, current, subject, found, kind)
+        for kind in (EvidenceKind.EVALUATION, EvidenceKind.REVIEW)
+    )
+    answers = [desk.evidence.get(digest).tables["items"]["answer"] for digest in reviews]
+    return max(1, len(evaluations), len([each for each in answers if not each.null_count()]))
+
+
+def timing(desk: Desk, current: UnitState, subject: Release, found: Mapping[EvidenceKind, Evidence]) -> int:
+    """Which timing this judgement sees, from 1, of those judged against the present champion."""
+    return max(1, len(_judged_on(desk, current, subject, found, EvidenceKind.LATENCY)))
+
+
+def _judged_on(
+    desk: Desk,
+    current: UnitState,
+    subject: Release,
+    found: Mapping[EvidenceKind, Evidence],
+    kind: EvidenceKind,
+) -> set[Digest]:
+    """The evidence of that kind that was judged against the present champion, with what is judged now."""
+    seen = {found[kind].digest} if kind in found else set()
     for ref in subject.decisions:
         judged = read_decision(desk, ref.digest)["decision"]["evidence"]
-        for kind in seen:
-            if ref.generation == current.generation and kind in judged:
-                seen[kind].add(judged[kind])
-    for kind, digests in seen.items():
-        if kind in found:
-            digests.add(found[kind].digest)
-    reviews = [desk.evidence.get(digest) for digest in seen[EvidenceKind.REVIEW]]
-    complete = [each for each in reviews if not each.tables["items"]["answer"].null_count()]
-    return max(1, len(seen[EvidenceKind.EVALUATION]), len(complete))
+        if ref.generation == current.generation and kind in judged:
+            seen.add(judged[kind])
+    return seen
 
 
 def _same_again(

@@ -51,9 +51,10 @@ def time_pair(
 
     Raises:
         InputError: there is no text to ask, or fewer than two blocks.
+        RevisionConflict: the champion changed meanwhile.
     """
     chosen = plan or Plan()
-    bound = binding(desk, unit, release, dataset)
+    bound = binding(desk, unit, release, dataset, against=pair.against)
     before = host_facts()
     samples = interleave(pair, texts, chosen, progress=progress)
     shown = quantiles(samples)

@@ -62,7 +62,9 @@ def replay(
 
     Raises:
         InputError: the window has no request or lacks a column, or none fell into the share.
+        RevisionConflict: the champion changed meanwhile.
     """
+    bound = binding(desk, unit, release, traffic.digest, against=pair.against)
     _begin(desk, unit, release, reason)
     window = ordered(traffic.rows)
     wanted = unit_spec(desk, unit).shadow.share if share is None else share
@@ -76,9 +78,7 @@ def replay(
         )
     table = _answers(mirrored, pair, progress)
     facts = _facts(mirrored, table) | {"share": wanted}
-    evidence = Evidence(
-        EvidenceKind.SHADOW, binding(desk, unit, release, traffic.digest), facts, {"answers": table}
-    )
+    evidence = Evidence(EvidenceKind.SHADOW, bound, facts, {"answers": table})
     return record_evidence(desk, unit, release, evidence, reason=reason)
 
 
