@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum, StrEnum
+from typing import Final
 
 Digest = str
 """`sha256:` and 64 hex digits."""
@@ -168,6 +169,9 @@ def is_review_word(text: str) -> bool:
     """Whether a reviewer who writes this gives one of `REVIEW_WORDS`: no label may be called so."""
     return text.strip().lower() in {word.lower() for word in REVIEW_WORDS}
 
+
+FROM_LOGS: Final = "from_logs"
+"""In the place of a list of labels: those of the first logs, frozen with the first snapshot."""
 
 FALLBACK = "fallback:"
 """What a rollback pointer starts with where it names no release but what a unit does without one."""

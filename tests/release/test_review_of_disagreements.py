@@ -189,6 +189,30 @@ def test_an_export_is_written_where_a_folder_is(served: World, tmp_path) -> None
     assert [each.name for each in tmp_path.glob("queue*")] == ["queue.csv"]
 
 
+def test_each_window_has_its_review_and_the_one_that_waits_is_asked_first(served: World, tmp_path) -> None:
+    shop = SimpleNamespace(desk=served.desk)
+    first = opened(served)
+    release = review.find(state(served.desk, "router"), first)[0]
+    window = shadow.Traffic(served.traffic.rows.head(served.traffic.rows.height // 2))
+    later = shadow.replay(served.desk, "router", release, OTHER, window, reason=WHY)
+    second = review.open_review(served.desk, "router", release, shadow=later.digest, seed=1, reason=WHY)
+    assert second != first
+
+    def exported(**named: str) -> str:
+        return verbs.export_review(shop, release, tmp_path / "queue.csv", bom=False, **named)["review"]
+
+    assert (exported(), exported(wanted=first)) == (second, first)
+    answered = tmp_path / "answered.csv"
+    answered.write_bytes(as_csv(filled(review.export_review(served.desk, "router", second))))
+    with pytest.raises(InputError, match="--review"):
+        verbs.import_answers(shop, release, answered, reason=WHY, wanted=first)
+    assert verbs.import_answers(shop, release, answered, reason=WHY)["review"] == second
+    assert exported() == first
+    with pytest.raises(UsageError) as caught:
+        exported(wanted="review-9")
+    assert first in caught.value.accepted
+
+
 @pytest.mark.parametrize(
     ("place", "found", "remedy"),
     [("no/such/x.csv", "no folder", "make the folder"), ("", "a folder of that name", "queue.csv")],

@@ -22,6 +22,15 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="review")
 
 
+Wanted = Annotated[
+    str | None,
+    typer.Option(
+        "--review",
+        help="A review of the release; default: the newest that waits for answers, else the newest.",
+    ),
+]
+
+
 @shared
 def open_review(
     call: Call,
@@ -44,11 +53,12 @@ def export(
     bom: Annotated[
         bool, typer.Option("--bom", help="Begin with a byte order mark, as Excel wants it.")
     ] = False,
+    wanted: Wanted = None,
 ) -> None:
     """Write the open queue as CSV: text, the two answers in random order, a column for yours."""
     from mangaops.pipeline import verbs
 
-    wrote = verbs.export_review(call.workshop(), release, out, bom=bom)
+    wrote = verbs.export_review(call.workshop(), release, out, bom=bom, wanted=wanted)
     call.finish(wrote, lambda: screen.say(wrote["says"]))
 
 
@@ -58,11 +68,12 @@ def import_answers(
     release: Release,
     answered: Annotated[Path, typer.Argument(help="The answered CSV.")],
     reason: Reason = "people answered",
+    wanted: Wanted = None,
 ) -> None:
     """Take the answers in as evidence; the next `release run` judges with them."""
     from mangaops.pipeline import verbs
 
-    taken = verbs.import_answers(call.workshop(), release, answered, reason=reason)
+    taken = verbs.import_answers(call.workshop(), release, answered, reason=reason, wanted=wanted)
     call.finish(taken, lambda: screen.say(taken["says"]))
 
 

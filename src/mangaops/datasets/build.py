@@ -17,10 +17,10 @@ from mangaops.datasets.schema import unusable
 from mangaops.datasets.snapshot import Snapshot
 from mangaops.datasets.source import ROWS, Logs, Progress
 from mangaops.datasets.text import with_norm
-from mangaops.datasets.validation import FROM_LOGS, duplicates, validate
+from mangaops.datasets.validation import duplicates, validate
 from mangaops.errors import InputError, LeakageError, UsageError
 from mangaops.evidence.envelope import table_digest
-from mangaops.vocabulary import Digest, Split
+from mangaops.vocabulary import FROM_LOGS, Digest, Split
 
 if TYPE_CHECKING:
     from mangaops.stack import DataSpec

@@ -14,12 +14,11 @@ from mangaops.datasets.groups import grouped
 from mangaops.datasets.schema import UNKNOWN_LABEL, UNUSABLE_TEXT, failures
 from mangaops.datasets.source import Logs
 from mangaops.datasets.text import language, with_norm
-from mangaops.vocabulary import REVIEW_WORDS, Split, is_review_word
+from mangaops.vocabulary import FROM_LOGS, REVIEW_WORDS, Split, is_review_word
 
 if TYPE_CHECKING:
     from mangaops.stack import DataSpec
 
-FROM_LOGS = "from_logs"
 SYNTHETIC = ("synthetic", "simulated", "generated", "augmented")
 """Words that make a `label_source` synthetic, alone or in a name such as `simulated-annotator`."""
 

@@ -12,6 +12,7 @@ from mangaops.pipeline.steps import Steps, code_sha
 from mangaops.pipeline.training_run import train_model, training_request
 from mangaops.pipeline.views import Row, find_record, find_release
 from mangaops.pipeline.workshop import Progress, Workshop
+from mangaops.registry import ReviewRef
 from mangaops.release import promote as promotion
 from mangaops.release import reopen as reopening
 from mangaops.release import review, rollback
@@ -49,37 +50,40 @@ def open_review(shop: Workshop, name: str, *, seed: int, reason: str) -> Row:
     return {"review": opened, "release": named.release.name, "says": says}
 
 
-def export_review(shop: Workshop, name: str, out: Path, *, bom: bool) -> Row:
-    """The newest queue of the release is a CSV file, written whole, with the answers imported so far.
+def export_review(shop: Workshop, name: str, out: Path, *, bom: bool, wanted: str | None = None) -> Row:
+    """A queue of the release is a CSV file, written whole, with the answers imported so far.
+
+    `wanted` names the review; None: the newest that waits for answers, else the newest.
 
     Raises:
-        UsageError: the release has no review, or `out` is a folder or lies in none.
+        UsageError: the release has no such review, or `out` is a folder or lies in none.
     """
     _require_place(out)
-    named, newest = _newest_review(shop, name)
+    named, chosen = _review(shop, name, wanted)
     half = out.with_name(out.name + ".half")
-    half.write_bytes(review.export_review(shop.desk, named.unit, newest, bom=bom))
+    half.write_bytes(review.export_review(shop.desk, named.unit, chosen, bom=bom))
     os.replace(half, out)
     says = f"wrote {out}; fill in the column answer, then: mangaops review import {named.release.name} {out}"
-    return {"review": newest, "wrote": str(out), "says": says}
+    return {"review": chosen, "wrote": str(out), "says": says}
 
 
-def import_answers(shop: Workshop, name: str, path: Path, *, reason: str) -> Row:
-    """The answers are review evidence of the release.
+def import_answers(shop: Workshop, name: str, path: Path, *, reason: str, wanted: str | None = None) -> Row:
+    """The answers are review evidence of the release; `wanted` names the review as for the export.
 
     Raises:
+        UsageError: the release has no such review.
         InputError: the file is missing, or is no answered export of this review.
     """
-    named, newest = _newest_review(shop, name)
+    named, chosen = _review(shop, name, wanted)
     if not path.is_file():
         raise InputError(
             f"{path} was refused: there is no such file", next_step="mangaops review export writes one"
         )
     evidence = review.import_answers(
-        shop.desk, named.unit, newest, path.read_bytes(), reason=reason, source=path.name
+        shop.desk, named.unit, chosen, path.read_bytes(), reason=reason, source=path.name
     )
-    says = f"{newest} is answered by {shop.desk.actor}; next: mangaops release run {named.unit}, same inputs"
-    return {"review": newest, "evidence": evidence.digest, "says": says}
+    says = f"{chosen} is answered by {shop.desk.actor}; next: mangaops release run {named.unit}, same inputs"
+    return {"review": chosen, "evidence": evidence.digest, "says": says}
 
 
 def _require_place(out: Path) -> None:
@@ -97,13 +101,28 @@ def _require_place(out: Path) -> None:
     )
 
 
-def _newest_review(shop: Workshop, name: str) -> tuple[Any, str]:
+def _review(shop: Workshop, name: str, wanted: str | None) -> tuple[Any, str]:
+    """The review of the release that is wanted; else the newest that waits for answers, else the newest."""
     named = find_release(shop, name)
-    if not named.release.reviews:
+    known = named.release.reviews
+    if not known:
         raise UsageError(
             f"{named.release.name} has no review", next_step=f"mangaops review open {named.release.name}"
         )
-    return named, named.release.reviews[-1].review
+    if wanted is None:
+        waiting = [each for each in known if _waits(shop, each)]
+        return named, (waiting or known)[-1].review
+    if wanted not in [each.review for each in known]:
+        raise UsageError(
+            f"review {wanted!r} was refused: {named.release.name} has none such",
+            accepted=", ".join(each.review for each in known),
+            next_step=f"mangaops review list {named.release.name}",
+        )
+    return named, wanted
+
+
+def _waits(shop: Workshop, ref: ReviewRef) -> bool:
+    return ref.answer is None or bool(shop.desk.evidence.get(ref.answer).facts.get("unanswered"))
 
 
 def train(shop: Workshop, model: str, dataset: str | None, *, reason: str, progress: Progress) -> Row:

@@ -58,7 +58,12 @@ def from_csv(items: pl.DataFrame, content: bytes, labels: Collection[str], *, so
         item_id = cells[0].strip()
         row = expected.get(item_id)
         if row is None:
-            raise _refused(source, number, f"item {item_id[:40]!r}", "an item of this review's export")
+            raise _refused(
+                source,
+                number,
+                f"item {item_id[:40]!r}",
+                "an item of this review's export; --review names another",
+            )
         if item_id in answers:
             raise _refused(source, number, f"item {item_id} stands twice", "each item once")
         _unedited(source, number, cells, _shown(row))

@@ -14,9 +14,9 @@ from mangaops.gates import Case, weigh
 from mangaops.metrics import Scored
 from mangaops.release.desk import Desk, Progress, newest, state
 from mangaops.release.stack_evidence import BINDING, TRAFFIC, Assumptions, Challenger, evidence_of
-from mangaops.stack import FROM_LOGS, DataSpec, ModelSpec, Stack, UnitSpec
+from mangaops.stack import DataSpec, ModelSpec, Stack, UnitSpec
 from mangaops.stats import clopper_pearson
-from mangaops.vocabulary import EvidenceKind, Outcome, Side, Verdict
+from mangaops.vocabulary import FROM_LOGS, EvidenceKind, Outcome, Side, Verdict
 
 SIMULATIONS: Final = 200
 RESAMPLES: Final = 400

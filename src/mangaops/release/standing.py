@@ -38,7 +38,8 @@ def standing_promotion(desk: Desk, current: UnitState, subject: Release) -> Dige
     require_golden(desk, current, subject, decision.binding.dataset)
     for kind, digest in decision.evidence.items():
         if _newest(desk, subject, EvidenceKind(kind), decision) != digest:
-            raise _refused(current, subject, f"{kind} was measured again after the decision")
+            found = f"{kind} was measured again after the decision, or on other traffic"
+            raise _refused(current, subject, found, f" --again {kind}")
         desk.evidence.get(digest)
     return ref.digest
 
@@ -73,12 +74,12 @@ def require_golden(desk: Desk, current: UnitState, subject: Release, dataset: Di
                 )
 
 
-def _refused(current: UnitState, subject: Release, found: str) -> RefusedError:
+def _refused(current: UnitState, subject: Release, found: str, how: str = "") -> RefusedError:
     return RefusedError(
         f"promoting {subject.name} was refused",
         found=found,
         accepted="a stored PROMOTE for exactly this release, this champion and the newest evidence",
-        next_step=f"judge it again: mangaops release run {current.unit} --logs ...",
+        next_step=f"judge it again: mangaops release run {current.unit} --logs ...{how}",
     )
 
 

@@ -4,7 +4,6 @@ from mangaops.stack.differences import Difference, differences
 from mangaops.stack.parsing import parse
 from mangaops.stack.specs import (
     ANY,
-    FROM_LOGS,
     Actions,
     Cadence,
     DataSpec,
@@ -20,7 +19,6 @@ from mangaops.stack.specs import (
 
 __all__ = [
     "ANY",
-    "FROM_LOGS",
     "Actions",
     "Cadence",
     "DataSpec",

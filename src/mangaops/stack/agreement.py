@@ -9,8 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mangaops.stack.document import Path
-from mangaops.stack.specs import ANY, FROM_LOGS, DataSpec, ModelSpec, Stack, UnitSpec
-from mangaops.vocabulary import REVIEW_WORDS, is_review_word
+from mangaops.stack.specs import ANY, DataSpec, ModelSpec, Stack, UnitSpec
+from mangaops.vocabulary import FROM_LOGS, REVIEW_WORDS, is_review_word
 
 Mistakes = Iterator[tuple[Path, str]]
 

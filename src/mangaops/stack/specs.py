@@ -8,9 +8,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
 
-from mangaops.vocabulary import Family
+from mangaops.vocabulary import FROM_LOGS, Family
 
-FROM_LOGS: Final = "from_logs"
 ANY: Final = "*"
 
 Share = Annotated[float, Field(ge=0, le=1)]
