@@ -289,6 +289,16 @@ def test_hidden_labels_are_refused_where_the_stack_is_not_simulated(
     assert "review export" in ended.err
 
 
+def test_addresses_are_refused_without_their_credentials(stack: Path, logs: Path, mangaops) -> None:
+    secret, run = "hunter2", ("release", "run", "router", "--stack", stack, "--logs", logs)
+    for option, place in (("--truth", "s3://bucket/truth.parquet"), ("--files", "http://127.0.0.1:1/x")):
+        address = place.replace("://", f"://{secret}@") + f"?sig={secret}"
+        ended = mangaops(*run, option, address)
+        assert ended.code == 4
+        assert secret not in ended.out + ended.err
+        assert place in ended.err
+
+
 def test_due_tells_the_unit_that_never_ran(stack: Path, mangaops) -> None:
     listed = json.loads(mangaops("release", "due", "--stack", stack, "--json").out)["due"]
     assert [(each["unit"], each["because"]) for each in listed] == [("router", "schedule")]

@@ -316,6 +316,7 @@ def test_credentials_in_a_url_are_never_shown() -> None:
         ("s3://key:secret@bucket/a.csv", "s3://bucket/a.csv"),
         ("filecache::s3://key:secret@bucket/a.csv", "filecache::s3://bucket/a.csv"),
         ("https://host/a.csv?sig=secret&x=/y", "https://host/a.csv"),
+        ("https://host/a.csv?part/secret&sig=x", "https://host/a.csv"),
         ("postgresql://u:p%2Fw@host:1/db?password=secret", "postgresql://host:1/db"),
         ("postgresql://reader:pa/ss@db/logs", "postgresql://db/logs"),
         ("postgresql+psycopg://reader:p@ss/w@db:5432/logs", "postgresql://db:5432/logs"),

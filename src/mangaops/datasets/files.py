@@ -20,8 +20,9 @@ from typing import Any
 
 import polars as pl
 
-from mangaops.datasets.source import Origin, Progress, without_credentials
+from mangaops.datasets.source import Origin, Progress
 from mangaops.errors import InputError, SetupError
+from mangaops.store.addresses import without_credentials
 
 Raw = dict[str, Any]
 _KNOWN = ".parquet, .csv, .tsv, .jsonl (or .ndjson), the text ones also with .gz"

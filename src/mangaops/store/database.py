@@ -21,6 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Engine, make_url
 
 from mangaops.errors import SetupError
+from mangaops.store.addresses import without_credentials
 from mangaops.store.filesystems import network_filesystem
 from mangaops.store.foreign import bad_url, sql_errors
 
@@ -46,7 +47,7 @@ class Database:
             IntegrityError: the file is something else, or damaged.
         """
         parsed = _parse(url)
-        self.shown = _without_secrets(parsed)
+        self.shown = without_credentials(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         with sql_errors(self.shown):
             self._engine = _sqlite(parsed, self.shown, create) if self.is_sqlite else _postgres(parsed)
@@ -117,12 +118,7 @@ def _parse(url: str) -> URL:
         return parsed.set(drivername="postgresql+psycopg")
     if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return parsed.set(drivername="sqlite+pysqlite")
-    raise bad_url("ledger", _without_secrets(parsed), _ACCEPTED)
-
-
-def _without_secrets(url: URL) -> str:
-    secret = [name for name in url.query if any(word in name.lower() for word in ("pass", "secret", "key"))]
-    return url.update_query_dict(dict.fromkeys(secret, "***")).render_as_string(hide_password=True)
+    raise bad_url("ledger", without_credentials(url), _ACCEPTED)
 
 
 def _sqlite(url: URL, shown: str, create: bool) -> Engine:
