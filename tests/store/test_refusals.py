@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 import histories as h
-from mangaops.errors import IntegrityError, MangaopsError, SetupError, UsageError
+from mangaops.errors import IntegrityError, MangaopsError, NoLedger, SetupError, UsageError
 from mangaops.store import Artifacts, Documents, Journal, Leases, Ledger
 from mangaops.store.filesystems import network_filesystem
 from mangaops.store.foreign import file_errors, object_errors, sql_errors
@@ -90,6 +90,27 @@ def test_a_file_that_is_not_there_is_made_only_when_asked(tmp_path: Path) -> Non
     assert not (tmp_path / "deep").exists()
     Ledger(url).close()
     Ledger(url, create=False).close()
+
+
+def test_a_database_without_our_tables_gets_them_only_when_asked(ledger_url: str) -> None:
+    engine = sa.create_engine(ledger_url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE others (a INTEGER)")
+    with pytest.raises(NoLedger, match="without the tables of a ledger") as caught:
+        Ledger(ledger_url, create=False)
+    assert "mangaops release bootstrap" in caught.value.next_step
+    assert sa.inspect(engine).get_table_names() == ["others"]
+    Ledger(ledger_url).close()
+    Ledger(ledger_url, create=False).close()
+
+
+def test_a_ledger_that_lost_tables_is_not_taken_for_none(tmp_path: Path) -> None:
+    Ledger(f"sqlite:///{tmp_path}/ledger.db").close()
+    with sa.create_engine(f"sqlite:///{tmp_path}/ledger.db").begin() as connection:
+        connection.exec_driver_sql("DROP TABLE alembic_version")
+    with pytest.raises(MangaopsError) as caught:
+        Ledger(f"sqlite:///{tmp_path}/ledger.db", create=False)
+    assert not isinstance(caught.value, NoLedger)
 
 
 @pytest.mark.parametrize(
