@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mangaops.errors import UsageError
+from mangaops.errors import NoLedger, UsageError
 
 if TYPE_CHECKING:
     from mangaops.pipeline.quickstart import Teller
@@ -69,6 +69,11 @@ def parse_stack(text: str | bytes, source: str = "stack.yaml") -> Stack:
     )
 
 
+def ledger_url(settings: Settings) -> str:
+    """Where the ledger is: the URL that was given, or a file in the home."""
+    return settings.ledger_url or f"sqlite:///{settings.home.resolve()}/ledger.db"
+
+
 def open_workshop(
     settings: Settings, clock: Callable[[], datetime] | None = None, *, create: bool = True
 ) -> Workshop:
@@ -86,9 +91,7 @@ def open_workshop(
     if create:
         settings.home.mkdir(parents=True, exist_ok=True)
     root = settings.files_url or str(settings.home.resolve())
-    ledger = store.Ledger(
-        settings.ledger_url or f"sqlite:///{settings.home.resolve()}/ledger.db", create=create
-    )
+    ledger = store.Ledger(ledger_url(settings), create=create)
     desk = Desk(
         stack=stack,
         ledger=ledger,
@@ -112,16 +115,31 @@ def open_workshop(
     )
 
 
+def open_if_there(settings: Settings) -> Workshop | None:
+    """The stores as they are, None where there is no ledger yet; nothing is made.
+
+    Raises:
+        UsageError, StackError: the stack file is missing or holds mistakes.
+        SetupError: a ledger or files that are there cannot be opened.
+    """
+    try:
+        return open_workshop(settings, create=False)
+    except NoLedger:
+        return None
+
+
 def check_stack(
     settings: Settings, *, unit: str | None, weeks: int, seed: int, progress: Progress
 ) -> StackReport:
     """What the gates of one unit, or of the first, promote and reject, simulated through the real judge.
 
-    Golden set and traffic are those of the champion's evidence where a ledger is there, else assumed.
+    Golden set and traffic are those of the champion's evidence where a ledger is there, else assumed;
+    nothing is made.
     """
     import numpy as np
 
     from mangaops.release.stack_check import assumed, from_ledger, stack_check
+    from mangaops.store.addresses import without_credentials
 
     stack = read_stack(settings.stack)
     name = unit or next(iter(stack.units))
@@ -129,11 +147,11 @@ def check_stack(
         raise UsageError(
             f"unit {name!r} was refused: the stack has none such", accepted=", ".join(stack.units)
         )
-    known = settings.ledger_url is not None or (settings.home / "ledger.db").is_file()
+    shop, shown = open_if_there(settings), without_credentials(ledger_url(settings))
     return stack_check(
         stack,
         name,
-        from_ledger(open_workshop(settings).desk, name) if known else assumed(stack, name),
+        from_ledger(shop.desk, name) if shop else assumed(stack, name, why=f"there is no ledger {shown} yet"),
         rng=np.random.default_rng(seed),
         simulations=weeks,
         progress=progress,

@@ -15,6 +15,7 @@ import pytest
 
 from mangaops.cli import main, screen
 from mangaops.cli.main import app
+from mangaops.store import Ledger
 
 
 class Ended(NamedTuple):
@@ -305,6 +306,29 @@ def test_due_tells_the_unit_that_never_ran(stack: Path, mangaops) -> None:
 
 
 HOSTILE = "a\x1b[2Jb\u202ec\x9bd"
+
+
+def test_a_stack_is_checked_without_history_and_no_ledger_is_made(
+    stack: Path, tmp_path: Path, mangaops
+) -> None:
+    secret = "hunter2"
+    typo = tmp_path / "typo.db"
+    for options in ((), ("--ledger", f"sqlite:///{typo}?sig={secret}")):
+        ended = mangaops("stack", "check", "--stack", stack, "--weeks", "20", *options)
+        assert ended.code == 0, ended.err
+        said = " ".join(ended.out.split())
+        assert "OBSERVED: nothing, all is from stack.yaml: there is no ledger sqlite:///" in said
+        assert secret not in said
+    assert not typo.exists()
+    assert not (stack.parent / ".mangaops").exists()
+
+
+def test_a_stack_is_checked_against_the_ledger_that_is_there(stack: Path, tmp_path: Path, mangaops) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    Ledger(url).close()
+    ended = mangaops("stack", "check", "--stack", stack, "--weeks", "20", "--ledger", url)
+    assert ended.code == 0, ended.err
+    assert "no champion of this unit has evidence in the ledger" in " ".join(ended.out.split())
 
 
 def test_what_a_terminal_would_obey_is_shown_and_not_obeyed(stack: Path, mangaops) -> None:
