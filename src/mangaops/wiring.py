@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mangaops.errors import NoLedger, UsageError
 
 if TYPE_CHECKING:
+    from mangaops.datasets import Source, ValidationReport
     from mangaops.pipeline.quickstart import Teller
     from mangaops.pipeline.workshop import Workshop
     from mangaops.release.stack_check import StackReport
@@ -156,6 +157,24 @@ def check_stack(
         simulations=weeks,
         progress=progress,
     )
+
+
+def validate_logs(
+    settings: Settings, data: str | None, source: Source, progress: Progress
+) -> ValidationReport:
+    """A report on the logs; nothing is made, and no ledger is asked unless it may have frozen the labels.
+
+    Raises:
+        UsageError: the stack declares no such dataset, or several and none is named.
+        InputError: the logs cannot be read as rows.
+    """
+    from mangaops.pipeline.dataset_run import data_name, examine, frozen_labels
+    from mangaops.stack import FROM_LOGS
+
+    stack = read_stack(settings.stack)
+    name = data_name(stack, data)
+    shop = open_if_there(settings) if stack.data[name].labels == FROM_LOGS else None
+    return examine(stack, name, source, frozen_labels(shop, name) if shop else None, progress).report
 
 
 def write_stack(out: Path) -> None:

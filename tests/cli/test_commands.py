@@ -200,7 +200,40 @@ def test_validate_reads_logs_and_stores_nothing(stack: Path, logs: Path, mangaop
     ended = mangaops("data", "validate", "--stack", stack, "--logs", logs, "--json")
     assert ended.code == 0, ended.out
     assert json.loads(ended.out)["errors"] == []
-    assert not list((stack.parent / ".mangaops").glob("snapshots/*"))
+    assert not (stack.parent / ".mangaops").exists()
+
+
+def take_labels_from_logs(stack: Path) -> None:
+    text = stack.read_text()
+    listed = text[text.index("    labels:") :].split("\n    splits:")[0]
+    stack.write_text(text.replace(listed, "    labels: from_logs"))
+
+
+def test_validate_asks_no_ledger_that_has_nothing_to_say(
+    stack: Path, logs: Path, tmp_path: Path, mangaops
+) -> None:
+    validate = ("data", "validate", "--stack", stack, "--logs", logs)
+    down = ("--ledger", "postgresql://localhost:1/ledger")
+    assert mangaops(*validate, *down).code == 0
+    take_labels_from_logs(stack)
+    assert mangaops(*validate).code == 0
+    assert mangaops(*validate, *down).code == 4
+    assert not (stack.parent / ".mangaops").exists()
+
+
+def test_validate_knows_the_labels_that_an_earlier_version_froze(stack: Path, logs: Path, mangaops) -> None:
+    take_labels_from_logs(stack)
+    misspelt = logs.with_name("misspelt.parquet")
+    label = pl.when(pl.int_range(pl.len()) < 3).then(pl.lit("escalatoin")).otherwise("label")
+    pl.read_parquet(logs).with_columns(label=label).write_parquet(misspelt)
+    validate = ("data", "validate", "--stack", stack, "--json", "--logs")
+    assert mangaops(*validate, misspelt).code == 0
+    assert mangaops("data", "snapshot", "--stack", stack, "--logs", logs).code == 0
+    assert mangaops(*validate, logs).code == 0
+    ended = mangaops(*validate, misspelt)
+    assert ended.code == 4
+    assert "'escalatoin' on 3 rows" in json.loads(ended.out)["errors"][0]
+    assert "did you mean 'escalation'" in json.loads(ended.out)["errors"][0]
 
 
 def test_a_snapshot_is_shown_by_name_and_the_same_rows_are_the_same_version(
