@@ -177,6 +177,13 @@ def validate_logs(
     return examine(stack, name, source, frozen_labels(shop, name) if shop else None, progress).report
 
 
+def due_units(settings: Settings) -> dict[str, Any]:
+    """Units that should run now, and those that must get a champion first; nothing is made."""
+    from mangaops.pipeline import views
+
+    return views.due_units(read_stack(settings.stack), open_if_there(settings), datetime.now(UTC))
+
+
 def write_stack(out: Path) -> None:
     """A commented stack.yaml is written; an existing file stays as it is.
 

@@ -51,6 +51,12 @@ def logs(tmp_path: Path, mangaops) -> Path:
     return tmp_path / "world" / "logs.parquet"
 
 
+def empty_ledger(stack: Path) -> None:
+    home = stack.parent / ".mangaops"
+    home.mkdir()
+    Ledger(f"sqlite:///{home}/ledger.db").close()
+
+
 def every_command() -> list[list[str]]:
     found: list[list[str]] = []
 
@@ -99,7 +105,7 @@ def test_init_never_overwrites(stack: Path, mangaops) -> None:
 
 
 def test_what_init_writes_is_a_stack_of_which_nothing_was_released(stack: Path, mangaops) -> None:
-    assert mangaops("release", "due", "--stack", stack, "--json").code == 0
+    empty_ledger(stack)
     listed = mangaops("release", "list", "router", "--stack", stack, "--json")
     assert listed.code == 0
     assert json.loads(listed.out) == {
@@ -333,9 +339,14 @@ def test_addresses_are_refused_without_their_credentials(stack: Path, logs: Path
         assert place in ended.err
 
 
-def test_due_tells_the_unit_that_never_ran(stack: Path, mangaops) -> None:
-    listed = json.loads(mangaops("release", "due", "--stack", stack, "--json").out)["due"]
-    assert [(each["unit"], each["because"]) for each in listed] == [("router", "schedule")]
+def test_due_tells_the_unit_that_needs_a_champion_first_and_makes_nothing(stack: Path, mangaops) -> None:
+    told = json.loads(mangaops("release", "due", "--stack", stack, "--json").out)
+    assert told["due"] == []
+    assert [each["unit"] for each in told["no_champion"]] == ["router"]
+    ended = mangaops("release", "due", "--stack", stack)
+    assert ended.code == 0
+    assert "no champion yet: mangaops release bootstrap router --logs ..." in " ".join(ended.out.split())
+    assert not (stack.parent / ".mangaops").exists()
 
 
 HOSTILE = "a\x1b[2Jb\u202ec\x9bd"
@@ -365,7 +376,7 @@ def test_a_stack_is_checked_against_the_ledger_that_is_there(stack: Path, tmp_pa
 
 
 def test_what_a_terminal_would_obey_is_shown_and_not_obeyed(stack: Path, mangaops) -> None:
-    mangaops("release", "due", "--stack", stack)
+    empty_ledger(stack)
     ended = mangaops("release", "show", HOSTILE, "--stack", stack, "--json")
     assert json.loads(ended.out)["refused"].startswith(f"release {HOSTILE!r}")
     assert not {"\x1b", "\u202e", "\x9b"} & set(ended.out + ended.err)

@@ -172,17 +172,19 @@ def list_releases(call: Call, unit: Unit) -> None:
 @shared
 def due(call: Call) -> None:
     """Which units should run now, by cadence and history."""
-    from mangaops.pipeline import views
+    from mangaops.wiring import due_units
 
-    units = views.due_units(call.workshop(new=True))
+    told = due_units(call.settings)
 
     def render() -> None:
-        if units:
-            screen.records("Due now", ("unit", "because", "why", "since"), units)
+        if told["due"]:
+            screen.records("Due now", ("unit", "because", "why", "since"), told["due"])
         else:
             screen.say("no unit is due")
+        for each in told["no_champion"]:
+            screen.say(f"{each['unit']} is not due, it has no champion yet: {each['next']}")
 
-    call.finish({"due": units}, render)
+    call.finish(told, render)
 
 
 def _run(call: Call, plan: Plan) -> None:

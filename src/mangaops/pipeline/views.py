@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import datetime
 from typing import Any
 
 from mangaops.errors import UsageError
@@ -11,8 +11,9 @@ from mangaops.gates import Decision
 from mangaops.pipeline.workshop import Workshop
 from mangaops.registry import Release, UnitState, record
 from mangaops.release.desk import state
-from mangaops.release.due import due
+from mangaops.release.due import due, without_champion
 from mangaops.release.standing import read_decision
+from mangaops.stack import Stack
 
 Row = dict[str, Any]
 
@@ -139,11 +140,17 @@ def reviews(shop: Workshop, name: str) -> list[Row]:
     ]
 
 
-def due_units(shop: Workshop) -> list[Row]:
-    """Units that should run now, by cadence and history."""
-    states = {unit: state(shop.desk, unit) for unit in shop.desk.stack.units}
-    found = due(shop.desk.stack, states, shop.desk.clock().astimezone(UTC))
-    return [{key: str(value) for key, value in vars(each).items()} for each in found]
+def due_units(stack: Stack, shop: Workshop | None, now: datetime) -> Row:
+    """Units that should run now, by cadence and history, and those that must get a champion first."""
+    states = {unit: state(shop.desk, unit) for unit in stack.units} if shop else {}
+    found = due(stack, states, now)
+    return {
+        "due": [{key: str(value) for key, value in vars(each).items()} for each in found],
+        "no_champion": [
+            {"unit": unit, "next": f"mangaops release bootstrap {unit} --logs ... --reason 'first champion'"}
+            for unit in without_champion(stack, states)
+        ],
+    }
 
 
 def log(shop: Workshop, stream: str | None) -> list[Row]:
