@@ -42,7 +42,7 @@ def read_stack(path: Path) -> Stack:
     """
     if not path.is_file():
         raise UsageError(
-            f"{path} was refused: there is no such file",
+            f"{path} was refused: {'it is a folder' if path.is_dir() else 'there is no such file'}",
             accepted="a stack.yaml",
             next_step="mangaops init writes a commented one; --stack names another",
         )
@@ -146,7 +146,9 @@ def check_stack(
     name = unit or next(iter(stack.units))
     if name not in stack.units:
         raise UsageError(
-            f"unit {name!r} was refused: the stack has none such", accepted=", ".join(stack.units)
+            f"unit {name!r} was refused: the stack has none such",
+            accepted=", ".join(stack.units),
+            next_step=f"mangaops stack check --unit {next(iter(stack.units))}",
         )
     shop, shown = open_if_there(settings), without_credentials(ledger_url(settings))
     return stack_check(

@@ -349,6 +349,37 @@ def test_due_tells_the_unit_that_needs_a_champion_first_and_makes_nothing(stack:
     assert not (stack.parent / ".mangaops").exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("audit", "log", "foo"), "next: mangaops audit log shows every stream"),
+        (("audit", "verify", "--witness", "foo"), "next: mangaops audit verify prints"),
+        (("stack", "check", "--unit", "foo"), "next: mangaops stack check --unit router"),
+    ],
+)
+def test_a_name_that_is_none_is_refused_with_what_to_type_next(
+    command: tuple[str, ...], said: str, stack: Path, mangaops
+) -> None:
+    empty_ledger(stack)
+    ended = mangaops(*command, "--stack", stack)
+    assert ended.code == 2
+    assert said in ended.err
+
+
+def test_a_folder_in_place_of_the_stack_is_called_one(tmp_path: Path, mangaops) -> None:
+    assert "it is a folder" in mangaops("release", "due", "--stack", tmp_path).err
+    assert "there is no such file" in mangaops("release", "due", "--stack", tmp_path / "none.yaml").err
+
+
+def test_what_is_not_there_is_no_word_of_python(stack: Path, logs: Path, mangaops) -> None:
+    empty_ledger(stack)
+    listed = mangaops("release", "list", "router", "--stack", stack)
+    assert "router: champion none, rollback pointer none" in listed.out
+    name = json.loads(mangaops("data", "snapshot", "--stack", stack, "--logs", logs, "--json").out)["name"]
+    assert "None" not in listed.out + mangaops("data", "show", name, "--stack", stack).out
+    assert [screen.short(each) for each in (None, {"a": None}, "None", 0)] == ["–", "a –", "None", "0"]
+
+
 HOSTILE = "a\x1b[2Jb\u202ec\x9bd"
 
 
@@ -393,6 +424,35 @@ def test_tables_and_lines_write_out_what_is_hidden_and_keep_what_is_not(capsys) 
     assert "👩\u200d👧" in out
 
 
+def unread(*given: str) -> tuple[int, str]:
+    """Exit code and standard error of a command whose standard output nobody reads."""
+    command = [sys.executable, "-c", "from mangaops.cli import main; main()", *given]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        process.stdout.close()
+        assert process.stderr
+        said = process.stderr.read()
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_reader_who_leaves_is_no_error_beside_the_one_that_is_told(
+    form: tuple[str, ...], stack: Path
+) -> None:
+    empty_ledger(stack)
+    code, said = unread("audit", "log", "foo", "--stack", str(stack), *form)
+    assert code == 2
+    assert said.startswith("mangaops: stream 'foo' was refused")
+    assert said.count("\n") == 3
+
+
+def test_a_command_that_lost_its_pipe_did_not_end_as_rejected() -> None:
+    code, said = unread("--help")
+    assert code == 130
+    assert said.startswith("stopped; ")
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize("form", [(), ("--json",)])
 def test_a_reader_who_leaves_does_not_change_the_exit_code(
     form: tuple[str, ...], stack: Path, logs: Path, mangaops
@@ -400,19 +460,4 @@ def test_a_reader_who_leaves_does_not_change_the_exit_code(
     mangaops("data", "snapshot", "--stack", stack, "--logs", logs, "--json")
     with sqlite3.connect(stack.parent / ".mangaops" / "ledger.db") as database:
         database.execute("update events set body = replace(body, 'intent', 'intend')")
-    command = [
-        sys.executable,
-        "-c",
-        "from mangaops.cli import main; main()",
-        "audit",
-        "verify",
-        "--stack",
-        str(stack),
-        *form,
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        process.stdout.close()
-        assert process.stderr
-        said = process.stderr.read()
-    assert (process.returncode, said) == (4, "")
+    assert unread("audit", "verify", "--stack", str(stack), *form) == (4, "")

@@ -250,6 +250,18 @@ def test_unknown_endings_folders_and_missing_files_are_refused(tmp_path: Path) -
     assert "matches no file" in refused(tmp_path / "none-*.csv")
 
 
+def test_files_without_rows_and_files_that_cannot_be_unpacked_say_what_to_do(tmp_path: Path) -> None:
+    assert "next: check the folder, and put the pattern in quotes" in refused(tmp_path / "none-*.csv")
+    for name, text in (("a.csv", ""), ("b.csv", "text,label\n"), ("c.jsonl", "\n")):
+        assert "next: export it again, or leave it out" in refused(written(tmp_path, name, text))
+    said = refused(written(tmp_path, "d.csv.gz", "text,label\nhi,faq\n"))
+    assert "accepted: a whole gzip file" in said
+    assert "next: " in said
+    packed = tmp_path / "e.csv.gz"
+    packed.write_bytes(gzip.compress(b"text,label\nhi,faq\n"))
+    assert read(packed).height == 1
+
+
 def test_a_protocol_without_its_package_is_a_setup_error() -> None:
     with pytest.raises((SetupError, InputError)) as caught:
         read("nosuchprotocol://bucket/a.csv")

@@ -165,7 +165,7 @@ def list_releases(call: Call, unit: Unit) -> None:
 
     listed = views.releases(call.workshop(), unit)
     columns = ("release", "state", "models", "because", "decision", "at")
-    title = f"{unit}: champion {listed['champion']}, rollback pointer {listed['rollback_pointer']}"
+    title = f"{unit}: {_pointers(listed)}"
     call.finish(listed, lambda: screen.records(title, columns, listed["releases"]))
 
 
@@ -214,11 +214,15 @@ def _said(call: Call, done: dict[str, Any]) -> None:
     call.finish(done, lambda: screen.say(done["says"]))
 
 
+def _pointers(told: dict[str, Any]) -> str:
+    return f"champion {told['champion'] or 'none'}, rollback pointer {told['rollback_pointer'] or 'none'}"
+
+
 def _render_shown(shown: dict[str, Any], out: Path | None) -> None:
     screen.say(
         f"{shown['release']} is {shown['state']} since {shown['since']}: {shown['reason']}", style="bold"
     )
-    screen.say(f"  champion {shown['champion']}, rollback pointer {shown['rollback_pointer']}")
+    screen.say(f"  {_pointers(shown)}")
     if shown["findings"]:
         screen.findings_table(f"Decision: {shown['outcome']}", shown["findings"])
     if out:

@@ -161,6 +161,7 @@ def log(shop: Workshop, stream: str | None) -> list[Row]:
         raise UsageError(
             f"stream {stream!r} was refused: the ledger has none such",
             accepted=", ".join(sorted(shop.desk.ledger.heads())) or "the ledger is empty",
+            next_step="mangaops audit log shows every stream",
         )
     return [
         {
@@ -202,6 +203,9 @@ def _witness(text: str) -> tuple[str, tuple[int, str]]:
     revision, second, digest = rest.partition(":")
     if not separator or not second or not revision.isdigit():
         raise UsageError(
-            "a witness was refused", found=text, accepted="STREAM:REVISION:HASH, as reports print it"
+            "a witness was refused",
+            found=text,
+            accepted="STREAM:REVISION:HASH, as reports print it",
+            next_step="mangaops audit verify prints the heads of today in this form",
         )
     return stream, (int(revision), digest)
