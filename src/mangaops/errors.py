@@ -6,6 +6,7 @@
     ├── InputError                exit 4   the owner of the logs: a file, a column, a row
     │   └── LeakageError          exit 4   the owner of the logs: splits share what they must not
     ├── SetupError                exit 4   whoever installed this: a missing package, disk, database
+    │   └── NoLedger              exit 4   the caller: nothing was ever kept at this address
     ├── RefusedError              exit 4   nobody yet: a rule of the ledger says no
     │   ├── IllegalMove           exit 4   the lifecycle table has no such arrow
     │   ├── RevisionConflict      exit 4   another verb appended first: read again, decide again
@@ -94,6 +95,10 @@ class SetupError(MangaopsError):
     """The machine lacks something: a package, room on disk, a reachable database."""
 
     http_status = 503
+
+
+class NoLedger(SetupError):
+    """There is no ledger at this address yet, and what only reads makes none."""
 
 
 class RefusedError(MangaopsError):

@@ -10,9 +10,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mangaops.errors import UsageError
+from mangaops.errors import NoLedger, UsageError
 
 if TYPE_CHECKING:
+    from mangaops.datasets import Source, ValidationReport
     from mangaops.pipeline.quickstart import Teller
     from mangaops.pipeline.workshop import Workshop
     from mangaops.release.stack_check import StackReport
@@ -41,7 +42,7 @@ def read_stack(path: Path) -> Stack:
     """
     if not path.is_file():
         raise UsageError(
-            f"{path} was refused: there is no such file",
+            f"{path} was refused: {'it is a folder' if path.is_dir() else 'there is no such file'}",
             accepted="a stack.yaml",
             next_step="mangaops init writes a commented one; --stack names another",
         )
@@ -69,6 +70,11 @@ def parse_stack(text: str | bytes, source: str = "stack.yaml") -> Stack:
     )
 
 
+def ledger_url(settings: Settings) -> str:
+    """Where the ledger is: the URL that was given, or a file in the home."""
+    return settings.ledger_url or f"sqlite:///{settings.home.resolve()}/ledger.db"
+
+
 def open_workshop(
     settings: Settings, clock: Callable[[], datetime] | None = None, *, create: bool = True
 ) -> Workshop:
@@ -86,9 +92,7 @@ def open_workshop(
     if create:
         settings.home.mkdir(parents=True, exist_ok=True)
     root = settings.files_url or str(settings.home.resolve())
-    ledger = store.Ledger(
-        settings.ledger_url or f"sqlite:///{settings.home.resolve()}/ledger.db", create=create
-    )
+    ledger = store.Ledger(ledger_url(settings), create=create)
     desk = Desk(
         stack=stack,
         ledger=ledger,
@@ -112,32 +116,74 @@ def open_workshop(
     )
 
 
+def open_if_there(settings: Settings) -> Workshop | None:
+    """The stores as they are, None where there is no ledger yet; nothing is made.
+
+    Raises:
+        UsageError, StackError: the stack file is missing or holds mistakes.
+        SetupError: a ledger or files that are there cannot be opened.
+    """
+    try:
+        return open_workshop(settings, create=False)
+    except NoLedger:
+        return None
+
+
 def check_stack(
     settings: Settings, *, unit: str | None, weeks: int, seed: int, progress: Progress
 ) -> StackReport:
     """What the gates of one unit, or of the first, promote and reject, simulated through the real judge.
 
-    Golden set and traffic are those of the champion's evidence where a ledger is there, else assumed.
+    Golden set and traffic are those of the champion's evidence where a ledger is there, else assumed;
+    nothing is made.
     """
     import numpy as np
 
     from mangaops.release.stack_check import assumed, from_ledger, stack_check
+    from mangaops.store.addresses import without_credentials
 
     stack = read_stack(settings.stack)
     name = unit or next(iter(stack.units))
     if name not in stack.units:
         raise UsageError(
-            f"unit {name!r} was refused: the stack has none such", accepted=", ".join(stack.units)
+            f"unit {name!r} was refused: the stack has none such",
+            accepted=", ".join(stack.units),
+            next_step=f"mangaops stack check --unit {next(iter(stack.units))}",
         )
-    known = settings.ledger_url is not None or (settings.home / "ledger.db").is_file()
+    shop, shown = open_if_there(settings), without_credentials(ledger_url(settings))
     return stack_check(
         stack,
         name,
-        from_ledger(open_workshop(settings).desk, name) if known else assumed(stack, name),
+        from_ledger(shop.desk, name) if shop else assumed(stack, name, why=f"there is no ledger {shown} yet"),
         rng=np.random.default_rng(seed),
         simulations=weeks,
         progress=progress,
     )
+
+
+def validate_logs(
+    settings: Settings, data: str | None, source: Source, progress: Progress
+) -> ValidationReport:
+    """A report on the logs; nothing is made, and no ledger is asked unless it may have frozen the labels.
+
+    Raises:
+        UsageError: the stack declares no such dataset, or several and none is named.
+        InputError: the logs cannot be read as rows.
+    """
+    from mangaops.pipeline.dataset_run import data_name, examine, frozen_labels
+    from mangaops.stack import FROM_LOGS
+
+    stack = read_stack(settings.stack)
+    name = data_name(stack, data)
+    shop = open_if_there(settings) if stack.data[name].labels == FROM_LOGS else None
+    return examine(stack, name, source, frozen_labels(shop, name) if shop else None, progress).report
+
+
+def due_units(settings: Settings) -> dict[str, Any]:
+    """Units that should run now, and those that must get a champion first; nothing is made."""
+    from mangaops.pipeline import views
+
+    return views.due_units(read_stack(settings.stack), open_if_there(settings), datetime.now(UTC))
 
 
 def write_stack(out: Path) -> None:

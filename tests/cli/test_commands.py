@@ -15,6 +15,7 @@ import pytest
 
 from mangaops.cli import main, screen
 from mangaops.cli.main import app
+from mangaops.store import Ledger
 
 
 class Ended(NamedTuple):
@@ -48,6 +49,12 @@ def logs(tmp_path: Path, mangaops) -> Path:
     )
     assert done.code == 0
     return tmp_path / "world" / "logs.parquet"
+
+
+def empty_ledger(stack: Path) -> None:
+    home = stack.parent / ".mangaops"
+    home.mkdir()
+    Ledger(f"sqlite:///{home}/ledger.db").close()
 
 
 def every_command() -> list[list[str]]:
@@ -98,7 +105,7 @@ def test_init_never_overwrites(stack: Path, mangaops) -> None:
 
 
 def test_what_init_writes_is_a_stack_of_which_nothing_was_released(stack: Path, mangaops) -> None:
-    assert mangaops("release", "due", "--stack", stack, "--json").code == 0
+    empty_ledger(stack)
     listed = mangaops("release", "list", "router", "--stack", stack, "--json")
     assert listed.code == 0
     assert json.loads(listed.out) == {
@@ -199,7 +206,40 @@ def test_validate_reads_logs_and_stores_nothing(stack: Path, logs: Path, mangaop
     ended = mangaops("data", "validate", "--stack", stack, "--logs", logs, "--json")
     assert ended.code == 0, ended.out
     assert json.loads(ended.out)["errors"] == []
-    assert not list((stack.parent / ".mangaops").glob("snapshots/*"))
+    assert not (stack.parent / ".mangaops").exists()
+
+
+def take_labels_from_logs(stack: Path) -> None:
+    text = stack.read_text()
+    listed = text[text.index("    labels:") :].split("\n    splits:")[0]
+    stack.write_text(text.replace(listed, "    labels: from_logs"))
+
+
+def test_validate_asks_no_ledger_that_has_nothing_to_say(
+    stack: Path, logs: Path, tmp_path: Path, mangaops
+) -> None:
+    validate = ("data", "validate", "--stack", stack, "--logs", logs)
+    down = ("--ledger", "postgresql://localhost:1/ledger")
+    assert mangaops(*validate, *down).code == 0
+    take_labels_from_logs(stack)
+    assert mangaops(*validate).code == 0
+    assert mangaops(*validate, *down).code == 4
+    assert not (stack.parent / ".mangaops").exists()
+
+
+def test_validate_knows_the_labels_that_an_earlier_version_froze(stack: Path, logs: Path, mangaops) -> None:
+    take_labels_from_logs(stack)
+    misspelt = logs.with_name("misspelt.parquet")
+    label = pl.when(pl.int_range(pl.len()) < 3).then(pl.lit("escalatoin")).otherwise("label")
+    pl.read_parquet(logs).with_columns(label=label).write_parquet(misspelt)
+    validate = ("data", "validate", "--stack", stack, "--json", "--logs")
+    assert mangaops(*validate, misspelt).code == 0
+    assert mangaops("data", "snapshot", "--stack", stack, "--logs", logs).code == 0
+    assert mangaops(*validate, logs).code == 0
+    ended = mangaops(*validate, misspelt)
+    assert ended.code == 4
+    assert "'escalatoin' on 3 rows" in json.loads(ended.out)["errors"][0]
+    assert "did you mean 'escalation'" in json.loads(ended.out)["errors"][0]
 
 
 def test_a_snapshot_is_shown_by_name_and_the_same_rows_are_the_same_version(
@@ -299,16 +339,85 @@ def test_hidden_labels_are_refused_where_the_stack_is_not_simulated(
     assert "review export" in ended.err
 
 
-def test_due_tells_the_unit_that_never_ran(stack: Path, mangaops) -> None:
-    listed = json.loads(mangaops("release", "due", "--stack", stack, "--json").out)["due"]
-    assert [(each["unit"], each["because"]) for each in listed] == [("router", "schedule")]
+def test_addresses_are_refused_without_their_credentials(stack: Path, logs: Path, mangaops) -> None:
+    secret, run = "hunter2", ("release", "run", "router", "--stack", stack, "--logs", logs)
+    for option, place in (("--truth", "s3://bucket/truth.parquet"), ("--files", "http://127.0.0.1:1/x")):
+        address = place.replace("://", f"://{secret}@") + f"?sig={secret}"
+        ended = mangaops(*run, option, address)
+        assert ended.code == 4
+        assert secret not in ended.out + ended.err
+        assert place in ended.err
+
+
+def test_due_tells_the_unit_that_needs_a_champion_first_and_makes_nothing(stack: Path, mangaops) -> None:
+    told = json.loads(mangaops("release", "due", "--stack", stack, "--json").out)
+    assert told["due"] == []
+    assert [each["unit"] for each in told["no_champion"]] == ["router"]
+    ended = mangaops("release", "due", "--stack", stack)
+    assert ended.code == 0
+    assert "no champion yet: mangaops release bootstrap router --logs ..." in " ".join(ended.out.split())
+    assert not (stack.parent / ".mangaops").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("audit", "log", "foo"), "next: mangaops audit log shows every stream"),
+        (("audit", "verify", "--witness", "foo"), "next: mangaops audit verify prints"),
+        (("stack", "check", "--unit", "foo"), "next: mangaops stack check --unit router"),
+    ],
+)
+def test_a_name_that_is_none_is_refused_with_what_to_type_next(
+    command: tuple[str, ...], said: str, stack: Path, mangaops
+) -> None:
+    empty_ledger(stack)
+    ended = mangaops(*command, "--stack", stack)
+    assert ended.code == 2
+    assert said in ended.err
+
+
+def test_a_folder_in_place_of_the_stack_is_called_one(tmp_path: Path, mangaops) -> None:
+    assert "it is a folder" in mangaops("release", "due", "--stack", tmp_path).err
+    assert "there is no such file" in mangaops("release", "due", "--stack", tmp_path / "none.yaml").err
+
+
+def test_what_is_not_there_is_no_word_of_python(stack: Path, logs: Path, mangaops) -> None:
+    empty_ledger(stack)
+    listed = mangaops("release", "list", "router", "--stack", stack)
+    assert "router: champion none, rollback pointer none" in listed.out
+    name = json.loads(mangaops("data", "snapshot", "--stack", stack, "--logs", logs, "--json").out)["name"]
+    assert "None" not in listed.out + mangaops("data", "show", name, "--stack", stack).out
+    assert [screen.short(each) for each in (None, {"a": None}, "None", 0)] == ["–", "a –", "None", "0"]
 
 
 HOSTILE = "a\x1b[2Jb\u202ec\x9bd"
 
 
+def test_a_stack_is_checked_without_history_and_no_ledger_is_made(
+    stack: Path, tmp_path: Path, mangaops
+) -> None:
+    secret = "hunter2"
+    typo = tmp_path / "typo.db"
+    for options in ((), ("--ledger", f"sqlite:///{typo}?sig={secret}")):
+        ended = mangaops("stack", "check", "--stack", stack, "--weeks", "20", *options)
+        assert ended.code == 0, ended.err
+        said = " ".join(ended.out.split())
+        assert "OBSERVED: nothing, all is from stack.yaml: there is no ledger sqlite:///" in said
+        assert secret not in said
+    assert not typo.exists()
+    assert not (stack.parent / ".mangaops").exists()
+
+
+def test_a_stack_is_checked_against_the_ledger_that_is_there(stack: Path, tmp_path: Path, mangaops) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    Ledger(url).close()
+    ended = mangaops("stack", "check", "--stack", stack, "--weeks", "20", "--ledger", url)
+    assert ended.code == 0, ended.err
+    assert "no champion of this unit has evidence in the ledger" in " ".join(ended.out.split())
+
+
 def test_what_a_terminal_would_obey_is_shown_and_not_obeyed(stack: Path, mangaops) -> None:
-    mangaops("release", "due", "--stack", stack)
+    empty_ledger(stack)
     ended = mangaops("release", "show", HOSTILE, "--stack", stack, "--json")
     assert json.loads(ended.out)["refused"].startswith(f"release {HOSTILE!r}")
     assert not {"\x1b", "\u202e", "\x9b"} & set(ended.out + ended.err)
@@ -325,6 +434,35 @@ def test_tables_and_lines_write_out_what_is_hidden_and_keep_what_is_not(capsys) 
     assert "👩\u200d👧" in out
 
 
+def unread(*given: str) -> tuple[int, str]:
+    """Exit code and standard error of a command whose standard output nobody reads."""
+    command = [sys.executable, "-c", "from mangaops.cli import main; main()", *given]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        process.stdout.close()
+        assert process.stderr
+        said = process.stderr.read()
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_reader_who_leaves_is_no_error_beside_the_one_that_is_told(
+    form: tuple[str, ...], stack: Path
+) -> None:
+    empty_ledger(stack)
+    code, said = unread("audit", "log", "foo", "--stack", str(stack), *form)
+    assert code == 2
+    assert said.startswith("mangaops: stream 'foo' was refused")
+    assert said.count("\n") == 3
+
+
+def test_a_command_that_lost_its_pipe_did_not_end_as_rejected() -> None:
+    code, said = unread("--help")
+    assert code == 130
+    assert said.startswith("stopped; ")
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize("form", [(), ("--json",)])
 def test_a_reader_who_leaves_does_not_change_the_exit_code(
     form: tuple[str, ...], stack: Path, logs: Path, mangaops
@@ -332,19 +470,4 @@ def test_a_reader_who_leaves_does_not_change_the_exit_code(
     mangaops("data", "snapshot", "--stack", stack, "--logs", logs, "--json")
     with sqlite3.connect(stack.parent / ".mangaops" / "ledger.db") as database:
         database.execute("update events set body = replace(body, 'intent', 'intend')")
-    command = [
-        sys.executable,
-        "-c",
-        "from mangaops.cli import main; main()",
-        "audit",
-        "verify",
-        "--stack",
-        str(stack),
-        *form,
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        process.stdout.close()
-        assert process.stderr
-        said = process.stderr.read()
-    assert (process.returncode, said) == (4, "")
+    assert unread("audit", "verify", "--stack", str(stack), *form) == (4, "")

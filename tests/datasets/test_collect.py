@@ -250,6 +250,18 @@ def test_unknown_endings_folders_and_missing_files_are_refused(tmp_path: Path) -
     assert "matches no file" in refused(tmp_path / "none-*.csv")
 
 
+def test_files_without_rows_and_files_that_cannot_be_unpacked_say_what_to_do(tmp_path: Path) -> None:
+    assert "next: check the folder, and put the pattern in quotes" in refused(tmp_path / "none-*.csv")
+    for name, text in (("a.csv", ""), ("b.csv", "text,label\n"), ("c.jsonl", "\n")):
+        assert "next: export it again, or leave it out" in refused(written(tmp_path, name, text))
+    said = refused(written(tmp_path, "d.csv.gz", "text,label\nhi,faq\n"))
+    assert "accepted: a whole gzip file" in said
+    assert "next: " in said
+    packed = tmp_path / "e.csv.gz"
+    packed.write_bytes(gzip.compress(b"text,label\nhi,faq\n"))
+    assert read(packed).height == 1
+
+
 def test_a_protocol_without_its_package_is_a_setup_error() -> None:
     with pytest.raises((SetupError, InputError)) as caught:
         read("nosuchprotocol://bucket/a.csv")
@@ -316,6 +328,7 @@ def test_credentials_in_a_url_are_never_shown() -> None:
         ("s3://key:secret@bucket/a.csv", "s3://bucket/a.csv"),
         ("filecache::s3://key:secret@bucket/a.csv", "filecache::s3://bucket/a.csv"),
         ("https://host/a.csv?sig=secret&x=/y", "https://host/a.csv"),
+        ("https://host/a.csv?part/secret&sig=x", "https://host/a.csv"),
         ("postgresql://u:p%2Fw@host:1/db?password=secret", "postgresql://host:1/db"),
         ("postgresql://reader:pa/ss@db/logs", "postgresql://db/logs"),
         ("postgresql+psycopg://reader:p@ss/w@db:5432/logs", "postgresql://db:5432/logs"),

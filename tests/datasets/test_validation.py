@@ -34,6 +34,24 @@ def told(messages: tuple[str, ...], part: str) -> bool:
     return any(part in message for message in messages)
 
 
+@pytest.mark.parametrize("text", ["NaN", "nan", "null", "None", " <NA> "])
+def test_a_text_that_looks_like_a_missing_value_is_kept_and_told(text: str) -> None:
+    spoiled = pl.when(pl.int_range(pl.len()) == 2).then(pl.lit(text)).otherwise("text")
+    found = report(frame().with_columns(text=spoiled))
+    assert found.errors == ()
+    assert [each for each in found.warnings if "look like a missing value" in each]
+    assert "row 3" in found.warnings[0]
+    assert found.sections["texts"]["like_a_missing_value"] == 1
+
+
+@pytest.mark.parametrize("text", ["none of these", "is it null?", "Nanatsu", "no", "nah"])
+def test_a_text_that_only_begins_like_a_missing_value_is_not_told(text: str) -> None:
+    spoiled = pl.when(pl.int_range(pl.len()) == 2).then(pl.lit(text)).otherwise("text")
+    found = report(frame().with_columns(text=spoiled))
+    assert found.warnings == ()
+    assert found.sections["texts"]["like_a_missing_value"] == 0
+
+
 def test_clean_logs_give_neither_errors_nor_warnings() -> None:
     found = report(frame())
     assert found.errors == ()

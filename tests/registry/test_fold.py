@@ -166,6 +166,16 @@ def test_a_release_that_was_rolled_back_from_may_be_reopened() -> None:
     assert state.releases["router-2"].state == State.CANDIDATE
 
 
+def test_who_promotes_a_closed_release_is_told_to_reopen_it() -> None:
+    told = [h.weeks(2), h.rolled_back(2, "router-1", 3)]
+    with pytest.raises(IllegalMove) as caught:
+        after(*told, h.promoted(2, after=1, generation=4))
+    assert "mangaops release reopen router-2" in caught.value.next_step
+    with pytest.raises(IllegalMove) as caught:
+        after(*told, h.promoted(1, after=1, generation=4))
+    assert caught.value.next_step == "mangaops release show router-1"
+
+
 def test_a_release_is_not_reopened_beside_an_open_one() -> None:
     told = [h.weeks(1), h.model(2), h.release(2), h.rejected(2), h.model(3), h.release(3)]
     refused("router-3 is candidate", *told, h.reopened(2))

@@ -10,7 +10,7 @@ from desk_world import WHY, Rigged, World, stack
 from mangaops.errors import UsageError
 from mangaops.registry import Run, UnitState
 from mangaops.release.desk import state
-from mangaops.release.due import due, previous
+from mangaops.release.due import due, previous, without_champion
 from mangaops.release.error_review import error_review
 from mangaops.release.explain import explain
 from mangaops.release.figures import figure, span
@@ -126,7 +126,7 @@ FRIDAY = datetime(2026, 4, 23, 18, 0, tzinfo=UTC)
 
 def ran(at: str) -> UnitState:
     run = Run("router-run-1", Because.SCHEDULE, started_at=at, finished_at=at, outcome="HOLD")
-    return UnitState("router", runs={run.run: run})
+    return UnitState("router", generation=1, runs={run.run: run})
 
 
 def test_a_unit_is_due_when_its_moment_came_after_its_last_run() -> None:
@@ -142,7 +142,9 @@ def test_a_unit_that_ran_since_is_not_due() -> None:
 @pytest.mark.parametrize("outcome", ["failed", "killed", None])
 def test_a_unit_whose_run_came_to_no_decision_is_still_due(outcome: str | None) -> None:
     failed = Run("r", Because.SCHEDULE, started_at="2026-04-23T18:00:01Z", outcome=outcome)
-    found = due(stack(), {"router": UnitState("router", runs={"r": failed})}, FRIDAY.replace(hour=20))
+    found = due(
+        stack(), {"router": UnitState("router", generation=1, runs={"r": failed})}, FRIDAY.replace(hour=20)
+    )
     assert [each.why for each in found] == ["no run of it came to its end"]
 
 
@@ -152,13 +154,22 @@ def test_a_unit_is_not_due_a_second_before_its_moment() -> None:
 
 
 def test_a_unit_that_never_ran_is_due() -> None:
-    assert due(stack(), {}, FRIDAY)[0].why == "it never ran"
+    found = due(stack(), {"router": UnitState("router", generation=1)}, FRIDAY)
+    assert found[0].why == "it never ran"
+    assert without_champion(stack(), {"router": UnitState("router", generation=1)}) == []
+
+
+@pytest.mark.parametrize("runs", [{}, ran("2026-04-20T00:00:00Z").runs])
+def test_a_unit_that_never_had_a_champion_is_told_apart_and_not_due(runs: dict[str, Run]) -> None:
+    states = {"router": UnitState("router", runs=runs)}
+    assert due(stack(), states, FRIDAY) == []
+    assert without_champion(stack(), states) == ["router"]
 
 
 @pytest.mark.parametrize("started", [None, "2026-04-23T11:00:00Z"])
 def test_a_requested_run_is_due_until_it_ends(started: str | None) -> None:
     asked = Run("drift-1", Because.DRIFT, requested_at="2026-04-23T10:00:00Z", started_at=started)
-    busy = UnitState("router", runs={**ran("2026-04-23T18:00:01Z").runs, "drift-1": asked})
+    busy = UnitState("router", generation=1, runs={**ran("2026-04-23T18:00:01Z").runs, "drift-1": asked})
     (found,) = due(stack(), {"router": busy}, FRIDAY.replace(hour=20))
     assert (found.because, found.since.hour) == (Because.DRIFT, 10)
 

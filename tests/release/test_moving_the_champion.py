@@ -101,8 +101,16 @@ def test_a_dataset_version_is_recorded_once_with_its_golden_set(served: World) -
 
 def test_a_promotion_needs_a_stored_promote(served: World) -> None:
     release = served.candidate()
-    with pytest.raises(RefusedError):
+    with pytest.raises(RefusedError) as caught:
         promoted(served, release)
+    assert "release reopen" not in caught.value.next_step
+
+
+def test_a_rejected_release_is_promoted_by_way_of_its_reopening(served: World) -> None:
+    release, _ = served.run(Rigged("worse", 0.4))
+    with pytest.raises(RefusedError) as caught:
+        promoted(served, release)
+    assert f"mangaops release reopen {release} --reason '...', then judge it again" in caught.value.next_step
 
 
 def test_a_stored_promote_promotes(served: World) -> None:

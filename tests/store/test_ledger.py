@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 
 import pytest
@@ -106,8 +107,12 @@ def test_an_illegal_move_changes_nothing(ledger: Ledger) -> None:
 
 
 def test_an_incomplete_draft_or_time_changes_nothing(ledger: Ledger) -> None:
-    with pytest.raises(UsageError, match="no reason"):
+    with pytest.raises(UsageError, match="no reason") as caught:
         ledger.append([Draft("router", EventKind.OFFLINE_PASSED, {"release": "x"}, "me")], expect={}, at=h.AT)
+    assert caught.value.next_step == "say why: --reason TEXT"
+    with pytest.raises(UsageError, match="no actor") as caught:
+        ledger.append([replace(h.requested(1), actor="")], expect={}, at=h.AT)
+    assert caught.value.next_step == ""
     with pytest.raises(UsageError, match="no time in UTC"):
         ledger.append([h.requested(1)], expect={}, at="today")
     assert ledger.heads() == {}

@@ -34,11 +34,10 @@ def validate(
     out: Annotated[Path | None, typer.Option(help="Also write the report here, as Markdown.")] = None,
 ) -> None:
     """Read logs and report on them; nothing is stored. Exit 4 when the rows cannot be used."""
-    from mangaops.pipeline.dataset_run import data_name, gather
+    from mangaops.wiring import validate_logs
 
     with call.progress() as progress:
-        shop = call.workshop(new=True)
-        report = gather(shop, data_name(shop, data), source(logs, query, column), progress).report
+        report = validate_logs(call.settings, data, source(logs, query, column), progress)
     if out:
         out.write_text(report.to_markdown(), encoding="utf-8")
     call.finish(
@@ -61,7 +60,7 @@ def snapshot(
 
     with call.progress() as progress:
         shop = call.workshop(new=True)
-        name = data_name(shop, data)
+        name = data_name(shop.desk.stack, data)
         rows = accepted(gather(shop, name, source(logs, query, column), progress))
         taken = take_snapshot(shop, name, rows, grow_golden=grow_golden, reason=reason, progress=progress)
     _finish(call, taken.name, taken.digest, dict(taken.manifest))

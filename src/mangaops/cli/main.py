@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import traceback
@@ -56,29 +55,36 @@ def root(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; every error leaves as a message and its exit code, never as a traceback."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    as_json = _wants_json(given)
+    ended = _ended(given)
+    if isinstance(ended, MangaopsError):
+        _tell(ended, _wants_json(given))
+        sys.exit(ended.exit_code)
+    sys.exit(ended)
+
+
+def _ended(given: list[str]) -> int | MangaopsError:
+    """The exit code of the command, or what it was refused with."""
     try:
         code = app(args=given, prog_name="mangaops", standalone_mode=False)
     except MangaopsError as error:
-        code = _refuse(error, as_json)
+        return error
     except TyperException as error:
-        code = _refuse(_misused(error), as_json)
-    except (Abort, KeyboardInterrupt):
-        typer.echo("stopped; run the same command again to go on where it stopped", err=True)
-        code = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        return _misused(error)
+    except (Abort, KeyboardInterrupt, SystemExit):  # the parser exits where a pipe closed under a command
+        with screen.patience():
+            typer.echo("stopped; run the same command again to go on where it stopped", err=True)
+        return 130
     except Exception as error:  # noqa: BLE001 - the last net: a bug is reported, and no traceback is shown
-        code = _refuse(_translated(error), as_json)
-    sys.exit(code if isinstance(code, int) else 0)
+        return _translated(error)
+    return code if isinstance(code, int) else 0
 
 
-def _refuse(error: MangaopsError, as_json: bool) -> int:
+def _tell(error: MangaopsError, as_json: bool) -> None:
     if as_json:
-        typer.echo(screen.json_text(screen.error_fields(error)))
-    typer.secho(f"mangaops: {visible_lines(error.message)}", err=True, fg=typer.colors.RED)
-    return error.exit_code
+        with screen.patience():
+            typer.echo(screen.json_text(screen.error_fields(error)))
+    with screen.patience():
+        typer.secho(f"mangaops: {visible_lines(error.message)}", err=True, fg=typer.colors.RED)
 
 
 def _wants_json(given: Sequence[str]) -> bool:

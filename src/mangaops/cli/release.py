@@ -165,24 +165,26 @@ def list_releases(call: Call, unit: Unit) -> None:
 
     listed = views.releases(call.workshop(), unit)
     columns = ("release", "state", "models", "because", "decision", "at")
-    title = f"{unit}: champion {listed['champion']}, rollback pointer {listed['rollback_pointer']}"
+    title = f"{unit}: {_pointers(listed)}"
     call.finish(listed, lambda: screen.records(title, columns, listed["releases"]))
 
 
 @shared
 def due(call: Call) -> None:
     """Which units should run now, by cadence and history."""
-    from mangaops.pipeline import views
+    from mangaops.wiring import due_units
 
-    units = views.due_units(call.workshop(new=True))
+    told = due_units(call.settings)
 
     def render() -> None:
-        if units:
-            screen.records("Due now", ("unit", "because", "why", "since"), units)
+        if told["due"]:
+            screen.records("Due now", ("unit", "because", "why", "since"), told["due"])
         else:
             screen.say("no unit is due")
+        for each in told["no_champion"]:
+            screen.say(f"{each['unit']} is not due, it has no champion yet: {each['next']}")
 
-    call.finish({"due": units}, render)
+    call.finish(told, render)
 
 
 def _run(call: Call, plan: Plan) -> None:
@@ -212,11 +214,15 @@ def _said(call: Call, done: dict[str, Any]) -> None:
     call.finish(done, lambda: screen.say(done["says"]))
 
 
+def _pointers(told: dict[str, Any]) -> str:
+    return f"champion {told['champion'] or 'none'}, rollback pointer {told['rollback_pointer'] or 'none'}"
+
+
 def _render_shown(shown: dict[str, Any], out: Path | None) -> None:
     screen.say(
         f"{shown['release']} is {shown['state']} since {shown['since']}: {shown['reason']}", style="bold"
     )
-    screen.say(f"  champion {shown['champion']}, rollback pointer {shown['rollback_pointer']}")
+    screen.say(f"  {_pointers(shown)}")
     if shown["findings"]:
         screen.findings_table(f"Decision: {shown['outcome']}", shown["findings"])
     if out:

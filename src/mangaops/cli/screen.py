@@ -36,16 +36,23 @@ def _reader_left() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+@contextmanager
+def patience() -> Iterator[None]:
+    """What is printed within is told as far as somebody reads: a reader who left is no error."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _reader_left()
+
+
 def finish(data: Mapping[str, Any], render: Renderer, *, as_json: bool, code: int = 0) -> NoReturn:
     """The command ends here: `data` as JSON or `render()` for people, then the exit code."""
-    try:
+    with patience():
         if as_json:
             typer.echo(json_text(data))
         else:
             render()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _reader_left()
     raise typer.Exit(code)
 
 
@@ -180,7 +187,9 @@ def _lines(every: float = 5.0) -> Progress:
 
 
 def short(value: object, limit: int = 400) -> str:
-    """A value in one cell: mappings as `key value`, long ones cut and said to be."""
+    """A value in one cell: a dash for none, mappings as `key value`, long ones cut and said to be."""
+    if value is None:
+        return "–"
     if isinstance(value, Mapping):
         text = ", ".join(f"{key} {short(item, 80)}" for key, item in value.items())
     elif isinstance(value, list | tuple):

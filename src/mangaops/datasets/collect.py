@@ -11,9 +11,10 @@ import polars as pl
 from mangaops.datasets.columns import canonical
 from mangaops.datasets.files import Piece, pieces
 from mangaops.datasets.groups import grouped
-from mangaops.datasets.source import ROWS, Logs, Origin, Progress, Provenance, Source, is_sql
+from mangaops.datasets.source import ROWS, Logs, Origin, Progress, Provenance, Source
 from mangaops.datasets.sql import query_piece
 from mangaops.errors import InputError, UsageError
+from mangaops.store.addresses import is_sql
 
 if TYPE_CHECKING:
     from mangaops.stack import DataSpec

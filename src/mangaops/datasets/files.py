@@ -20,8 +20,9 @@ from typing import Any
 
 import polars as pl
 
-from mangaops.datasets.source import Origin, Progress, without_credentials
+from mangaops.datasets.source import Origin, Progress
 from mangaops.errors import InputError, SetupError
+from mangaops.store.addresses import without_credentials
 
 Raw = dict[str, Any]
 _KNOWN = ".parquet, .csv, .tsv, .jsonl (or .ndjson), the text ones also with .gz"
@@ -72,7 +73,11 @@ def _matches(location: str) -> list[tuple[Any, str, str]]:
         paths = sorted(filesystem.glob(path)) if wild else [path]
         kinds = [(each, filesystem.isdir(each), filesystem.exists(each)) for each in paths]
     if not paths:
-        raise InputError(f"{shown} matches no file", accepted="a pattern that matches at least one file")
+        raise InputError(
+            f"{shown} matches no file",
+            accepted="a pattern that matches at least one file",
+            next_step="check the folder, and put the pattern in quotes so that no shell reads it first",
+        )
     for each, folder, there in kinds:
         _refuse_missing(shown if not wild else without_credentials(each), folder=folder, there=there)
     prefix = shown.split("://", 1)[0] + "://" if "://" in shown else ""
@@ -123,7 +128,12 @@ def _bytes(filesystem: Any, path: str, name: str) -> bytes:
     with _backend_errors(name, "read"):
         data: bytes = filesystem.cat_file(path)
     if not data:
-        raise InputError(f"{name} is empty", found="0 bytes", accepted="at least one row")
+        raise InputError(
+            f"{name} is empty",
+            found="0 bytes",
+            accepted="at least one row",
+            next_step="export it again, or leave it out",
+        )
     return data
 
 
@@ -141,7 +151,12 @@ def _parse(data: bytes, name: str) -> pl.DataFrame:
         )
     table = reader(_unpacked(data, name) if packed else data, name)
     if table.height == 0:
-        raise InputError(f"{name} holds no row", found="a header only", accepted="at least one row")
+        raise InputError(
+            f"{name} holds no row",
+            found="a header only",
+            accepted="at least one row",
+            next_step="export it again, or leave it out",
+        )
     return table
 
 
@@ -149,7 +164,12 @@ def _unpacked(data: bytes, name: str) -> bytes:
     try:
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{name} cannot be unpacked: it is cut short or not gzip") from error
+        raise InputError(
+            f"{name} cannot be unpacked: it is cut short or not gzip",
+            found=f"{len(data):,} bytes",
+            accepted="a whole gzip file",
+            next_step="write or copy the file again, or take .gz off its name if it is not packed",
+        ) from error
 
 
 def _parquet(data: bytes, name: str) -> pl.DataFrame:
@@ -176,7 +196,11 @@ def _csv(data: bytes, name: str, separator: str = ",") -> pl.DataFrame:
     try:
         return pl.read_csv(io.BytesIO(text.encode()), separator=separator, infer_schema=False)
     except pl.exceptions.NoDataError as error:
-        raise InputError(f"{name} holds no row", accepted="a header and at least one row") from error
+        raise InputError(
+            f"{name} holds no row",
+            accepted="a header and at least one row",
+            next_step="export it again, or leave it out",
+        ) from error
     except pl.exceptions.PolarsError as error:
         place, found = _bad_csv_row(text, separator, error)
         raise InputError(
@@ -231,7 +255,11 @@ def _bad_csv_row(text: str, separator: str, error: Exception) -> tuple[str, str]
 def _json_lines(data: bytes, name: str) -> pl.DataFrame:
     rows = [row for _, row in json_objects(data, name)]
     if not rows:
-        raise InputError(f"{name} holds no row", accepted="one JSON object a line")
+        raise InputError(
+            f"{name} holds no row",
+            accepted="one JSON object a line",
+            next_step="export it again, or leave it out",
+        )
     names = list(dict.fromkeys(key for row in rows for key in row))
     return pl.DataFrame([_json_column(key, [row.get(key) for row in rows]) for key in names])
 

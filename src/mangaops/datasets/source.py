@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
+
+from mangaops.store.addresses import without_credentials
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done and how much there is (0 where that is unknown)."""
@@ -27,11 +28,6 @@ ROWS: dict[str, pl.DataType] = {
 }
 """The canonical columns of collected rows. Only `row_id`, `text`, `label` and `place` are never null;
 `place` says where a row stood, as in `logs.csv row 17`, and is not kept in a snapshot."""
-
-_USER = re.compile(r"://(?:[^/:@]*:(?!:).*@|[^/]*@)", re.DOTALL)
-"""`user:password@`, whose password may hold anything, and `user@`; chained URLs (`::`) are no password."""
-_OPTIONS = re.compile(r"\?[^/]*=.*$", re.DOTALL)
-_SQL_URL = re.compile(r"^(sqlite|postgresql|postgres|mysql|mariadb|oracle|mssql)(\+\w+)?:", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -78,34 +74,3 @@ class Logs:
     rows: pl.DataFrame
     provenance: Provenance = Provenance()
     notes: tuple[str, ...] = ()
-
-
-def is_sql(location: str) -> bool:
-    """Whether a location is an SQLAlchemy URL rather than a file."""
-    return bool(_SQL_URL.match(location))
-
-
-def without_credentials(location: str) -> str:
-    """The location without user, password and query string, chained URLs too; a plain path stays as it is.
-
-    Where it is unclear what belongs to a password (an `@` in the path after one), too much is left out.
-    """
-    if is_sql(location):
-        return _sql_without_credentials(location)
-    if "://" not in location:
-        return location
-    return _OPTIONS.sub("", _USER.sub("://", location))
-
-
-def _sql_without_credentials(location: str) -> str:
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        url = make_url(location)
-    except (ArgumentError, ValueError):
-        return _OPTIONS.sub("", _USER.sub("://", location))
-    database, port = url.database or "", f":{url.port}" if url.port else ""
-    if url.host and "@" in database:  # the password held an `@`, and was read as host and database
-        return f"{url.get_backend_name()}://{database.rpartition('@')[2]}"
-    return f"{url.get_backend_name()}://{url.host or ''}{port}/{database}"

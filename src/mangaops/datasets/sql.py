@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from mangaops.datasets.files import Piece
-from mangaops.datasets.source import Origin, Progress, without_credentials
+from mangaops.datasets.source import Origin, Progress
 from mangaops.errors import InputError, SetupError, UsageError
+from mangaops.store.addresses import without_credentials
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SYNTHETIC = ("synthetic", "simulated", "generated", "augmented")
 """Words that make a `label_source` synthetic, alone or in a name such as `simulated-annotator`."""
 
+_LIKE_MISSING = r"(?i)^\s*(nan|null|none|<na>|nat)\s*$"
+"""A whole text that other tools write where there is none."""
 _TOO_MANY_UNUSABLE = 0.1
 _LARGE_GROUP = 0.1
 _FEW_ROWS = 10
@@ -148,11 +150,24 @@ def _texts(rows: pl.DataFrame, failed: pl.DataFrame, findings: _Findings) -> dic
         if index.len():
             first = rows.get_column("place")[index[0]]
             findings.warnings.append(f"{index.len():,} rows of {reason} are dropped, the first is {first}")
+    section["like_a_missing_value"] = _like_missing(rows, findings)
     if _share(bad, rows.height) > _TOO_MANY_UNUSABLE:
         findings.errors.append(
             f"{_share(bad, rows.height):.0%} of the rows have no usable text: is the right column mapped?"
         )
     return section
+
+
+def _like_missing(rows: pl.DataFrame, findings: _Findings) -> int:
+    """How many texts may be what a tool wrote for none; they are kept, since a user may have written them."""
+    found = rows.filter(pl.col("text").str.contains(_LIKE_MISSING))
+    if found.height:
+        first = f"{excerpt(str(found['text'][0]))!r} in {found['place'][0]}"
+        findings.warnings.append(
+            f"{found.height:,} texts look like a missing value that another tool wrote, as {first}. "
+            "They are kept: leave out those that no user wrote"
+        )
+    return found.height
 
 
 def _labels(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mangaops.datasets import Logs, Snapshot, Source, ValidationReport, collect, snapshot, validate
@@ -11,7 +11,7 @@ from mangaops.pipeline.workshop import Progress, Workshop
 from mangaops.registry import DatasetRecord, DataState, UnitState, fold_data
 from mangaops.release.desk import state
 from mangaops.release.register import record_dataset
-from mangaops.stack import DataSpec
+from mangaops.stack import FROM_LOGS, DataSpec, Stack
 from mangaops.vocabulary import DIGEST
 
 
@@ -23,13 +23,13 @@ class Gathered:
     report: ValidationReport
 
 
-def data_name(shop: Workshop, name: str | None) -> str:
+def data_name(stack: Stack, name: str | None) -> str:
     """The dataset that is meant: the named one, or the only one of the stack.
 
     Raises:
         UsageError: the stack declares no such dataset, or several and none is named.
     """
-    declared = shop.desk.stack.data
+    declared = stack.data
     if name is None and len(declared) == 1:
         return next(iter(declared))
     if name is None or name not in declared:
@@ -43,9 +43,9 @@ def data_name(shop: Workshop, name: str | None) -> str:
     return name
 
 
-def critical_labels(shop: Workshop, data: str) -> tuple[str, ...]:
+def critical_labels(stack: Stack, data: str) -> tuple[str, ...]:
     """The critical labels of every model that learns from this dataset, each once."""
-    models = shop.desk.stack.models.values()
+    models = stack.models.values()
     return tuple(dict.fromkeys(label for model in models if model.data == data for label in model.critical))
 
 
@@ -55,9 +55,20 @@ def gather(shop: Workshop, data: str, source: Source, progress: Progress) -> Gat
     Raises:
         InputError: the logs cannot be read as rows.
     """
-    spec = shop.desk.stack.data[data]
+    return examine(shop.desk.stack, data, source, frozen_labels(shop, data), progress)
+
+
+def examine(
+    stack: Stack, data: str, source: Source, frozen: Sequence[str] | None, progress: Progress
+) -> Gathered:
+    """The logs as rows with the report on them; `frozen` are the newest version's labels, if any.
+
+    Raises:
+        InputError: the logs cannot be read as rows.
+    """
+    spec = stack.data[data]
     logs = collect(source, spec, progress)
-    return Gathered(logs, validate(logs, spec, critical_labels(shop, data)))
+    return Gathered(logs, validate(logs, spec, critical_labels(stack, data), frozen))
 
 
 def accepted(gathered: Gathered) -> Logs:
@@ -83,7 +94,7 @@ def take_snapshot(
     taken = snapshot(
         logs,
         spec,
-        critical=critical_labels(shop, data),
+        critical=critical_labels(shop.desk.stack, data),
         previous=newest_version(shop, data),
         versions=recorded_digests(shop, data),
         data=data,
@@ -110,6 +121,14 @@ def newest_version(shop: Workshop, data: str) -> Snapshot | None:
     """The version that was recorded last, None where there is none."""
     versions = list(data_state(shop, data).versions.values())
     return opened(shop, versions[-1]) if versions else None
+
+
+def frozen_labels(shop: Workshop, data: str) -> tuple[str, ...] | None:
+    """The labels that the first version froze where stack.yaml says `from_logs`, None where nothing did."""
+    if shop.desk.stack.data[data].labels != FROM_LOGS:
+        return None
+    newest = newest_version(shop, data)
+    return newest.labels if newest else None
 
 
 def trained_on(shop: Workshop, data: str) -> tuple[Snapshot, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mangaops.datasets import Source
-from mangaops.datasets.source import without_credentials
+from mangaops.store.addresses import without_credentials
 from mangaops.vocabulary import Because, Digest, EvidenceKind
 
 

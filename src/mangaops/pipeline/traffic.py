@@ -9,6 +9,7 @@ from mangaops.errors import NotReviewable
 from mangaops.pipeline.workshop import Progress, Workshop
 from mangaops.release.shadow import Traffic
 from mangaops.stack import DataSpec
+from mangaops.store.addresses import without_credentials
 
 _MAPPED = ("text", "conversation_id", "user_id", "at")
 
@@ -34,7 +35,8 @@ def require_simulated(shop: Workshop, location: str) -> None:
     """
     if not shop.desk.stack.simulated:
         raise NotReviewable(
-            f"--truth {location} was refused: hidden labels answer no review of a real stack",
+            f"--truth {without_credentials(location)} was refused: "
+            "hidden labels answer no review of a real stack",
             found="simulated: false in stack.yaml",
             accepted="people: mangaops review export, then mangaops review import",
             next_step="leave --truth out; the run will hold and tell you what to review",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import datetime
 from typing import Any
 
 from mangaops.errors import UsageError
@@ -11,8 +11,9 @@ from mangaops.gates import Decision
 from mangaops.pipeline.workshop import Workshop
 from mangaops.registry import Release, UnitState, record
 from mangaops.release.desk import state
-from mangaops.release.due import due
+from mangaops.release.due import due, without_champion
 from mangaops.release.standing import read_decision
+from mangaops.stack import Stack
 from mangaops.store import Head
 
 Row = dict[str, Any]
@@ -140,11 +141,17 @@ def reviews(shop: Workshop, name: str) -> list[Row]:
     ]
 
 
-def due_units(shop: Workshop) -> list[Row]:
-    """Units that should run now, by cadence and history."""
-    states = {unit: state(shop.desk, unit) for unit in shop.desk.stack.units}
-    found = due(shop.desk.stack, states, shop.desk.clock().astimezone(UTC))
-    return [{key: str(value) for key, value in vars(each).items()} for each in found]
+def due_units(stack: Stack, shop: Workshop | None, now: datetime) -> Row:
+    """Units that should run now, by cadence and history, and those that must get a champion first."""
+    states = {unit: state(shop.desk, unit) for unit in stack.units} if shop else {}
+    found = due(stack, states, now)
+    return {
+        "due": [{key: str(value) for key, value in vars(each).items()} for each in found],
+        "no_champion": [
+            {"unit": unit, "next": f"mangaops release bootstrap {unit} --logs ... --reason 'first champion'"}
+            for unit in without_champion(stack, states)
+        ],
+    }
 
 
 def log(shop: Workshop, stream: str | None) -> list[Row]:
@@ -155,6 +162,7 @@ def log(shop: Workshop, stream: str | None) -> list[Row]:
         raise UsageError(
             f"stream {stream!r} was refused: the ledger has none such",
             accepted=", ".join(sorted(shop.desk.ledger.heads())) or "the ledger is empty",
+            next_step="mangaops audit log shows every stream",
         )
     return [
         {
@@ -196,6 +204,9 @@ def _witness(text: str) -> Head:
     revision, second, digest = rest.partition(":")
     if not separator or not second or not revision.isdigit():
         raise UsageError(
-            "a witness was refused", found=text, accepted="STREAM:REVISION:HASH, as reports print it"
+            "a witness was refused",
+            found=text,
+            accepted="STREAM:REVISION:HASH, as reports print it",
+            next_step="mangaops audit verify prints the heads of today in this form",
         )
     return Head(stream, int(revision), digest)

@@ -97,6 +97,7 @@ BODIES: Final[dict[EventKind, dict[str, _Types]]] = {
 SCHEMAS: Final[dict[EventKind, int]] = dict.fromkeys(EventKind, 1)
 """The schema that new events of each kind are written in. Old rows keep theirs: see `fold.UPGRADES`."""
 
+_NO_REASON: Final = "no reason"
 _CLOSED: Final[dict[str, frozenset[str]]] = {
     "because": frozenset(Because),
     "evidence_kind": frozenset(EvidenceKind),
@@ -207,6 +208,7 @@ def check(draft: Draft) -> Draft:
             f"an event {draft.kind} was refused: it is not complete",
             found="; ".join(mistakes),
             accepted="a reason, an actor and the fields " + (", ".join(BODIES[draft.kind]) or "none"),
+            next_step="say why: --reason TEXT" if _NO_REASON in mistakes else "",
         )
     return draft
 
@@ -219,7 +221,7 @@ def _envelope_mistakes(draft: Draft) -> list[str]:
         mistakes.append("no actor" if not draft.actor.strip() else "an actor with control characters")
     reason = draft.body.get("reason")
     if not isinstance(reason, str) or not reason.strip():
-        mistakes.append("no reason")
+        mistakes.append(_NO_REASON)
     return mistakes
 
 

@@ -93,7 +93,7 @@ def advance(state: State, kind: EventKind) -> State:
 
 def _next_step(state: State) -> str:
     if EventKind.REOPENED in TRANSITIONS[state]:
-        return "reopen the release with a reason, or register a newer one"
+        return "mangaops release reopen RELEASE --reason '...', or register a newer one"
     return "read the release's state again: mangaops release show"
 
 

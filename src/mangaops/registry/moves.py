@@ -268,7 +268,8 @@ def _decided(unit: Building, event: Event, body: Body) -> None:
 def _promoted(unit: Building, event: Event, body: Body) -> None:
     life = unit.life(event, body["release"])
     if life.state not in OPEN:
-        raise refused(event, f"{life.start.name} is {life.state}", "a release that is challenger or shadow")
+        found, accepted = f"{life.start.name} is {life.state}", "a release that is challenger or shadow"
+        raise refused(event, found, accepted, _way_back(life))
     _decision_allows(unit, event, life, body["decision"])
     _pointers_fit(unit, event, body)
     life.move(event)
@@ -276,6 +277,13 @@ def _promoted(unit: Building, event: Event, body: Body) -> None:
         unit.thaw(unit.champion).move(event)
     unit.rollback.append(body["rollback_pointer"])
     unit.champion, unit.generation = life.start.name, unit.generation + 1
+
+
+def _way_back(life: Life) -> str:
+    name = life.start.name
+    if EventKind.REOPENED in TRANSITIONS[life.state]:
+        return f"mangaops release reopen {name} --reason '...', then judge it again"
+    return f"mangaops release show {name}"
 
 
 def _decision_allows(unit: Building, event: Event, life: Life, decision: Digest) -> None:

@@ -23,9 +23,7 @@ RESAMPLES: Final = 400
 """Bootstrap resamples a comparison; tests/slow/test_error_rates.py shows that 2,000 decide alike."""
 
 _LEVEL: Final = 0.95
-_NOTHING_OBSERVED: Final = (
-    "OBSERVED: nothing; no champion of this unit has evidence in the ledger, so this is not your traffic"
-)
+_NO_EVIDENCE: Final = "no champion of this unit has evidence in the ledger"
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,9 @@ class StackReport:
         rest = "; ".join(said[name] for name in said if name not in measured)
         head = [
             f"{self.unit}: {self.simulations} simulated weeks of each kind, through the real judge",
-            f"OBSERVED ({self.assumptions.source}): {observed}" if observed else _NOTHING_OBSERVED,
+            f"OBSERVED ({self.assumptions.source}): {observed}"
+            if observed
+            else f"OBSERVED: nothing, all is from {self.assumptions.source}; so this is not your traffic",
             f"ASSUMED, not measured: {rest}",
             "",
             f"{'challenger':<28}{'promoted':>22}{'held':>22}{'rejected':>22}",
@@ -110,8 +110,8 @@ def _cell(share: Share) -> str:
     return f"{share.share:.1%} ({share.low:.1%}-{share.high:.1%})"
 
 
-def assumed(stack: Stack, unit: str) -> Assumptions:
-    """What the stack itself says about golden set and traffic, before anything was measured.
+def assumed(stack: Stack, unit: str, *, why: str = _NO_EVIDENCE) -> Assumptions:
+    """What the stack itself says about golden set and traffic, before anything was measured, and why that.
 
     Traffic shares are the harmonic ones of as many labels (1, 1/2, 1/3, ...), critical labels last: they
     are rare as a rule.
@@ -131,6 +131,7 @@ def assumed(stack: Stack, unit: str) -> Assumptions:
         shares=shares,
         requests=spec.shadow.min_requests,
         hours=max(spec.shadow.min_hours, 168.0),
+        source=f"stack.yaml: {why}",
     )
 
 
@@ -199,7 +200,7 @@ def observed(
             "hours": float(shadow.facts["hours"]),
             "per_conversation": answers.height / answers.get_column("group").n_unique(),
         }
-    return replace(base, **found, source="evidence", measured=tuple(found))
+    return replace(base, **found, source="evidence" if found else base.source, measured=tuple(found))
 
 
 def stack_check(

@@ -8,11 +8,11 @@ from typing import Any
 
 from mangaops.errors import IntegrityError, RefusedError
 from mangaops.gates import Decision
-from mangaops.registry import Permit, Release, UnitState, fold_data, permit
+from mangaops.registry import TRANSITIONS, Permit, Release, UnitState, fold_data, permit
 from mangaops.release.bootstrap import rules_for, specs_digest
 from mangaops.release.desk import Desk, bind, unit_spec
 from mangaops.release.review import counted_review
-from mangaops.vocabulary import FALLBACK, Digest, EvidenceKind, Outcome, Purpose
+from mangaops.vocabulary import FALLBACK, Digest, EventKind, EvidenceKind, Outcome, Purpose
 
 
 def standing_promotion(desk: Desk, current: UnitState, subject: Release) -> Digest:
@@ -75,11 +75,14 @@ def require_golden(desk: Desk, current: UnitState, subject: Release, dataset: Di
 
 
 def _refused(current: UnitState, subject: Release, found: str, how: str = "") -> RefusedError:
+    closed = EventKind.REOPENED in TRANSITIONS[subject.state]
+    reopen = f"it is {subject.state}: mangaops release reopen {subject.name} --reason '...', then "
+    again = f"judge it again: mangaops release run {current.unit} --logs ...{how}"
     return RefusedError(
         f"promoting {subject.name} was refused",
         found=found,
         accepted="a stored PROMOTE for exactly this release, this champion and the newest evidence",
-        next_step=f"judge it again: mangaops release run {current.unit} --logs ...{how}",
+        next_step=f"{reopen if closed else ''}{again}",
     )
 
 

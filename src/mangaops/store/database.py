@@ -20,9 +20,11 @@ from sqlalchemy import Connection, Table, create_engine, event, exc, func, inspe
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Engine, make_url
 
-from mangaops.errors import SetupError
+from mangaops.errors import NoLedger, SetupError
+from mangaops.store.addresses import without_credentials
 from mangaops.store.filesystems import network_filesystem
 from mangaops.store.foreign import bad_url, sql_errors
+from mangaops.store.tables import EVENTS
 
 NEWEST: Final = "0001"
 """The newest step in `migrations/versions`."""
@@ -38,19 +40,20 @@ class Database:
     """A connected database whose tables are the newest. Safe to share between threads, not over a fork."""
 
     def __init__(self, url: str, *, create: bool = True) -> None:
-        """Connects, and makes or migrates the tables where that is due.
+        """Connects, and migrates the tables where that is due; with `create`, makes what is not there yet.
 
         Raises:
             UsageError: the URL is none of SQLite or PostgreSQL.
+            NoLedger: there is no ledger, and none may be made.
             SetupError: unreachable, read-only, full, on a network folder, or of a newer mangaops.
             IntegrityError: the file is something else, or damaged.
         """
         parsed = _parse(url)
-        self.shown = _without_secrets(parsed)
+        self.shown = without_credentials(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         with sql_errors(self.shown):
             self._engine = _sqlite(parsed, self.shown, create) if self.is_sqlite else _postgres(parsed)
-        self._migrate()
+        self._migrate(create)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -83,10 +86,12 @@ class Database:
         """No connection is open."""
         self._engine.dispose()
 
-    def _migrate(self) -> None:
+    def _migrate(self, create: bool) -> None:
         with self.reading() as connection:
             if _version(connection) == NEWEST:
                 return
+            if not create and not _is_ours(connection):
+                raise _no_ledger(self.shown, "a database without the tables of a ledger")
         with self.writing() as connection:
             if not self.is_sqlite:
                 connection.execute(select(func.pg_advisory_xact_lock(_MIGRATING)))
@@ -117,23 +122,13 @@ def _parse(url: str) -> URL:
         return parsed.set(drivername="postgresql+psycopg")
     if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return parsed.set(drivername="sqlite+pysqlite")
-    raise bad_url("ledger", _without_secrets(parsed), _ACCEPTED)
-
-
-def _without_secrets(url: URL) -> str:
-    secret = [name for name in url.query if any(word in name.lower() for word in ("pass", "secret", "key"))]
-    return url.update_query_dict(dict.fromkeys(secret, "***")).render_as_string(hide_password=True)
+    raise bad_url("ledger", without_credentials(url), _ACCEPTED)
 
 
 def _sqlite(url: URL, shown: str, create: bool) -> Engine:
     path = Path(str(url.database))
     if not create and not path.exists():
-        raise SetupError(
-            f"the ledger {shown} cannot be used",
-            found="there is no such file",
-            accepted="a ledger that is there; the first release makes one",
-            next_step="name it with --home or --ledger, or begin with mangaops release bootstrap",
-        )
+        raise _no_ledger(shown, "there is no such file")
     if (kind := network_filesystem(path)) is not None:
         raise SetupError(
             f"the ledger {shown} was refused: SQLite is unsafe on a network folder",
@@ -207,6 +202,20 @@ def _version(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _is_ours(connection: Connection) -> bool:
+    """Whether the tables of a ledger are there, be they old or damaged."""
+    return any(inspect(connection).has_table(name) for name in ("alembic_version", EVENTS.name))
+
+
+def _no_ledger(shown: str, found: str) -> NoLedger:
+    return NoLedger(
+        f"the ledger {shown} cannot be used",
+        found=found,
+        accepted="a ledger that is there; the first release makes one",
+        next_step="name it with --home or --ledger, or begin with mangaops release bootstrap",
+    )
 
 
 def _upgrade(connection: Connection) -> None:

@@ -13,6 +13,7 @@ from mangaops.errors import IntegrityError, MangaopsError, SetupError, UsageErro
 
 _FULL: Final = "the disk is full"
 _READ_ONLY: Final = "the place is read-only for this user"
+_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
 _SQL: Final[tuple[tuple[str, str, str], ...]] = (
     ("disk is full", _FULL, "free some space and run the command again: nothing was half-written"),
@@ -90,7 +91,10 @@ def of_system(refused: str, error: OSError) -> SetupError:
 
 @contextmanager
 def object_errors(refused: str) -> Iterator[None]:
-    """Whatever an fsspec backend raises is raised as SetupError: each has a tree of errors of its own."""
+    """Whatever an fsspec backend raises is raised as SetupError: each has a tree of errors of its own.
+
+    Neither its words nor its chain go on: they may hold a signed address.
+    """
     try:
         yield
     except MangaopsError:
@@ -99,11 +103,21 @@ def object_errors(refused: str) -> Iterator[None]:
         raise SetupError(
             refused, found=_first_line(str(error)), next_step="install the named fsspec backend with pip"
         ) from error
-    except OSError as error:
-        raise of_system(refused, error) from error
-    except Exception as error:
-        found = f"{type(error).__name__}: {_first_line(str(error))}"
-        raise SetupError(refused, found=found, next_step="check address, region and credentials") from error
+    except Exception as error:  # noqa: BLE001 - raised as ours, without the chain
+        raise _of_store(refused, error) from None
+
+
+def _of_store(refused: str, error: Exception) -> SetupError:
+    """A disk that is full, or what kind of error it was and the HTTP status that the store gave."""
+    if isinstance(error, OSError) and (error.errno in _ROOM or "no space left" in str(error).lower()):
+        return of_system(refused, OSError(error.errno or errno.ENOSPC, "no room"))
+    status = getattr(error, "status", None)
+    return SetupError(
+        refused,
+        found=f"{type(error).__name__}{f', HTTP {status}' if isinstance(status, int) else ''}",
+        accepted="an address that fsspec knows and this machine may read and write, as in s3://bucket/folder",
+        next_step="check address, region and credentials",
+    )
 
 
 def bad_url(what: str, shown: str, accepted: str) -> UsageError:

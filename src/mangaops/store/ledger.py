@@ -21,7 +21,7 @@ class Ledger:
     """The one place where facts are kept. Threads may share it; each process opens its own."""
 
     def __init__(self, url: str, *, create: bool = True) -> None:
-        """Opens the database at an SQLAlchemy URL; makes or migrates its tables. Raises as Database does."""
+        """Opens the database at an SQLAlchemy URL as Database does, and raises as it does."""
         self.database = Database(url, create=create)
         self._states: dict[str, UnitState | DataState] = {}
         self._known: set[str] = set()

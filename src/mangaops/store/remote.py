@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mangaops.errors import ArtifactTampered
+from mangaops.store.addresses import without_credentials
 from mangaops.store.bundles import STALE_SECONDS, Bundles, LocalBundles, file_hashes, not_there, place
 from mangaops.store.foreign import object_errors
 from mangaops.vocabulary import Digest
@@ -49,7 +50,7 @@ class RemoteBundles:
     def __init__(self, url: str, cache: Path) -> None:
         import fsspec
 
-        self.shown = _without_secrets(url)
+        self.shown = without_credentials(url)
         with object_errors(f"the store {self.shown} cannot be used"):
             self._files, self._root = fsspec.url_to_fs(url)
         self._cache = LocalBundles(cache / hashlib.sha256(self.shown.encode()).hexdigest()[:16])
@@ -168,9 +169,3 @@ class RemoteBundles:
 def _written(info: dict[str, Any]) -> float:
     moment = info.get("LastModified") or info.get("created") or info.get("mtime") or 0
     return moment.timestamp() if isinstance(moment, datetime) else float(moment)
-
-
-def _without_secrets(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    login, at, place_ = rest.rpartition("@")
-    return f"{scheme}://{login.partition(':')[0] + at if at else ''}{place_}"
