@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mangaops.errors import NoLedger, UsageError
+from mangaops.vocabulary import FROM_LOGS
 
 if TYPE_CHECKING:
     from mangaops.datasets import Source, ValidationReport
@@ -171,7 +172,6 @@ def validate_logs(
         InputError: the logs cannot be read as rows.
     """
     from mangaops.pipeline.dataset_run import data_name, examine, frozen_labels
-    from mangaops.stack import FROM_LOGS
 
     stack = read_stack(settings.stack)
     name = data_name(stack, data)

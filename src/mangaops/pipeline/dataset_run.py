@@ -11,8 +11,8 @@ from mangaops.pipeline.workshop import Progress, Workshop
 from mangaops.registry import DatasetRecord, DataState, UnitState, fold_data
 from mangaops.release.desk import state
 from mangaops.release.register import record_dataset
-from mangaops.stack import FROM_LOGS, DataSpec, Stack
-from mangaops.vocabulary import DIGEST
+from mangaops.stack import DataSpec, Stack
+from mangaops.vocabulary import DIGEST, FROM_LOGS
 
 
 @dataclass(frozen=True)
