@@ -4,7 +4,7 @@ from mangaops.stats.bounds import Bounded
 from mangaops.stats.interval import Interval, Undefined
 from mangaops.stats.paired import PairedDifference, paired_difference
 from mangaops.stats.power import holm, labels_for_review, rows_to_settle, split_confidence
-from mangaops.stats.proportions import TangoScore, clopper_pearson, tango, wilson
+from mangaops.stats.proportions import TangoScore, clopper_pearson, tango
 from mangaops.stats.quantiles import quantile_interval
 from mangaops.stats.sequences import bernoulli_sequence
 from mangaops.stats.survey import SurveyEstimate, horvitz_thompson
@@ -26,5 +26,4 @@ __all__ = [
     "rows_to_settle",
     "split_confidence",
     "tango",
-    "wilson",
 ]

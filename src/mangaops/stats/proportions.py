@@ -8,27 +8,6 @@ from dataclasses import dataclass
 from mangaops.stats.interval import Interval, check_level, last_true, normal_quantile, one_sided
 
 
-def wilson(successes: float, n: float, level: float) -> Interval:
-    """The score interval of a proportion; never outside [0, 1].
-
-    `n` = 0 gives [0, 1]. Counts may be fractional (effective sample sizes).
-
-    Raises:
-        ValueError: not 0 <= successes <= n, or a level outside [0, 1).
-
-    Source: Wilson (1927), JASA 22; Newcombe (1998), Statistics in Medicine 17:857, method 3.
-    """
-    _check_counts(successes, n)
-    z = normal_quantile(one_sided(level))
-    if n == 0:
-        return Interval(0.0, 1.0, level, "wilson")
-    centre = successes + z * z / 2.0
-    half = z * math.sqrt(successes * (n - successes) / n + z * z / 4.0)
-    low = 0.0 if successes == 0 else max(0.0, (centre - half) / (n + z * z))
-    high = 1.0 if successes == n else min(1.0, (centre + half) / (n + z * z))
-    return Interval(low, high, level, "wilson")
-
-
 def clopper_pearson(successes: float, n: float, level: float) -> Interval:
     """The exact interval of a proportion: it covers at least `level`, whatever the proportion is.
 
