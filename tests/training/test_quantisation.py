@@ -30,7 +30,10 @@ def graph(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("rung", "in_float32"), [(0, set()), (1, {"narrow"}), (2, {"narrow", "wide"})])
+@pytest.mark.parametrize(
+    ("rung", "in_float32"),
+    [(0, set()), (1, {"narrow"}), (2, {"narrow", "wide"}), (3, {"narrow", "wide", "square"})],
+)
 def test_each_rung_keeps_more_products_in_float32(rung: int, in_float32: set[str], tmp_path: Path) -> None:
     import onnx
 

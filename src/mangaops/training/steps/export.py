@@ -53,18 +53,24 @@ def _forget_origin(proto: object) -> None:
         node.doc_string = ""
 
 
-LADDER: Final = (frozenset[str](), frozenset({"narrowing"}), frozenset({"narrowing", "widening"}))
+LADDER: Final = (
+    frozenset[str](),
+    frozenset({"narrowing"}),
+    frozenset({"narrowing", "widening"}),
+    frozenset({"narrowing", "widening", "square"}),
+)
 """Which products keep float32 weights, from the smallest artifact to the one that answers most alike.
 
 `narrowing` products (the second of a feed-forward block, the head) read the activations with the largest
-outliers, and lose most in int8; `widening` is the first product of a block.
+outliers, and lose most in int8; `widening` is the first product of a block, `square` one of attention. On
+the last rung the embeddings alone are int8.
 """
 
 
 def to_int8(source: Path, path: Path, keep: frozenset[str] = LADDER[0]) -> None:
     """`path` holds the graph of `source` with int8 weights per channel; activations follow as it runs.
 
-    Products of a shape in `keep` (`narrowing`, `widening`) stay in float32.
+    Products of a shape in `keep` (`narrowing`, `widening`, `square`) stay in float32.
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -87,7 +93,7 @@ def _products(proto: onnx.ModelProto, shapes: frozenset[str]) -> list[str]:
             continue
         turned = any(item.name == "transB" and item.i for item in node.attribute)
         into, out = reversed(sizes[0]) if turned else sizes[0]
-        shape = "narrowing" if into > out else "widening" if into < out else ""
+        shape = "narrowing" if into > out else "widening" if into < out else "square"
         if shape in shapes:
             found.append(node.name)
     return found
