@@ -218,19 +218,29 @@ def simulate_traffic(
 
 
 def run_quickstart(settings: Settings, folder: Path, *, seed: int, teller: Teller) -> dict[str, Any]:
-    """The quickstart's story is told, and everything that it made lies in the folder.
+    """The quickstart's story is told, and everything that it made lies in the folder, its ledger too.
 
     Raises:
-        UsageError: the folder holds something else, or the stack file is missing.
+        UsageError: the folder holds something else, or the stack file is missing or not simulated.
         MangaopsError: a release was not decided as the story needs it.
     """
     from mangaops.pipeline.quickstart import prepare, tell_story
     from mangaops.stack import differences
 
     text = settings.stack.read_text(encoding="utf-8") if settings.stack.is_file() else ""
-    read_stack(settings.stack)
+    if not read_stack(settings.stack).simulated:
+        raise UsageError(
+            f"the quickstart with {settings.stack} was refused: its world is invented, and this stack is not",
+            found="simulated: false",
+            accepted="a stack.yaml that says `simulated: true`",
+            next_step="mangaops quickstart --stack examples/quickstart/stack.yaml",
+        )
     home = prepare(folder)
-    shop = open_workshop(replace(settings, home=home))
+    if settings.ledger_url or settings.files_url:
+        teller.line(
+            f"This world keeps its own ledger and files in {home}; those that were named stay as they are."
+        )
+    shop = open_workshop(replace(settings, home=home, ledger_url=None, files_url=None))
     teller.line(f"{settings.stack} differs from what `mangaops init` writes:")
     for each in differences(init_text(), text):
         teller.line(f"   {each.where}: {each.here} (init: {each.init}), because {each.because}")

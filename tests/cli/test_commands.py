@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +17,11 @@ import pytest
 
 from mangaops.cli import main, screen
 from mangaops.cli.main import app
+from mangaops.pipeline.quickstart import Teller
 from mangaops.store import Ledger
+from mangaops.wiring import Settings, run_quickstart
+
+QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart" / "stack.yaml"
 
 
 class Ended(NamedTuple):
@@ -333,6 +339,7 @@ def test_every_witness_of_a_stream_counts(stack: Path, logs: Path, mangaops) -> 
 def test_hidden_labels_are_refused_where_the_stack_is_not_simulated(
     stack: Path, logs: Path, tmp_path: Path, mangaops
 ) -> None:
+    empty_ledger(stack)
     truth = tmp_path / "world" / "truth.parquet"
     ended = mangaops("release", "run", "router", "--stack", stack, "--logs", logs, "--truth", truth)
     assert ended.code == 4
@@ -340,6 +347,7 @@ def test_hidden_labels_are_refused_where_the_stack_is_not_simulated(
 
 
 def test_addresses_are_refused_without_their_credentials(stack: Path, logs: Path, mangaops) -> None:
+    empty_ledger(stack)
     secret, run = "hunter2", ("release", "run", "router", "--stack", stack, "--logs", logs)
     for option, place in (("--truth", "s3://bucket/truth.parquet"), ("--files", "http://127.0.0.1:1/x")):
         address = place.replace("://", f"://{secret}@") + f"?sig={secret}"
@@ -471,3 +479,74 @@ def test_a_reader_who_leaves_does_not_change_the_exit_code(
     with sqlite3.connect(stack.parent / ".mangaops" / "ledger.db") as database:
         database.execute("update events set body = replace(body, 'intent', 'intend')")
     assert unread("audit", "verify", "--stack", str(stack), *form) == (4, "")
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (["conversation=conv"], "'conversation=conv'"),
+        (["text"], "'text'"),
+        (["text=a", "text=b"], "a second one"),
+    ],
+)
+def test_a_column_that_is_none_of_ours_is_refused(stack: Path, logs: Path, mangaops, given, found) -> None:
+    flags = [word for pair in given for word in ("--column", pair)]
+    ended = mangaops("data", "validate", "--stack", stack, "--logs", logs, *flags)
+    assert ended.code == 2
+    assert found in ended.err
+    assert "conversation_id" in ended.err
+    assert mangaops("data", "validate", "--stack", stack, "--logs", logs, "--column", "text=text").code != 2
+
+
+def test_half_a_witness_is_usage_and_no_tampering(stack: Path, logs: Path, mangaops) -> None:
+    mangaops("data", "snapshot", "--stack", stack, "--logs", logs, "--json")
+    (head,) = json.loads(mangaops("audit", "verify", "--stack", stack, "--json").out)["heads"]
+    ended = mangaops("audit", "verify", "--stack", stack, "--witness", head[:-20])
+    assert ended.code == 2
+    assert "64 hex digits" in ended.err
+
+
+def test_a_run_before_the_first_champion_makes_no_ledger(stack: Path, logs: Path, mangaops) -> None:
+    ended = mangaops("release", "run", "router", "--stack", stack, "--logs", logs)
+    assert ended.code == 4
+    assert "release bootstrap" in ended.err
+    assert not (stack.parent / ".mangaops").exists()
+
+
+def test_the_quickstart_refuses_a_stack_that_is_not_simulated(stack: Path, tmp_path: Path, mangaops) -> None:
+    ended = mangaops("quickstart", "--stack", stack, "--folder", tmp_path / "qs")
+    assert ended.code == 2
+    assert "simulated: true" in ended.err
+    assert not (tmp_path / "qs").exists()
+
+
+def test_the_quickstart_leaves_a_ledger_that_was_named_alone(tmp_path: Path) -> None:
+    """A shell in which MANGAOPS_LEDGER names the real ledger: the story's facts are invented."""
+    real, settings = tmp_path / "real.db", Settings(QUICKSTART, tmp_path, None, None, "mei")
+    told: list[str] = []
+
+    class Begun(Exception):
+        pass
+
+    def announce(_step: str, _what: str) -> None:
+        raise Begun
+
+    teller = Teller(told.append, lambda _result: None, announce, lambda *_: None)
+    named = replace(settings, ledger_url=f"sqlite:///{real}")
+    with pytest.raises(Begun):
+        run_quickstart(named, tmp_path / "qs", seed=7, teller=teller)
+    assert not real.exists()
+    assert (tmp_path / "qs" / "home" / "ledger.db").is_file()
+    assert any("its own ledger" in line for line in told)
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from mangaops.cli import main; main()"]
+    given = ["simulate", "traffic", "--out", str(tmp_path / "world"), "--weeks", "500"]
+    running = subprocess.Popen([*command, *given], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    assert "simulating weeks" in running.stderr.readline()
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert said.splitlines()[-1].startswith("stopped; run the same command again")

@@ -18,10 +18,12 @@ Witness = Annotated[
 ]
 Stream = Annotated[str | None, typer.Argument(help="A stream, for example router; default: all.")]
 
+_HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
 
 def register(app: typer.Typer) -> None:
     """The commands of this file are part of `app`."""
-    group.command(epilog="Example: mangaops audit verify --witness router:42:sha256:9f...")(verify)
+    group.command(epilog=f"Example: mangaops audit verify --witness router:42:sha256:{_HASH}")(verify)
     group.command(epilog="Example: mangaops audit log router")(log)
     app.add_typer(group, name="audit")
 

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from typing import Final
 
 import typer
 from typer.exceptions import Abort, TyperException
@@ -13,6 +14,8 @@ from typer.exceptions import Abort, TyperException
 from mangaops.cli import audit, data, registry, release, review, screen, stack, train, world
 from mangaops.errors import MangaopsError, SetupError, UsageError
 from mangaops.release.escape import visible_lines
+
+STOPPED: Final = 130
 
 app = typer.Typer(
     name="mangaops",
@@ -71,11 +74,12 @@ def _ended(given: list[str]) -> int | MangaopsError:
     except TyperException as error:
         return _misused(error)
     except (Abort, KeyboardInterrupt, SystemExit):  # the parser exits where a pipe closed under a command
-        with screen.patience():
-            typer.echo("stopped; run the same command again to go on where it stopped", err=True)
-        return 130
+        code = STOPPED
     except Exception as error:  # noqa: BLE001 - the last net: a bug is reported, and no traceback is shown
         return _translated(error)
+    if code == STOPPED:  # so the parser ends, too, where somebody pressed Ctrl-C
+        with screen.patience():
+            typer.echo("stopped; run the same command again to go on where it stopped", err=True)
     return code if isinstance(code, int) else 0
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_args, get_type_hints
 
 import typer
 
@@ -161,19 +161,21 @@ def source(locations: Sequence[str], query: str | None, columns: Sequence[str]) 
     """What is to be read, with `OURS=THEIRS` flags as its column mapping.
 
     Raises:
-        UsageError: a flag has no `=`.
+        UsageError: a flag has no `=`, names a column that is none of ours, or names one twice.
     """
     from mangaops.datasets import Source
     from mangaops.errors import UsageError
+    from mangaops.stack.specs import Column
 
-    mapping = {}
+    known = ("request_id", *get_args(Column))
+    mapping: dict[str, str] = {}
     for pair in columns:
         ours, separator, theirs = pair.partition("=")
-        if not separator or not ours or not theirs:
+        if not separator or ours not in known or not theirs or ours in mapping:
             raise UsageError(
                 "--column was refused",
-                found=repr(pair),
-                accepted="OURS=THEIRS",
+                found=f"{pair!r}{', a second one' if ours in mapping else ''}",
+                accepted=f"OURS=THEIRS, each of ours once: {', '.join(known)}",
                 next_step="--column text=utterance",
             )
         mapping[ours] = theirs

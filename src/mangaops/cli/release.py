@@ -191,7 +191,8 @@ def _run(call: Call, plan: Plan) -> None:
     from mangaops.pipeline import release_run
 
     with call.progress() as progress:
-        result = release_run.run(call.workshop(new=True), plan, progress, announcer(call.as_json))
+        shop = call.workshop(new=plan.bootstrap)
+        result = release_run.run(shop, plan, progress, announcer(call.as_json))
     call.finish(result.as_dict(), lambda: render_result(result), code=EXIT[result.outcome])
 
 

@@ -15,6 +15,7 @@ from mangaops.release.due import due, without_champion
 from mangaops.release.standing import read_decision
 from mangaops.stack import Stack
 from mangaops.store import Head
+from mangaops.vocabulary import DIGEST
 
 Row = dict[str, Any]
 
@@ -202,11 +203,11 @@ def _places(count: int) -> str:
 def _witness(text: str) -> Head:
     stream, separator, rest = text.partition(":")
     revision, second, digest = rest.partition(":")
-    if not separator or not second or not revision.isdigit():
+    if not separator or not second or not revision.isdigit() or not DIGEST.match(digest):
         raise UsageError(
             "a witness was refused",
             found=text,
-            accepted="STREAM:REVISION:HASH, as reports print it",
+            accepted="STREAM:REVISION:HASH as reports print it, with all 64 hex digits of the hash",
             next_step="mangaops audit verify prints the heads of today in this form",
         )
     return Head(stream, int(revision), digest)
