@@ -46,7 +46,7 @@ def rows(count: int, seed: int) -> pl.DataFrame:
 
 def artifact(folder: Path) -> Trained:
     """A sealed classifier of the embedded base's size."""
-    options = IntentTraining(epochs=2, frozen_layers=4, int8_agreement=0.9)
+    options = IntentTraining(epochs=2, frozen_layers=4)
     spec = ModelSpec(family=Family.INTENT_CLASSIFIER, base="minilm-l6", data="bench", training=options)
     request = TrainingRequest(
         model="intent-classifier",
