@@ -97,6 +97,7 @@ def open_workshop(
     desk = Desk(
         stack=stack,
         ledger=ledger,
+        gateways=store.Gateways(ledger),
         artifacts=store.Artifacts(f"{root}/artifacts"),
         evidence=store.EvidenceStore(f"{root}/evidence"),
         snapshots=store.Snapshots(f"{root}/snapshots"),

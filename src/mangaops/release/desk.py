@@ -11,7 +11,7 @@ from mangaops.errors import RevisionConflict, UsageError
 from mangaops.evidence import Binding, Evidence, require
 from mangaops.registry import Draft, Event, EvidenceRef, Release, UnitState, drafts, fold
 from mangaops.stack import ModelSpec, Stack, UnitSpec
-from mangaops.store import Artifacts, Documents, EvidenceStore, Ledger, Snapshots
+from mangaops.store import Artifacts, Documents, EvidenceStore, Gateways, Ledger, Snapshots
 from mangaops.vocabulary import Digest, EvidenceKind
 
 Progress = Callable[[str, int, int], None] | None
@@ -24,6 +24,7 @@ class Desk:
 
     stack: Stack
     ledger: Ledger
+    gateways: Gateways
     artifacts: Artifacts
     evidence: EvidenceStore
     snapshots: Snapshots

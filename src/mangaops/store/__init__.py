@@ -2,8 +2,11 @@
 
 from mangaops.store.artifacts import Artifacts
 from mangaops.store.audit import Audit, Damage, Problem
+from mangaops.store.chain import ChainCopy
+from mangaops.store.changes import Changes
 from mangaops.store.documents import Documents
 from mangaops.store.evidence import EvidenceStore
+from mangaops.store.gateways import Acknowledgement, Gateways, Member
 from mangaops.store.heads import Head
 from mangaops.store.journal import Journal
 from mangaops.store.leases import Lease, Leases
@@ -11,16 +14,21 @@ from mangaops.store.ledger import Ledger
 from mangaops.store.snapshots import Snapshots
 
 __all__ = [
+    "Acknowledgement",
     "Artifacts",
     "Audit",
+    "ChainCopy",
+    "Changes",
     "Damage",
     "Documents",
     "EvidenceStore",
+    "Gateways",
     "Head",
     "Journal",
     "Lease",
     "Leases",
     "Ledger",
+    "Member",
     "Problem",
     "Snapshots",
 ]
