@@ -349,7 +349,7 @@ def test_questions_arrive_in_turn_with_their_ids_or_in_anothers_form() -> None:
 def test_a_load_in_its_own_process_reports_the_same() -> None:
     with serving(well) as url, Loader(plan(url, expected=EXPECTED)) as loader:
         report = loader.report()
-        assert not loader.running
+        assert loader.wait(0.0)
     assert (report.answered, report.mixed()) == (120, 0)
     assert dict(report.versions) == {("router-1", 1): 120}
     assert len(report.latencies) == len(report.late) == 120
@@ -364,7 +364,7 @@ def test_a_load_is_stopped_and_everything_asked_is_accounted_for() -> None:
 
     with serving(counting) as url, Loader(plan(url, requests=None, seconds=600.0)) as loader:
         while asked[0] < 50:
-            assert loader.running
+            assert not loader.wait(0.01)
         report = loader.stop()
     assert report.requests == report.answered == asked[0]
 

@@ -52,7 +52,7 @@ class Target:
             raise UsageError(
                 f"the load on {url!r} was refused",
                 accepted="http://HOST:PORT of a running gateway",
-                next_step="mangaops serve prints its address",
+                next_step="give the address that the gateway printed when it started",
             )
         return cls(parts.hostname, parts.port, path)
 

@@ -6,6 +6,7 @@ to it afterwards, or its parent's end, stops it.
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -18,7 +19,10 @@ from mangaops.simulation.outcome import LoadReport
 
 
 class Loader:
-    """A running load. Within `with` it runs; afterwards it is gone."""
+    """A running load. Within `with` it runs; afterwards it is gone.
+
+    `began`: the moment, by this machine's monotonic clock, from which requests are due.
+    """
 
     def __init__(self, plan: LoadPlan) -> None:
         self._process = subprocess.Popen(
@@ -30,13 +34,21 @@ class Loader:
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._to, self._from = self._process.stdin, self._process.stdout
-        self._told: list[str] = []
-        self._hearing = threading.Thread(target=self._hear, daemon=True)
-        self._hearing.start()
+        assert self._process.stderr is not None
+        self._to = self._process.stdin
+        self._told, self._report = list[str](), list[str]()
+        self._hearing = [
+            threading.Thread(target=self._told.extend, args=(self._process.stderr,), daemon=True),
+            threading.Thread(target=self._report.extend, args=(self._process.stdout,), daemon=True),
+        ]
+        self._hearing[0].start()
         self._to.write(plan.as_json() + "\n")
         self._to.flush()
-        self.began = self._first()
+        first = self._process.stdout.readline()
+        self._hearing[1].start()
+        if not first:
+            raise self._failed()
+        self.began = float(first)
 
     def __enter__(self) -> Loader:
         return self
@@ -45,23 +57,22 @@ class Loader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._process.kill()
-        self._process.wait()
-        self._to.close()
-        self._from.close()
+        self._join()
+        for stream in (self._to, self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
 
-    @property
-    def running(self) -> bool:
-        """Whether it still asks, or waits for answers."""
-        return self._process.poll() is None
+    def wait(self, seconds: float) -> bool:
+        """Whether the load is over, which is waited for so long."""
+        self._hearing[1].join(seconds)
+        return not self._hearing[1].is_alive()
 
     def stop(self) -> LoadReport:
         """Nothing more is asked; the report once everything asked is answered or has failed."""
-        if self.running:
-            try:
+        if not self.wait(0.0):
+            with contextlib.suppress(BrokenPipeError):
                 self._to.write("stop\n")
                 self._to.flush()
-            except BrokenPipeError:
-                return self.report()
         return self.report()
 
     def report(self) -> LoadReport:
@@ -70,27 +81,18 @@ class Loader:
         Raises:
             SetupError: the process ended without one.
         """
-        text = self._from.readline()
+        self._join()
+        if not self._report:
+            raise self._failed()
+        return LoadReport.from_json(self._report[0])
+
+    def _join(self) -> None:
+        for thread in self._hearing:
+            thread.join()
         self._process.wait()
-        if not text:
-            raise self._failed()
-        return LoadReport.from_json(text)
-
-    def _first(self) -> float:
-        """The moment, by this machine's monotonic clock, at which the first request was due."""
-        word = self._from.readline()
-        if not word:
-            self._process.wait()
-            raise self._failed()
-        return float(word)
-
-    def _hear(self) -> None:
-        assert self._process.stderr is not None
-        with self._process.stderr as told:
-            self._told.extend(told)
 
     def _failed(self) -> SetupError:
-        self._hearing.join()
+        self._join()
         return SetupError(
             "the load ended before its report",
             found="".join(self._told[-5:]).strip() or f"exit code {self._process.returncode}",
