@@ -16,51 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from mangaops.inference import load
+from mangaops.pipeline.scratch_model import rows, scratch_model
 from mangaops.registry.permit import Permit
-from mangaops.stack import ModelSpec
-from mangaops.training import RECIPES, IntentTraining, Trained, TrainingRequest
-from mangaops.vocabulary import Family
 
 BLOCKS, BLOCK = 20, 100
-WORDS = {
-    "order_tracking": "where is my order the parcel tracking says delivered but nothing arrived yet",
-    "promotion": "is there a discount coupon code for the summer sale on box sets this week",
-    "escalation": "i want to speak to a human agent right now this is a complaint please",
-    "recommendation": "recommend a series like the last one i read with less fighting and more cooking",
-}
-
-
-def rows(count: int, seed: int) -> pl.DataFrame:
-    """Rows `text, label` of 3 to 14 words."""
-    rng = np.random.default_rng(seed)
-    made = []
-    for index in range(count):
-        label = list(WORDS)[index % len(WORDS)]
-        words = rng.choice(WORDS[label].split(), int(rng.integers(3, 15)))
-        made.append({"text": " ".join(words), "label": label})
-    return pl.DataFrame(made)
-
-
-def artifact(folder: Path) -> Trained:
-    """A sealed classifier of the embedded base's size."""
-    options = IntentTraining(epochs=2, frozen_layers=4)
-    spec = ModelSpec(family=Family.INTENT_CLASSIFIER, base="minilm-l6", data="bench", training=options)
-    request = TrainingRequest(
-        model="intent-classifier",
-        version_hint="bench",
-        spec=spec,
-        snapshot_digest="sha256:" + "0" * 64,
-        snapshot_name="bench",
-        labels=tuple(WORDS),
-        train=rows(320, 1),
-        validation=rows(100, 2),
-        seed=1,
-        code_sha="0" * 40,
-    )
-    return RECIPES[Family.INTENT_CLASSIFIER](request, folder, None)
 
 
 def bare(folder: Path) -> Callable[[str], object]:
@@ -94,7 +55,7 @@ def main() -> None:
     """Print both sides' quantiles, their ratio and the difference."""
     texts = rows(BLOCKS * BLOCK, 3).get_column("text").to_list()
     with tempfile.TemporaryDirectory() as scratch:
-        trained = artifact(Path(scratch) / "artifact")
+        trained = scratch_model(Path(scratch) / "artifact")
         permit = Permit("intent-classifier", "v1", trained.digest, trained.fingerprint)
         sides = {"bare": bare(trained.folder), "predictor": load(trained.folder, permit).answer}
         for side in sides.values():

@@ -15,6 +15,7 @@ from mangaops.vocabulary import FROM_LOGS
 
 if TYPE_CHECKING:
     from mangaops.datasets import Source, ValidationReport
+    from mangaops.pipeline.gateway_world import GatewayWorld
     from mangaops.pipeline.quickstart import Teller
     from mangaops.pipeline.workshop import Workshop
     from mangaops.release.stack_check import StackReport
@@ -246,3 +247,17 @@ def run_quickstart(settings: Settings, folder: Path, *, seed: int, teller: Telle
     for each in differences(init_text(), text):
         teller.line(f"   {each.where}: {each.here} (init: {each.init}), because {each.because}")
     return tell_story(shop, folder, seed=seed, teller=teller)
+
+
+def make_world(
+    folder: Path, artifact: Path, *, ledger: str | None = None, actor: str = "bench"
+) -> GatewayWorld:
+    """A scratch world to serve from stands in `folder`, with a champion that is a variant of the artifact.
+
+    A folder that holds one already is gone on with. Its stack file, home and ledger are those of any stack.
+    """
+    from mangaops.pipeline import gateway_world
+
+    stack = gateway_world.write_stack(folder)
+    shop = open_workshop(Settings(stack, folder / "home", ledger, None, actor))
+    return gateway_world.make_world(folder, artifact, shop)
