@@ -11,7 +11,7 @@ from typing import Final
 import typer
 from typer.exceptions import Abort, TyperException
 
-from mangaops.cli import audit, data, registry, release, review, screen, stack, train, world
+from mangaops.cli import audit, data, registry, release, review, screen, serve, stack, train, world
 from mangaops.errors import MangaopsError, SetupError, UsageError
 from mangaops.release.escape import visible_lines
 
@@ -30,6 +30,7 @@ stack.register(app)
 data.register(app)
 train.register(app)
 release.register(app)
+serve.register(app)
 review.register(app)
 registry.register(app)
 audit.register(app)
