@@ -54,8 +54,8 @@ async def _told(_request: Request, error: Exception) -> Response:
 async def _unknown(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     body = {
-        "error": "UnknownPath" if error.status_code == 404 else "BadRequest",
-        "refused": f"{request.method} {request.url.path[:200]} was refused",
+        "error": f"{request.method} {request.url.path[:200]} was refused",
+        "kind": "UnknownPath" if error.status_code == 404 else "BadRequest",
         "found": str(error.detail),
         "accepted": "the paths of /openapi.json",
         "next": "GET /openapi.json",

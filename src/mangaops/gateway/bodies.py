@@ -57,7 +57,7 @@ class Refusal(BaseModel):
     """What was refused, what was found, what would be accepted, and the next step."""
 
     error: str
-    refused: str
+    kind: str
     found: str = ""
     accepted: str = ""
     next: str = ""

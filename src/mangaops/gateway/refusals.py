@@ -49,8 +49,8 @@ def refusal(error: MangaopsError) -> Response:
     """The error with its status; where trying again helps, with Retry-After."""
     again = isinstance(error, SetupError | TooOften)
     body = {
-        "error": type(error).__name__,
-        "refused": error.refused,
+        "error": error.refused,
+        "kind": type(error).__name__,
         "found": error.found,
         "accepted": error.accepted,
         "next": error.next_step,
