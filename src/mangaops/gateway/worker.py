@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -37,6 +39,9 @@ _START: Final = 60.0
 """Seconds after which a worker answers without being settled, and says what it lacks."""
 
 _TICK: Final = 0.5
+
+_SWITCH: Final = 0.0005
+"""Seconds after which a thread that computes in Python makes way for the event loop."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,9 @@ async def _serve(units: Mapping[str, Unit], settings: GatewaySettings, number: i
     service.mirror.start()
     ticking = asyncio.create_task(_tick(service, settings.workers))
     await asyncio.to_thread(service.follower.settled.wait, _START)
+    gc.collect()
+    gc.freeze()  # what stays for good is not looked through again and again while users wait
+    sys.setswitchinterval(_SWITCH)
     app = make_app(service, settings, FeedbackDesk(service, book))
     config = uvicorn.Config(
         app,
