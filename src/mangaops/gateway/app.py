@@ -35,7 +35,7 @@ _WORDS: Final = {
 
 def make_app(service: Service, settings: GatewaySettings, desk: FeedbackDesk) -> Any:
     """The application that uvicorn runs."""
-    app = FastAPI(title="mangaops gateway", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="The gateway of mangaops", version=__version__, docs_url=None, redoc_url=None)
     app.add_exception_handler(MangaopsError, _told)
     app.add_exception_handler(HTTPException, _unknown)
     for unit in service.units.values():
