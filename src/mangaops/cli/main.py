@@ -11,7 +11,7 @@ from typing import Final
 import typer
 from typer.exceptions import Abort, TyperException
 
-from mangaops.cli import audit, data, registry, release, review, screen, stack, train, world
+from mangaops.cli import audit, bench, data, registry, release, review, screen, stack, train, world
 from mangaops.errors import MangaopsError, SetupError, UsageError
 from mangaops.release.escape import visible_lines
 
@@ -33,6 +33,7 @@ release.register(app)
 review.register(app)
 registry.register(app)
 audit.register(app)
+bench.register(app)
 
 
 def _version(wanted: bool) -> None:

@@ -8,8 +8,7 @@ releases; where none was rolled back, another variant is registered and measured
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -72,7 +71,6 @@ class GatewayWorld:
     folder: Path
     artifact: Path
     shop: Workshop
-    _labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def stack(self) -> Path:
@@ -93,14 +91,14 @@ class GatewayWorld:
         """Who serves; `fallback` where no release does."""
         return self.state().champion or FALLBACK
 
-    @property
-    def expected(self) -> Mapping[str, tuple[str, ...]]:
-        """The labels that each release gives, which are those of no other."""
-        current = self.state()
-        for name in current.releases.keys() - self._labels.keys():
-            record = current.models[f"{MODEL}@{current.releases[name].models[MODEL]}"]
-            self._labels[name] = label_map(self.shop.desk.artifacts.open(record.artifact)).labels
-        return self._labels
+    def expected(self, coming: int = 0) -> dict[str, tuple[str, ...]]:
+        """The labels that each release gives, which are those of no other; also of so many next ones."""
+        labels = label_map(self.artifact).labels
+        known = len(self.state().releases) + coming
+        return {
+            f"{UNIT}-{number}": tuple(f"{label}.{number}" for label in labels)
+            for number in range(1, known + 1)
+        }
 
     def history(self) -> dict[int, str]:
         """The release of each generation, as the ledger tells it; `fallback` for none."""
