@@ -67,6 +67,15 @@ def test_a_release_that_is_ready_stays_so(world: GatewayWorld) -> None:
     assert world.promote_next().champion == "router-2"
 
 
+def test_a_shadow_ends_and_begins_again(world: GatewayWorld) -> None:
+    for _ in range(3):
+        assert world.shadow_next() == "router-2"
+        world.end_shadow()
+        assert world.state().challenger is None
+    world.end_shadow()
+    assert world.promote_next().champion == "router-2"
+
+
 def test_a_world_is_gone_on_with_by_another_process(world: GatewayWorld, artifact: Path) -> None:
     world.promote_next()
     again = make_world(world.folder, artifact)

@@ -184,7 +184,7 @@ def run_bench(
         for share in (CURVE if plan.curve else ())
     )
     if world is not None and plan.shadow:
-        _begin_shadow(world, asked, metrics, progress)
+        begin_shadow(world, asked, metrics, progress)
     before = mirrored(metrics())
     rate = plan.rate or plan.load * found
     report, moves = _loaded(plan, replace(asked, rate=rate), world, progress)
@@ -193,7 +193,7 @@ def run_bench(
         rate=rate,
         report=report,
         moves=moves,
-        mirrored=_between(before, mirrored(metrics())),
+        mirrored=between(before, mirrored(metrics())),
         history=world.history() if world else None,
         curve=curve,
     )
@@ -273,7 +273,7 @@ def _acknowledged(done: Any) -> Sequence[float]:
     return tuple(vars(done).get("acknowledged", {}).values())
 
 
-def _begin_shadow(
+def begin_shadow(
     world: GatewayWorld, asked: LoadPlan, metrics: Callable[[], str], progress: Progress
 ) -> None:
     """A challenger is in shadow, and copies reach it.
@@ -304,7 +304,8 @@ def mirrored(page: str) -> Mirrored:
     return Mirrored(counts.get("sent", 0), shed)
 
 
-def _between(before: Mirrored, after: Mirrored) -> Mirrored:
+def between(before: Mirrored, after: Mirrored) -> Mirrored:
+    """What became of copies from one look to the next."""
     shed = {word: count - before.shed.get(word, 0) for word, count in after.shed.items()}
     return Mirrored(after.sent - before.sent, shed)
 

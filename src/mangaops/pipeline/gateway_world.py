@@ -36,6 +36,7 @@ UNIT: Final = "router"
 MODEL: Final = "intent-classifier"
 DATA: Final = "bench"
 WHY: Final = "a scratch world"
+_CLOSED: Final = frozenset({State.ROLLED_BACK, State.WITHDRAWN})
 FIRST: Final = datetime(2026, 4, 20, tzinfo=UTC)
 
 STACK: Final = """\
@@ -131,7 +132,7 @@ class GatewayWorld:
         """
         current = self.state()
         known = current.releases.items()
-        back = [name for name, each in known if each.state == State.ROLLED_BACK and not each.bootstrap]
+        back = [name for name, each in known if each.state in _CLOSED and not each.bootstrap]
         if current.challenger is not None:
             release = current.challenger
         elif back:
@@ -162,6 +163,13 @@ class GatewayWorld:
             told = drafts.shadow_started(UNIT, release=release, reason=WHY, actor=self.shop.desk.actor)
             append(self.shop.desk, [told], expect={UNIT: current.revision})
         return release
+
+    def end_shadow(self) -> None:
+        """No release is in shadow; the one that was is withdrawn, and `ready` reopens it."""
+        current = self.state()
+        if current.challenger is not None:
+            told = drafts.withdrawn(UNIT, release=current.challenger, reason=WHY, actor=self.shop.desk.actor)
+            append(self.shop.desk, [told], expect={UNIT: current.revision})
 
     def _register(self) -> str:
         """Another variant is a release: the unit's first one is its bootstrap."""
