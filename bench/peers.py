@@ -102,7 +102,13 @@ def start_mlflow(environment: Path, model: Path, scratch: Path) -> ServerProcess
 OPEN_INFERENCE = '{"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["TEXT"]}]}'
 PEERS = (
     Peer("litserve", ("litserve",), start_litserve, "/predict", ROUTER_BODY),
-    Peer("mlserver", ("mlserver>=1.6",), start_mlserver, "/v2/models/router/infer", OPEN_INFERENCE),
+    Peer(
+        "mlserver",
+        ("mlserver>=1.6", "uvloop<0.22"),
+        start_mlserver,
+        "/v2/models/router/infer",
+        OPEN_INFERENCE,
+    ),  # its workers end under a newer one
     Peer("mlflow", ("mlflow>=3", "uvicorn"), start_mlflow, "/invocations", '{"inputs": ["TEXT"]}'),
 )
 
