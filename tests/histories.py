@@ -82,6 +82,26 @@ def decided(number: int, outcome: Outcome = Outcome.PROMOTE, look: int = 1) -> D
     )
 
 
+def prepared(number: int, *, after: int | None, generation: int, **changed: Any) -> Draft:
+    body: dict[str, Any] = {
+        "release": f"router-{number}",
+        "decision": digest(f"decision {number} {Outcome.PROMOTE} 1"),
+        "generation": generation,
+        "from_": f"router-{after}" if after else None,
+    }
+    return drafts.cutover_prepared("router", **{**body, **changed}, **WHO)
+
+
+def aborted(number: int) -> Draft:
+    refusals = {"gateway/0/ab": "no memory"}
+    return drafts.cutover_aborted("router", release=f"router-{number}", refusals=refusals, **WHO)
+
+
+def load_refused(number: int) -> Draft:
+    body: dict[str, Any] = {"release": f"router-{number}", "gateway": "gateway", "worker": 0}
+    return drafts.load_refused("router", **body, error="FingerprintMismatch", found="other tokens", **WHO)
+
+
 def promoted(number: int, *, after: int | None, generation: int, **changed: Any) -> Draft:
     body: dict[str, Any] = {
         "release": f"router-{number}",

@@ -66,12 +66,34 @@ class EventKind(StrEnum):
     REVIEW_OPENED = "review_opened"
     REVIEW_ANSWERED = "review_answered"
     DECIDED = "decided"
+    CUTOVER_PREPARED = "cutover_prepared"
+    CUTOVER_ABORTED = "cutover_aborted"
     PROMOTED = "promoted"
     REJECTED = "rejected"
     WITHDRAWN = "withdrawn"
     ROLLED_BACK = "rolled_back"
     REOPENED = "reopened"
     ERROR_REVIEW_OPENED = "error_review_opened"
+    LOAD_REFUSED = "load_refused"
+
+
+class SlotState(StrEnum):
+    """How far a member of a gateway is with a release that it holds."""
+
+    ADDING = "adding"
+    WARMING = "warming"
+    HEALTHY = "healthy"
+    ACTIVE = "active"
+    DRAINING = "draining"
+    CLOSED = "closed"
+
+
+class Acknowledged(StrEnum):
+    """What a member of a gateway says of a cutover: it holds the release, it does not, it serves it."""
+
+    READY = "ready"
+    REFUSED = "refused"
+    ACTIVE = "active"
 
 
 class Purpose(StrEnum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mangaops.errors import NoLedger, UsageError
-from mangaops.vocabulary import FROM_LOGS
+from mangaops.vocabulary import FROM_LOGS, STREAM_NAME
 
 if TYPE_CHECKING:
     from mangaops.datasets import Source, ValidationReport
@@ -99,6 +99,7 @@ def open_workshop(
     desk = Desk(
         stack=stack,
         ledger=ledger,
+        gateways=store.Gateways(ledger),
         artifacts=store.Artifacts(f"{root}/artifacts"),
         evidence=store.EvidenceStore(f"{root}/evidence"),
         snapshots=store.Snapshots(f"{root}/snapshots"),
@@ -186,6 +187,33 @@ def due_units(settings: Settings) -> dict[str, Any]:
     from mangaops.pipeline import views
 
     return views.due_units(read_stack(settings.stack), open_if_there(settings), datetime.now(UTC))
+
+
+def serve_stack(settings: Settings, options: Mapping[str, Any], ready: Callable[[str], None]) -> None:
+    """The stack was served until somebody ended it; `ready` is told the address. `options`: GatewaySettings.
+
+    Raises:
+        UsageError, StackError: the stack file is missing or holds mistakes, or the name is none.
+        SetupError: the address is taken, a package is missing, or the folder cannot be written.
+    """
+    from mangaops.gateway.settings import GatewaySettings
+    from mangaops.gateway.supervisor import Supervisor
+    from mangaops.gateway.units import units_of
+
+    if not STREAM_NAME.fullmatch(options["name"]):
+        raise UsageError(
+            f"--name {options['name']!r} was refused",
+            accepted="lower-case letters, digits, '.', '_' and '-', the first a letter or digit",
+            next_step="mangaops serve --name gateway",
+        )
+    given = GatewaySettings(
+        stack=settings.stack,
+        home=settings.home.resolve(),
+        ledger_url=ledger_url(settings),
+        files_root=settings.files_url or str(settings.home.resolve()),
+        **options,
+    )
+    Supervisor(units_of(read_stack(settings.stack)), given, ready).run()
 
 
 def write_stack(out: Path) -> None:

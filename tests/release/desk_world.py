@@ -20,7 +20,7 @@ from mangaops.registry import Permit
 from mangaops.release import checks, evaluate, judge, latency, register, review, shadow
 from mangaops.release.desk import Desk, state
 from mangaops.stack import parse
-from mangaops.store import Artifacts, Documents, EvidenceStore, Ledger, Snapshots
+from mangaops.store import Artifacts, Documents, EvidenceStore, Gateways, Ledger, Snapshots
 from mangaops.training import PARAMETERS
 from mangaops.vocabulary import Action, Because, Digest, Side
 
@@ -83,11 +83,20 @@ def ticking(start: datetime = datetime(2026, 4, 20, tzinfo=UTC)) -> Callable[[],
     return lambda: next(moments)
 
 
-def make_desk(folder: Path, gates: str = GATE_LIST, *, simulated: bool = True, actor: str = "mei") -> Desk:
-    """A desk whose stores lie in `folder`."""
+def make_desk(
+    folder: Path,
+    gates: str = GATE_LIST,
+    *,
+    simulated: bool = True,
+    actor: str = "mei",
+    url: str | None = None,
+) -> Desk:
+    """A desk whose stores lie in `folder`; its ledger may lie elsewhere."""
+    ledger = Ledger(url or f"sqlite:///{folder}/ledger.db")
     return Desk(
         stack=stack(gates, simulated=simulated),
-        ledger=Ledger(f"sqlite:///{folder}/ledger.db"),
+        ledger=ledger,
+        gateways=Gateways(ledger),
         artifacts=Artifacts(folder / "artifacts"),
         evidence=EvidenceStore(folder / "evidence"),
         snapshots=Snapshots(folder / "snapshots"),
@@ -310,5 +319,7 @@ class World:
         return replace(self, desk=replace(self.desk, actor=actor))
 
 
-def make_world(folder: Path, gates: str = GATE_LIST, *, simulated: bool = True) -> World:
-    return World(make_desk(folder, gates, simulated=simulated), folder, make_snapshot())
+def make_world(
+    folder: Path, gates: str = GATE_LIST, *, simulated: bool = True, url: str | None = None
+) -> World:
+    return World(make_desk(folder, gates, simulated=simulated, url=url), folder, make_snapshot())

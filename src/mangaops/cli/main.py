@@ -11,7 +11,20 @@ from typing import Final
 import typer
 from typer.exceptions import Abort, TyperException
 
-from mangaops.cli import audit, bench, data, registry, release, review, screen, stack, train, world
+from mangaops.cli import (
+    audit,
+    bench,
+    data,
+    gateway,
+    registry,
+    release,
+    review,
+    screen,
+    serve,
+    stack,
+    train,
+    world,
+)
 from mangaops.errors import MangaopsError, SetupError, UsageError
 from mangaops.release.escape import visible_lines
 
@@ -30,8 +43,10 @@ stack.register(app)
 data.register(app)
 train.register(app)
 release.register(app)
+serve.register(app)
 review.register(app)
 registry.register(app)
+gateway.register(app)
 audit.register(app)
 bench.register(app)
 

@@ -130,7 +130,9 @@ def promote(
     """Promote a release whose stored decision is PROMOTE for exactly these digests; nothing forces it."""
     from mangaops.pipeline import verbs
 
-    _said(call, verbs.promote(call.workshop(), release, reason=reason))
+    with call.progress() as progress:
+        done = verbs.promote(call.workshop(), release, reason=reason, progress=progress)
+    _said(call, done)
 
 
 @shared
@@ -143,7 +145,9 @@ def rollback(
     """Undo the last promotion: the rollback pointer becomes the champion."""
     from mangaops.pipeline import verbs
 
-    _said(call, verbs.roll_back(call.workshop(), unit, reason=reason, to=to))
+    with call.progress() as progress:
+        done = verbs.roll_back(call.workshop(), unit, reason=reason, to=to, progress=progress)
+    _said(call, done)
 
 
 @shared
@@ -224,6 +228,10 @@ def _render_shown(shown: dict[str, Any], out: Path | None) -> None:
         f"{shown['release']} is {shown['state']} since {shown['since']}: {shown['reason']}", style="bold"
     )
     screen.say(f"  {_pointers(shown)}")
+    if shown["prepared"]:
+        screen.say(
+            f"  a cutover to {shown['prepared']} is prepared: gateways load it, and do not serve it yet"
+        )
     if shown["findings"]:
         screen.findings_table(f"Decision: {shown['outcome']}", shown["findings"])
     if out:

@@ -61,6 +61,11 @@ def json_text(data: Mapping[str, Any]) -> str:
     return visible_lines(json.dumps(data, ensure_ascii=False, indent=2, sort_keys=True, default=str))
 
 
+def json_line(data: Mapping[str, Any]) -> str:
+    """The data as JSON in one line."""
+    return visible_lines(json.dumps(data, ensure_ascii=False, sort_keys=True, default=str))
+
+
 def error_fields(error: MangaopsError) -> dict[str, Any]:
     """An error as its part of the JSON document."""
     return {

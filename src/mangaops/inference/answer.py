@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from mangaops.stack import Actions
 from mangaops.vocabulary import Action
@@ -26,6 +26,10 @@ class Answer:
     label: str
     confidence: float
     action: Action
+
+    def as_dict(self) -> dict[str, Any]:
+        """The answer as JSON values, as logs keep it."""
+        return {"label": self.label, "confidence": round(self.confidence, 6), "action": str(self.action)}
 
 
 class Predictor(Protocol):

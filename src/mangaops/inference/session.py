@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,21 @@ class Session:
         feed = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
         row: NDArray[np.float32] = self._session.run(None, feed)[0][0]
         return row
+
+    def batch(self, texts: Sequence[list[int]]) -> NDArray[np.float32]:
+        """Logits of shape (texts, labels), computed together; shorter texts are padded and masked.
+
+        Activations of an int8 graph are scaled over the whole batch: a row may differ a little from the one
+        that `logits` gives.
+        """
+        longest = max(map(len, texts))
+        tokens = np.zeros((len(texts), longest), dtype=np.int64)
+        mask = np.zeros_like(tokens)
+        for row, ids in enumerate(texts):
+            tokens[row, : len(ids)] = ids
+            mask[row, : len(ids)] = 1
+        rows: NDArray[np.float32] = self._session.run(None, {"input_ids": tokens, "attention_mask": mask})[0]
+        return rows
 
 
 def session(folder: Path, threads: int = 1, file: str = MODEL) -> Session:

@@ -11,7 +11,7 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -254,23 +254,19 @@ def _move(plan: BenchPlan, world: GatewayWorld, first: str, told: Callable[[int]
     while len(promotions) < plan.cutovers or len(rollbacks) < plan.rollbacks:
         if len(promotions) < plan.cutovers:
             begun = time.monotonic()
-            done: Any = world.promote(release)
+            done = world.promote(release)
             promotions.append((time.monotonic() - begun) * 1000)
-            switches += _acknowledged(done)
-            silent += len(vars(done).get("silent", ()))
+            switches += [taken for taken in done.acknowledged.values() if taken is not None]
+            silent += len(done.silent)
         if len(rollbacks) < plan.rollbacks:
             begun = time.monotonic()
-            done = world.roll_back()
+            undone = world.roll_back()
             rollbacks.append((time.monotonic() - begun) * 1000)
-            silent += len(vars(done).get("silent", ()))
+            silent += len(undone.silent)
         told(len(promotions) + len(rollbacks))
         if len(promotions) < plan.cutovers:
             release = world.shadow_next() if plan.shadow else world.ready()
     return Moves(tuple(switches), tuple(promotions), tuple(rollbacks), silent)
-
-
-def _acknowledged(done: Any) -> Sequence[float]:
-    return tuple(vars(done).get("acknowledged", {}).values())
 
 
 def begin_shadow(

@@ -27,6 +27,7 @@ from mangaops.pipeline.workshop import Announce, Progress, Workshop
 from mangaops.registry import Release, UnitState
 from mangaops.release import checks, judge, review, runs
 from mangaops.release.bootstrap import require_first
+from mangaops.release.cutover import Switched
 from mangaops.release.desk import model_spec, release_of, state
 from mangaops.release.due import FAILED
 from mangaops.release.standing import read_decision
@@ -40,7 +41,8 @@ class RunResult:
     """What a run decided and wrote. `findings` is the decision table, `seconds` the cost of each step.
 
     A release that was closed before is not judged again: `outcome` is PROMOTE where it serves (`state` is
-    champion) and REJECT where it does not, and `findings` are those of its last decision.
+    champion) and REJECT where it does not, and `findings` are those of its last decision. `acknowledged` and
+    `silent` are the workers of gateways that follow a promotion, with milliseconds, and those that do not.
     """
 
     run: str
@@ -56,6 +58,8 @@ class RunResult:
     files: Mapping[str, str]
     seconds: Mapping[str, float] = field(default_factory=dict)
     resumed: tuple[str, ...] = ()
+    acknowledged: Mapping[str, float | None] = field(default_factory=dict)
+    silent: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The result as JSON values."""
@@ -171,8 +175,20 @@ def _judged(bench: Bench, traffic: Digest | None) -> judge.Judged:
 def _acted(bench: Bench, judged: judge.Judged) -> RunResult:
     desk = bench.shop.desk
     bench.steps.check()
-    judge.act(desk, bench.unit, bench.release, judged, prove=bench.shop.load, reason=bench.reason)
-    return _result(bench, judged.decision, _says(bench, judged.decision), judged.outcome)
+    acted = judge.act(
+        desk,
+        bench.unit,
+        bench.release,
+        judged,
+        prove=bench.shop.load,
+        reason=bench.reason,
+        progress=bench.progress,
+    )
+    result = _result(bench, judged.decision, _says(bench, judged.decision), judged.outcome)
+    if (done := acted.promoted) is None:
+        return result
+    followed = Switched(done.acknowledged, done.silent)
+    return replace(result, says=result.says + followed.says, **vars(followed))
 
 
 def _says(bench: Bench, decision: Decision) -> str:

@@ -16,23 +16,27 @@ from mangaops.registry import ReviewRef
 from mangaops.release import promote as promotion
 from mangaops.release import reopen as reopening
 from mangaops.release import review, rollback
+from mangaops.release.cutover import Switched
 from mangaops.release.desk import state
 
 
-def promote(shop: Workshop, name: str, *, reason: str) -> Row:
+def promote(shop: Workshop, name: str, *, reason: str, progress: Progress | None = None) -> Row:
     """The release is champion, if its stored decision says so for exactly these digests."""
     named = find_release(shop, name)
-    done = promotion.promote(shop.desk, named.unit, named.release.name, prove=shop.load, reason=reason)
-    return {**vars(done), "says": f"{done.champion} is champion; rollback pointer {done.rollback_pointer}"}
+    done = promotion.promote(
+        shop.desk, named.unit, named.release.name, prove=shop.load, reason=reason, progress=progress
+    )
+    says = f"{done.champion} is champion; rollback pointer {done.rollback_pointer}"
+    return {**vars(done), "says": says + Switched(done.acknowledged, done.silent).says}
 
 
-def roll_back(shop: Workshop, unit: str, *, reason: str, to: str | None = None) -> Row:
+def roll_back(
+    shop: Workshop, unit: str, *, reason: str, to: str | None = None, progress: Progress | None = None
+) -> Row:
     """The rollback pointer serves again."""
-    done = rollback.roll_back(shop.desk, unit, prove=shop.load, reason=reason, to=to)
-    return {
-        **vars(done),
-        "says": f"{unit} went back from {done.left} to {done.to}, generation {done.generation}",
-    }
+    done = rollback.roll_back(shop.desk, unit, prove=shop.load, reason=reason, to=to, progress=progress)
+    says = f"{unit} went back from {done.left} to {done.to}, generation {done.generation}"
+    return {**vars(done), "says": says + Switched(done.acknowledged, done.silent).says}
 
 
 def reopen(shop: Workshop, name: str, *, reason: str) -> Row:

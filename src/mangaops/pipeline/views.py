@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -73,6 +74,7 @@ def shown(shop: Workshop, name: str) -> Row:
         "champion": current.champion,
         "rollback_pointer": current.rollback[-1] if current.rollback else None,
         "generation": current.generation,
+        "prepared": current.prepared.release if current.prepared else None,
         "evidence": [
             {"kind": str(ref.kind), "digest": ref.digest, "attempt": ref.attempt, "at": ref.at}
             for ref in release.evidence
@@ -153,6 +155,32 @@ def due_units(stack: Stack, shop: Workshop | None, now: datetime) -> Row:
             for unit in without_champion(stack, states)
         ],
     }
+
+
+def gateway_members(shop: Workshop) -> list[Row]:
+    """Every living worker of every gateway, a row for each unit that it says it serves.
+
+    `behind` is how many events of the unit's stream it has not followed yet; null where it does not say.
+    """
+    heads = shop.desk.ledger.heads()
+    rows: list[Row] = []
+    for member in shop.desk.gateways.members():
+        who = {"member": member.member, "gateway": member.gateway, "worker": member.worker}
+        where = {**who, "host": member.host_name, "pid": member.pid}
+        units = member.doing.get("units", {})
+        rows += [{**where, **_served(unit, said, heads)} for unit, said in sorted(units.items())]
+        if not units:
+            rows.append(
+                {**where, "unit": None, "serves": None, "generation": None, "behind": None, "slots": {}}
+            )
+    return rows
+
+
+def _served(unit: str, said: Mapping[str, Any], heads: Mapping[str, Head]) -> Row:
+    revision = said.get("revision")
+    behind = heads[unit].revision - revision if unit in heads and revision is not None else None
+    told = {"unit": unit, "serves": said.get("active") or "fallback", "generation": said.get("generation")}
+    return {**told, "behind": behind, "slots": dict(said.get("slots", {}))}
 
 
 def log(shop: Workshop, stream: str | None) -> list[Row]:

@@ -7,6 +7,7 @@ from mangaops.registry.lifecycle import OPEN, TRANSITIONS, advance, is_fallback,
 from mangaops.registry.permit import Permit, permit
 from mangaops.registry.record import record
 from mangaops.registry.state import (
+    Cutover,
     DatasetRecord,
     DataState,
     DecisionRef,
@@ -22,6 +23,7 @@ __all__ = [
     "GENESIS",
     "OPEN",
     "TRANSITIONS",
+    "Cutover",
     "DataState",
     "DatasetRecord",
     "DecisionRef",

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mangaops.registry.events import Draft, check
-from mangaops.vocabulary import Because, Digest, EventKind, EvidenceKind, Outcome, Verdict
+from mangaops.vocabulary import STACK_STREAM, Because, Digest, EventKind, EvidenceKind, Outcome, Verdict
 
 Facts = Mapping[str, Any]
 
@@ -173,6 +173,22 @@ def decided(
     return _draft(unit, EventKind.DECIDED, actor, reason, **body, look=look)
 
 
+def cutover_prepared(
+    unit: str, *, release: str, decision: Digest, generation: int, from_: str | None, reason: str, actor: str
+) -> Draft:
+    """Gateways may load the release beside the champion; `generation` is the one that it will serve as."""
+    body = {"release": release, "decision": decision, "generation": generation, "from": from_}
+    return _draft(unit, EventKind.CUTOVER_PREPARED, actor, reason, **body)
+
+
+def cutover_aborted(
+    unit: str, *, release: str, refusals: Mapping[str, str], reason: str, actor: str
+) -> Draft:
+    """The prepared release is not promoted; `refusals` says why, by member of a gateway."""
+    body = {"release": release, "refusals": dict(refusals)}
+    return _draft(unit, EventKind.CUTOVER_ABORTED, actor, reason, **body)
+
+
 def promoted(
     unit: str,
     *,
@@ -212,3 +228,11 @@ def rolled_back(unit: str, *, release: str, to: str, generation: int, reason: st
 def error_review_opened(unit: str, *, release: str, document: Digest, reason: str, actor: str) -> Draft:
     """The document that says why a challenger was not promoted is stored."""
     return _draft(unit, EventKind.ERROR_REVIEW_OPENED, actor, reason, release=release, document=document)
+
+
+def load_refused(
+    unit: str, *, release: str, gateway: str, worker: int, error: str, found: str, reason: str, actor: str
+) -> Draft:
+    """A worker of a gateway could not load the release; the stream is that of the stack."""
+    body = {"unit": unit, "release": release, "gateway": gateway, "worker": worker}
+    return _draft(STACK_STREAM, EventKind.LOAD_REFUSED, actor, reason, **body, error=error, found=found)

@@ -79,6 +79,13 @@ BODIES: Final[dict[EventKind, dict[str, _Types]]] = {
         "verdicts": _MAP,
         "look": _WHOLE,
     },
+    EventKind.CUTOVER_PREPARED: {
+        "release": _TEXT,
+        "decision": _TEXT,
+        "generation": _WHOLE,
+        "from": _MAYBE,
+    },
+    EventKind.CUTOVER_ABORTED: {"release": _TEXT, "refusals": _MAP},
     EventKind.PROMOTED: {
         "release": _TEXT,
         "decision": _TEXT,
@@ -91,6 +98,14 @@ BODIES: Final[dict[EventKind, dict[str, _Types]]] = {
     EventKind.REOPENED: {"release": _TEXT, "decision": _MAYBE},
     EventKind.ROLLED_BACK: {"release": _TEXT, "to": _TEXT, "generation": _WHOLE},
     EventKind.ERROR_REVIEW_OPENED: {"release": _TEXT, "document": _TEXT},
+    EventKind.LOAD_REFUSED: {
+        "unit": _TEXT,
+        "release": _TEXT,
+        "gateway": _TEXT,
+        "worker": _WHOLE,
+        "error": _TEXT,
+        "found": _TEXT,
+    },
 }
 """The fields of each body beside `reason`, as the present schema has them."""
 

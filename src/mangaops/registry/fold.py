@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from mangaops.errors import IllegalMove, LedgerTampered, SetupError
+from mangaops.registry.building import Building
 from mangaops.registry.events import SCHEMAS, Event
-from mangaops.registry.moves import HANDLERS, Building
+from mangaops.registry.moves import HANDLERS
 from mangaops.registry.state import DatasetRecord, DataState, UnitState
 from mangaops.vocabulary import Digest, EventKind
 

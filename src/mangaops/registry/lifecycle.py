@@ -18,7 +18,10 @@ Rule 5: the way to champion leads over `offline_passed`. Shadow is a state of it
 this table: a first champion has nobody to be shadowed against, and which evidence a promotion needs is
 for the gates to say. There is no event that forces anything.
 
-Rule 6: `rejected`, `withdrawn` and `rolled_back` are left by `reopened` alone, with a reason; what was
+Rule 6: a cutover is prepared before it is promoted, by the rules of a promotion; what is prepared may be
+loaded to serve and is no champion. Preparing moves no release, and old ledgers promote without it.
+
+Rule 7: `rejected`, `withdrawn` and `rolled_back` are left by `reopened` alone, with a reason; what was
 decided before a reopening promotes nothing after it.
 """
 
@@ -33,6 +36,7 @@ _S, _E = State, EventKind
 
 _REVIEWED: Final = (_E.EVIDENCE_RECORDED, _E.REVIEW_OPENED, _E.REVIEW_ANSWERED, _E.DECIDED)
 _NOTES: Final = (*_REVIEWED, _E.ERROR_REVIEW_OPENED)
+_CUTOVER: Final = (_E.CUTOVER_PREPARED, _E.CUTOVER_ABORTED)
 
 
 def _stay(state: State, *kinds: EventKind) -> dict[EventKind, State]:
@@ -51,13 +55,13 @@ TRANSITIONS: Final[dict[State, dict[EventKind, State]]] = {
         _E.PROMOTED: _S.CHAMPION,
         _E.REJECTED: _S.REJECTED,
         _E.WITHDRAWN: _S.WITHDRAWN,
-        **_stay(_S.CHALLENGER, *_NOTES),
+        **_stay(_S.CHALLENGER, *_NOTES, *_CUTOVER),
     },
     _S.SHADOW: {
         _E.PROMOTED: _S.CHAMPION,
         _E.REJECTED: _S.REJECTED,
         _E.WITHDRAWN: _S.WITHDRAWN,
-        **_stay(_S.SHADOW, *_NOTES),
+        **_stay(_S.SHADOW, *_NOTES, *_CUTOVER),
     },
     _S.CHAMPION: {
         _E.PROMOTED: _S.RETIRED,

@@ -1,28 +1,17 @@
-"""What each event does to a unit that is being folded: one short function a kind, in one table.
-
-A `Building` is the unfrozen twin of `UnitState`; nothing outside `fold` sees one.
-"""
+"""What each event does to a unit that is being folded: one short function a kind, in one table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any, Final
 
-from mangaops.errors import IllegalMove
-from mangaops.registry.events import GENESIS, Event
-from mangaops.registry.lifecycle import OPEN, TRANSITIONS, advance, is_fallback
-from mangaops.registry.state import (
-    DecisionRef,
-    EvidenceRef,
-    ModelRecord,
-    Release,
-    ReviewRef,
-    Run,
-    UnitState,
-)
+from mangaops.registry.building import Building, Life, refused, some_of
+from mangaops.registry.events import Event
+from mangaops.registry.lifecycle import OPEN, TRANSITIONS, is_fallback
+from mangaops.registry.state import Cutover, DecisionRef, EvidenceRef, ModelRecord, Release, ReviewRef, Run
 from mangaops.vocabulary import (
+    STACK_STREAM,
     Because,
     Digest,
     EventKind,
@@ -33,129 +22,6 @@ from mangaops.vocabulary import (
 )
 
 Body = dict[str, Any]
-
-
-@dataclass
-class Life:
-    """A release that is being folded: its frozen start, and lists that grow."""
-
-    start: Release
-    state: State
-    evidence: list[EvidenceRef]
-    decisions: list[DecisionRef]
-    reviews: list[ReviewRef]
-    error_reviews: list[Digest]
-    reopened_at: int
-    stands_since: str
-    stands_because: str
-
-    @classmethod
-    def of(cls, release: Release) -> Life:
-        """The release, thawed."""
-        lists = (list(release.evidence), list(release.decisions), list(release.reviews))
-        stands = (release.stands_since, release.stands_because)
-        return cls(release, release.state, *lists, list(release.error_reviews), release.reopened_at, *stands)
-
-    def freeze(self) -> Release:
-        """The release as it is now."""
-        return replace(
-            self.start,
-            state=self.state,
-            evidence=tuple(self.evidence),
-            decisions=tuple(self.decisions),
-            reviews=tuple(self.reviews),
-            error_reviews=tuple(self.error_reviews),
-            reopened_at=self.reopened_at,
-            stands_since=self.stands_since,
-            stands_because=self.stands_because,
-        )
-
-    def move(self, event: Event) -> None:
-        """The state that the lifecycle table gives after the event, which may be the same."""
-        after = advance(self.state, event.kind)
-        if after != self.state:
-            self.state, self.stands_since, self.stands_because = after, event.at, event.reason
-
-
-@dataclass
-class Building:
-    """A unit that is being folded. Releases are thawed when an event touches them, and no sooner."""
-
-    unit: str = ""
-    revision: int = 0
-    head: Digest = GENESIS
-    models: dict[str, ModelRecord] = field(default_factory=dict)
-    releases: dict[str, Release] = field(default_factory=dict)
-    champion: str | None = None
-    rollback: list[str] = field(default_factory=list)
-    generation: int = 0
-    opened: str | None = None
-    runs: dict[str, Run] = field(default_factory=dict)
-    lives: dict[str, Life] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, state: UnitState | None) -> Building:
-        """The state, to go on from; an empty one for None."""
-        if state is None:
-            return cls()
-        return cls(
-            unit=state.unit,
-            revision=state.revision,
-            head=state.head,
-            models=dict(state.models),
-            releases=dict(state.releases),
-            champion=state.champion,
-            rollback=list(state.rollback),
-            generation=state.generation,
-            opened=state.challenger,
-            runs=dict(state.runs),
-        )
-
-    def freeze(self) -> UnitState:
-        """The unit as it is now."""
-        return UnitState(
-            unit=self.unit,
-            revision=self.revision,
-            head=self.head,
-            models=self.models,
-            releases={**self.releases, **{name: life.freeze() for name, life in self.lives.items()}},
-            champion=self.champion,
-            rollback=tuple(self.rollback),
-            generation=self.generation,
-            challenger=self.open_release(),
-            runs=self.runs,
-        )
-
-    @cached_property
-    def digests(self) -> dict[Digest, str]:
-        """The release of each digest."""
-        return {release.digest: name for name, release in self.releases.items()}
-
-    def open_release(self) -> str | None:
-        """The release that is on its way, if any."""
-        return self.opened if self.opened is not None and self.thaw(self.opened).state in OPEN else None
-
-    def thaw(self, name: str) -> Life:
-        """The release of that name, which is there, ready to change."""
-        if name not in self.lives:
-            self.lives[name] = Life.of(self.releases[name])
-        return self.lives[name]
-
-    def life(self, event: Event, name: str) -> Life:
-        """The release of that name. Raises IllegalMove where there is none."""
-        if name not in self.releases:
-            raise refused(event, f"{name} is no release of {self.unit}", f"one of {_names(self.releases)}")
-        return self.thaw(name)
-
-
-def refused(event: Event, found: str, accepted: str, next_step: str = "") -> IllegalMove:
-    """The error that names the event and what stands against it."""
-    what = f"{event.kind} was refused as revision {event.revision} of {event.stream}"
-    return IllegalMove(what, found=found, accepted=accepted, next_step=next_step)
-
-
-def _names(names: dict[str, Any]) -> str:
-    return ", ".join(list(names)[-5:]) or "none yet"
 
 
 def _model_registered(unit: Building, event: Event, body: Body) -> None:
@@ -181,7 +47,7 @@ def _release_registered(unit: Building, event: Event, body: Body) -> None:
         raise refused(event, found, "another name and digest")
     unknown = [f"{model}@{v}" for model, v in body["models"].items() if f"{model}@{v}" not in unit.models]
     if unknown or not body["models"]:
-        raise refused(event, f"models {', '.join(unknown) or '(none)'}", f"one of {_names(unit.models)}")
+        raise refused(event, f"models {', '.join(unknown) or '(none)'}", f"one of {some_of(unit.models)}")
     _none_is_open(unit, event)
     release = Release(
         name=name,
@@ -263,20 +129,44 @@ def _decided(unit: Building, event: Event, body: Body) -> None:
             reason=body["reason"],
         )
     )
+    unit.unprepare(life.start.name)
+
+
+def _cutover_prepared(unit: Building, event: Event, body: Body) -> None:
+    life = _promotable(unit, event, body)
+    _replaces_champion(unit, event, body)
+    life.move(event)
+    unit.prepared = Cutover(life.start.name, body["decision"], body["generation"], event.revision, event.at)
+
+
+def _cutover_aborted(unit: Building, event: Event, body: Body) -> None:
+    life = unit.life(event, body["release"])
+    if unit.prepared is None or unit.prepared.release != life.start.name:
+        found = f"prepared is {unit.prepared.release if unit.prepared else 'nothing'}"
+        raise refused(event, found, "the release whose cutover is prepared")
+    life.move(event)
+    unit.prepared = None
 
 
 def _promoted(unit: Building, event: Event, body: Body) -> None:
+    life = _promotable(unit, event, body)
+    _pointers_fit(unit, event, body)
+    life.move(event)
+    unit.prepared = None
+    if unit.champion is not None:
+        unit.thaw(unit.champion).move(event)
+    unit.rollback.append(body["rollback_pointer"])
+    unit.champion, unit.generation = life.start.name, unit.generation + 1
+
+
+def _promotable(unit: Building, event: Event, body: Body) -> Life:
+    """The release, which is open and has a decision that promotes it against the present champion."""
     life = unit.life(event, body["release"])
     if life.state not in OPEN:
         found, accepted = f"{life.start.name} is {life.state}", "a release that is challenger or shadow"
         raise refused(event, found, accepted, _way_back(life))
     _decision_allows(unit, event, life, body["decision"])
-    _pointers_fit(unit, event, body)
-    life.move(event)
-    if unit.champion is not None:
-        unit.thaw(unit.champion).move(event)
-    unit.rollback.append(body["rollback_pointer"])
-    unit.champion, unit.generation = life.start.name, unit.generation + 1
+    return life
 
 
 def _way_back(life: Life) -> str:
@@ -306,6 +196,10 @@ def _pointers_fit(unit: Building, event: Event, body: Body) -> None:
     fits = is_fallback(pointer) if unit.champion is None else pointer == unit.champion
     if not fits:
         raise refused(event, f"rollback pointer {pointer}", unit.champion or "a fallback")
+    _replaces_champion(unit, event, body)
+
+
+def _replaces_champion(unit: Building, event: Event, body: Body) -> None:
     if body["from"] != unit.champion:
         raise refused(event, f"from {body['from']}", f"from {unit.champion}", "decide again")
     _next_generation(unit, event, body)
@@ -330,6 +224,7 @@ def _rolled_back(unit: Building, event: Event, body: Body) -> None:
         pass
     unit.champion = None if is_fallback(to) else to
     unit.generation += 1
+    unit.prepared = None
 
 
 def _reopened(unit: Building, event: Event, body: Body) -> None:
@@ -338,7 +233,7 @@ def _reopened(unit: Building, event: Event, body: Body) -> None:
         _none_is_open(unit, event)
     life.move(event)
     life.reopened_at = event.revision
-    unit.opened = life.start.name
+    unit.opened, unit.prepared = life.start.name, None
 
 
 def _rejected(unit: Building, event: Event, body: Body) -> None:
@@ -348,6 +243,12 @@ def _rejected(unit: Building, event: Event, body: Body) -> None:
         found = f"decision {decision} says {outcomes.get(decision, 'nothing: it was not recorded')}"
         raise refused(event, found, "a recorded decision REJECT, or none")
     life.move(event)
+    unit.unprepare(life.start.name)
+
+
+def _withdrawn(unit: Building, event: Event, body: Body) -> None:
+    _plain_move(unit, event, body)
+    unit.unprepare(body["release"])
 
 
 def _error_review_opened(unit: Building, event: Event, body: Body) -> None:
@@ -368,6 +269,12 @@ def _run(unit: Building, event: Event, body: Body) -> None:
     unit.runs[name] = replace(run, details={**run.details, **body["details"]})
 
 
+def _of_the_stack(unit: Building, event: Event, _body: Body) -> None:
+    """Told for people: no unit changes by it, and no unit's stream holds it."""
+    if unit.unit != STACK_STREAM:
+        raise refused(event, f"stream {unit.unit}", f"stream {STACK_STREAM}")
+
+
 HANDLERS: Final[dict[EventKind, Callable[[Building, Event, Body], None]]] = {
     EventKind.MODEL_REGISTERED: _model_registered,
     EventKind.RELEASE_REGISTERED: _release_registered,
@@ -380,11 +287,14 @@ HANDLERS: Final[dict[EventKind, Callable[[Building, Event, Body], None]]] = {
     EventKind.REVIEW_OPENED: _review_opened,
     EventKind.REVIEW_ANSWERED: _review_answered,
     EventKind.DECIDED: _decided,
+    EventKind.CUTOVER_PREPARED: _cutover_prepared,
+    EventKind.CUTOVER_ABORTED: _cutover_aborted,
     EventKind.PROMOTED: _promoted,
     EventKind.REJECTED: _rejected,
-    EventKind.WITHDRAWN: _plain_move,
+    EventKind.WITHDRAWN: _withdrawn,
     EventKind.ROLLED_BACK: _rolled_back,
     EventKind.REOPENED: _reopened,
     EventKind.ERROR_REVIEW_OPENED: _error_review_opened,
+    EventKind.LOAD_REFUSED: _of_the_stack,
 }
 """What each kind of event does to a unit; kinds about data have their own fold."""

@@ -18,7 +18,10 @@ ALLOWED: Final[dict[Purpose, frozenset[State]]] = {
     Purpose.SHADOW: frozenset({State.CHALLENGER, State.SHADOW, State.CHAMPION}),
     Purpose.SERVE: frozenset({State.CHAMPION}),
 }
-"""The states in which a release may be loaded; a rollback pointer may be for every purpose."""
+"""The states in which a release may be loaded; a rollback pointer may be for every purpose.
+
+To serve, a release may be loaded also while a cutover to it is prepared.
+"""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,9 @@ def permit(state: UnitState, release: str, purpose: Purpose | str) -> dict[str, 
             accepted=", ".join(list(state.releases)[-5:]) or "nothing: no release is registered",
             next_step="register it: mangaops release run",
         )
-    if found.state not in ALLOWED[purpose] and release not in state.rollback:
+    prepared = state.prepared is not None and state.prepared.release == release
+    allowed = found.state in ALLOWED[purpose] or (purpose == Purpose.SERVE and prepared)
+    if not allowed and release not in state.rollback:
         raise Untracked(
             f"loading {release} to {purpose} was refused: it is {found.state}",
             found=f"{found.state} since {found.stands_since}: {found.stands_because}",

@@ -117,11 +117,23 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Cutover:
+    """A promotion that gateways were asked to prepare; `generation` is the one that it would give."""
+
+    release: str
+    decision: Digest
+    generation: int
+    revision: int
+    at: str
+
+
+@dataclass(frozen=True)
 class UnitState:
     """A unit as of `revision`, whose hash is `head`.
 
     `models` is keyed `model@version`, `releases` by name. `rollback` is the stack of rollback pointers, the
     newest last: releases, and at its bottom the fallback. `challenger` is the open release, if any.
+    `prepared` is the cutover that is under way: gateways load its release, and do not serve it yet.
     """
 
     unit: str
@@ -133,6 +145,7 @@ class UnitState:
     rollback: tuple[str, ...] = ()
     generation: int = 0
     challenger: str | None = None
+    prepared: Cutover | None = None
     runs: Mapping[str, Run] = field(default_factory=dict)
 
 

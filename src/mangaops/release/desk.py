@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from mangaops.errors import RevisionConflict, UsageError
 from mangaops.evidence import Binding, Evidence, require
 from mangaops.registry import Draft, Event, EvidenceRef, Release, UnitState, drafts, fold
 from mangaops.stack import ModelSpec, Stack, UnitSpec
-from mangaops.store import Artifacts, Documents, EvidenceStore, Ledger, Snapshots
+from mangaops.store import Artifacts, Documents, EvidenceStore, Gateways, Ledger, Snapshots
 from mangaops.vocabulary import Digest, EvidenceKind
 
 Progress = Callable[[str, int, int], None] | None
@@ -24,6 +25,7 @@ class Desk:
 
     stack: Stack
     ledger: Ledger
+    gateways: Gateways
     artifacts: Artifacts
     evidence: EvidenceStore
     snapshots: Snapshots
@@ -141,13 +143,21 @@ def revisions(desk: Desk, current: UnitState, subject: Release) -> dict[str, int
     return {current.unit: current.revision, **read}
 
 
-def append(desk: Desk, made: Sequence[Draft], *, expect: Mapping[str, int]) -> list[Event]:
+def append(
+    desk: Desk,
+    made: Sequence[Draft],
+    *,
+    expect: Mapping[str, int],
+    check: Callable[[Any], None] | None = None,
+) -> list[Event]:
     """The drafts are in the ledger, all or none, if each stream in `expect` still stands where it was read.
+
+    `check` is asked in the same transaction; what it raises keeps them out.
 
     Raises:
         RevisionConflict: another verb appended first.
     """
-    return desk.ledger.append(list(made), expect=expect, at=desk.now())
+    return desk.ledger.append(list(made), expect=expect, at=desk.now(), check=check)
 
 
 def record_evidence(

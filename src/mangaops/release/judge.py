@@ -14,8 +14,10 @@ from mangaops.gates import Case, Decision
 from mangaops.registry import Release, UnitState, drafts
 from mangaops.release.bootstrap import rules_for, specs_digest
 from mangaops.release.checks import record_parts
+from mangaops.release.cutover import PATIENCE, Patience
 from mangaops.release.desk import (
     Desk,
+    Progress,
     append,
     bind,
     model_spec,
@@ -26,7 +28,7 @@ from mangaops.release.desk import (
     unit_spec,
 )
 from mangaops.release.error_review import ErrorReview, error_review
-from mangaops.release.promote import Prove, promote
+from mangaops.release.promote import Promoted, Prove, promote
 from mangaops.release.review import counted_review
 from mangaops.release.standing import read_decision, require_golden
 from mangaops.stack import Rule
@@ -47,11 +49,12 @@ class Judged:
 
 @dataclass(frozen=True)
 class Acted:
-    """What followed: who serves now, and the error review where one was opened."""
+    """What followed: who serves now, the promotion where there was one, the error review where one opened."""
 
     outcome: Outcome
     champion: str | None
     error_review: ErrorReview | None = None
+    promoted: Promoted | None = None
 
 
 def judge(
@@ -106,11 +109,21 @@ def judge_offline(desk: Desk, unit: str, release: str, *, dataset: Digest, reaso
     return None
 
 
-def act(desk: Desk, unit: str, release: str, judged: Judged, *, prove: Prove, reason: str) -> Acted:
+def act(
+    desk: Desk,
+    unit: str,
+    release: str,
+    judged: Judged,
+    *,
+    prove: Prove,
+    reason: str,
+    progress: Progress = None,
+    patience: Patience = PATIENCE,
+) -> Acted:
     """What the decision says is done: promoted, rejected or held, and explained. Done twice, it stands once.
 
     Raises:
-        RefusedError: the decision is not the newest, or was overtaken.
+        RefusedError: the decision is not the newest, or was overtaken; or a gateway's worker refused.
         IntegrityError: the release or the way back does not load.
         RevisionConflict: another verb appended first.
     """
@@ -121,12 +134,10 @@ def act(desk: Desk, unit: str, release: str, judged: Judged, *, prove: Prove, re
             f"acting on decision {judged.digest[:19]} was refused: {release} was judged again since",
             next_step=f"mangaops release explain {release}",
         )
-    review = None
     if judged.outcome == Outcome.PROMOTE:
-        if current.champion != release:
-            promote(desk, unit, release, prove=prove, reason=reason)
-    else:
-        review = _refuse(desk, current, subject, judged, reason)
+        done = promote(desk, unit, release, prove=prove, reason=reason, progress=progress, patience=patience)
+        return Acted(judged.outcome, done.champion, promoted=done)
+    review = _refuse(desk, current, subject, judged, reason)
     return Acted(judged.outcome, state(desk, unit).champion, review)
 
 

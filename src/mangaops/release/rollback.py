@@ -2,35 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from mangaops.errors import RefusedError
-from mangaops.registry import Permit, drafts, is_fallback, permit
-from mangaops.release.desk import Desk, append, state
+from mangaops.registry import Permit, UnitState, drafts, is_fallback, permit
+from mangaops.release.cutover import PATIENCE, Patience, await_active
+from mangaops.release.desk import Desk, Progress, append, state
 from mangaops.vocabulary import Purpose
 
 
 @dataclass(frozen=True)
 class RolledBack:
-    """Which release was left, what serves now (a release or `fallback:...`), and the new generation."""
+    """Which release was left, what serves now (a release or `fallback:...`), and the new generation.
+
+    `acknowledged` has the milliseconds that each gateway worker took to follow (None: it did not say),
+    `silent` the workers that live and did not follow in time.
+    """
 
     left: str
     to: str
     generation: int
+    acknowledged: Mapping[str, float | None] = field(default_factory=dict)
+    silent: tuple[str, ...] = ()
 
 
 def roll_back(
-    desk: Desk, unit: str, *, prove: Callable[[Permit], object], reason: str, to: str | None = None
+    desk: Desk,
+    unit: str,
+    *,
+    prove: Callable[[Permit], object],
+    reason: str,
+    to: str | None = None,
+    progress: Progress = None,
+    patience: Patience = PATIENCE,
 ) -> RolledBack:
     """The newest rollback pointer serves again, or the older one named by `to`; it was proven to load.
+
+    Proven is what every living gateway worker (one at least) holds loaded, or what loads here.
 
     Raises:
         RefusedError: the unit has no champion, or `to` is no rollback pointer.
         IntegrityError: the target does not load; an older pointer may.
+        SetupError: the artifacts cannot be reached, and not every gateway worker holds the target.
         RevisionConflict: another verb appended first.
     """
     current = state(desk, unit)
+    left, target = _pointer(current, to)
+    if not is_fallback(target):
+        _proven(desk, current, target, prove)
+    generation = current.generation + 1
+    draft = drafts.rolled_back(
+        unit, release=left, to=target, generation=generation, reason=reason, actor=desk.actor
+    )
+    (moved,) = append(desk, [draft], expect={unit: current.revision})
+    serves = None if is_fallback(target) else target
+    after = replace(current, champion=serves, generation=generation)
+    followed = await_active(desk, moved, after, patience, progress)
+    return RolledBack(left, target, generation, followed.acknowledged, followed.silent)
+
+
+def _pointer(current: UnitState, to: str | None) -> tuple[str, str]:
+    """The champion, and the rollback pointer that is meant. Raises RefusedError where there is none such."""
+    unit = current.unit
     if current.champion is None:
         raise RefusedError(
             f"a rollback of {unit} was refused: it has no champion",
@@ -44,12 +78,14 @@ def roll_back(
             accepted=", ".join(reversed(current.rollback)),
             next_step=f"mangaops release rollback {unit} --to {current.rollback[-1]} --reason '...'",
         )
-    if not is_fallback(target):
-        for each in permit(current, target, Purpose.SERVE).values():
-            prove(each)
-    done = RolledBack(current.champion, target, current.generation + 1)
-    draft = drafts.rolled_back(
-        unit, release=done.left, to=target, generation=done.generation, reason=reason, actor=desk.actor
-    )
-    append(desk, [draft], expect={unit: current.revision})
-    return done
+    return current.champion, target
+
+
+def _proven(desk: Desk, current: UnitState, target: str, prove: Callable[[Permit], object]) -> None:
+    """Nothing happens where all who serve hold the target already, or where it loads here."""
+    permits = permit(current, target, Purpose.SERVE)
+    members = desk.gateways.members()
+    if members and all(member.holds(current.unit, target) for member in members):
+        return
+    for each in permits.values():
+        prove(each)

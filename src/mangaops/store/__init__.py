@@ -1,26 +1,43 @@
-"""Event store (SQL), artifacts and snapshots (files or S3), shadow logs."""
+"""Event store (SQL), artifacts and snapshots (files or S3), request and shadow logs, feedback."""
 
 from mangaops.store.artifacts import Artifacts
 from mangaops.store.audit import Audit, Damage, Problem
+from mangaops.store.chain import ChainCopy
+from mangaops.store.changes import Changes
 from mangaops.store.documents import Documents
 from mangaops.store.evidence import EvidenceStore
+from mangaops.store.feedback import FeedbackBook
+from mangaops.store.gateways import Acknowledgement, Gateways, Member
 from mangaops.store.heads import Head
 from mangaops.store.journal import Journal
 from mangaops.store.leases import Lease, Leases
 from mangaops.store.ledger import Ledger
+from mangaops.store.log_reading import LogReader, read_log
+from mangaops.store.request_log import LogWriter
+from mangaops.store.roll import Roller
 from mangaops.store.snapshots import Snapshots
 
 __all__ = [
+    "Acknowledgement",
     "Artifacts",
     "Audit",
+    "ChainCopy",
+    "Changes",
     "Damage",
     "Documents",
     "EvidenceStore",
+    "FeedbackBook",
+    "Gateways",
     "Head",
     "Journal",
     "Lease",
     "Leases",
     "Ledger",
+    "LogReader",
+    "LogWriter",
+    "Member",
     "Problem",
+    "Roller",
     "Snapshots",
+    "read_log",
 ]

@@ -79,14 +79,14 @@ class LocalBundles:
         with file_errors(f"storing {digest} in {self.shown} was refused"):
             _sync_tree(staged)
             target.parent.mkdir(parents=True, exist_ok=True)
-            _sync_folder(self.root)
+            sync_folder(self.root)
             try:
                 staged.rename(target)
             except OSError:
                 if not target.is_dir():
                     raise
                 _same_files(staged, target, digest)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
 
     def has(self, digest: Digest) -> bool:
         """Whether the bundle is there."""
@@ -167,13 +167,14 @@ def _same_files(staged: Path, target: Path, digest: Digest) -> None:
 def _sync_tree(folder: Path) -> None:
     for path in [*folder.rglob("*"), folder]:
         if path.is_dir():
-            _sync_folder(path)
+            sync_folder(path)
         else:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """The names in the folder are on disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

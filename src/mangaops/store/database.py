@@ -11,7 +11,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, create_engine, event, exc, func, inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.pool import PoolProxiedConnection
 
 from mangaops.errors import NoLedger, SetupError
 from mangaops.store.addresses import without_credentials
@@ -26,7 +27,7 @@ from mangaops.store.filesystems import network_filesystem
 from mangaops.store.foreign import bad_url, sql_errors
 from mangaops.store.tables import EVENTS
 
-NEWEST: Final = "0001"
+NEWEST: Final = "0002"
 """The newest step in `migrations/versions`."""
 
 BUSY_SECONDS: Final = 60
@@ -75,6 +76,22 @@ class Database:
         """An INSERT that leaves rows alone whose key is taken."""
         dialect: Any = sqlite if self.is_sqlite else postgresql
         return dialect.insert(table).on_conflict_do_nothing()
+
+    def replace(self, table: Table, row: Mapping[str, Any]) -> Any:
+        """An INSERT of the row that takes the place of the one with its key."""
+        dialect: Any = sqlite if self.is_sqlite else postgresql
+        keys = [column.name for column in table.primary_key.columns]
+        values = {name: value for name, value in row.items() if name not in keys}
+        return dialect.insert(table).values(**row).on_conflict_do_update(index_elements=keys, set_=values)
+
+    def listener(self) -> PoolProxiedConnection:
+        """A connection outside the pool, whose driver commits each statement at once."""
+        with sql_errors(self.shown):
+            proxied = self._engine.raw_connection()
+            proxied.detach()
+            driver: Any = proxied.dbapi_connection
+            driver.autocommit = True
+            return proxied
 
     def now(self, connection: Connection) -> float:
         """Seconds since 1970, by the clock that all users of this database share."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -59,6 +60,18 @@ def _of_database(shown: str, said: str) -> MangaopsError:
             next_step="restore it from its backup, or name another file",
         )
     return SetupError(refused, found=_first_line(said), next_step=_UNREACHABLE)
+
+
+@contextmanager
+def sqlite_errors(refused: str) -> Iterator[None]:
+    """Errors of a small database beside the ledger are raised as SetupError; `refused` says which."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        said = str(error)
+        known = (entry for entry in _SQL if entry[0] in said.lower())
+        _, found, next_step = next(known, ("", _first_line(said), "look at the disk, or move the file away"))
+        raise SetupError(refused, found=found, next_step=next_step) from error
 
 
 @contextmanager

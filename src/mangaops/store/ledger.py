@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from mangaops.errors import LedgerTampered, RevisionConflict
 from mangaops.registry import GENESIS, DataState, Draft, Event, UnitState, fold_stream, seal
+from mangaops.store.announcing import announce
 from mangaops.store.audit import Audit, Progress, Witness, audit
 from mangaops.store.database import Database
 from mangaops.store.heads import Head
@@ -31,12 +32,20 @@ class Ledger:
         """The URL without secrets."""
         return self.database.shown
 
-    def append(self, drafts: Sequence[Draft], *, expect: Mapping[str, int], at: str) -> list[Event]:
+    def append(
+        self,
+        drafts: Sequence[Draft],
+        *,
+        expect: Mapping[str, int],
+        at: str,
+        check: Callable[[Connection], None] | None = None,
+    ) -> list[Event]:
         """The drafts are events, all or none, and every stream in `expect` was at that revision.
 
         `expect` names every stream that the decision read, also those that get no event; 0 is an empty
         stream. A draft for a stream that `expect` does not name is appended at whatever revision there is.
-        An empty list of drafts checks the revisions and appends nothing.
+        An empty list of drafts checks the revisions and appends nothing. `check` sees the transaction, with
+        the streams locked; what it raises is raised, and nothing is appended.
 
         Raises:
             RevisionConflict: names each stream that moved, expected and found revision.
@@ -50,7 +59,10 @@ class Ledger:
             _refuse_moved(expect, heads)
             events = _sealed(drafts, heads, at)
             states = self._after(connection, events, heads)
+            if check is not None:
+                check(connection)
             _store(connection, events, heads)
+            announce(self.database, connection, {event.stream for event in events})
         self._known.update(heads)
         self._states.update(states)
         return events

@@ -1,7 +1,8 @@
-"""Rows of the events table, to events and back; the hash of a row as it stands."""
+"""Rows of the events table, or of a copy of it, to events and back; the hash of a row as it stands."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Row
@@ -11,7 +12,7 @@ from mangaops.registry import Event, chained
 from mangaops.vocabulary import Digest, EventKind
 
 
-def hash_of(row: Row[Any], *, revision: int | None = None) -> Digest:
+def hash_of(row: Row[Any] | SimpleNamespace, *, revision: int | None = None) -> Digest:
     """What the row's hash must be, were it written as that revision (its own where none is given)."""
     return chained(
         row.stream,
@@ -25,7 +26,7 @@ def hash_of(row: Row[Any], *, revision: int | None = None) -> Digest:
     )
 
 
-def event_of(row: Row[Any]) -> Event:
+def event_of(row: Row[Any] | SimpleNamespace) -> Event:
     """The row as an event. Raises SetupError for a kind that this version does not know."""
     try:
         kind = EventKind(row.kind)

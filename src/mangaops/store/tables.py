@@ -55,3 +55,30 @@ LEASES: Final = Table(
     Column("expires", Float, nullable=False),
 )
 """Who holds what until when; seconds since 1970 by the database's clock."""
+
+MEMBERS: Final = Table(
+    "members",
+    METADATA,
+    Column("member", Text, primary_key=True),
+    Column("gateway", Text, nullable=False),
+    Column("worker", Integer, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started", Text, nullable=False),
+    Column("beat", Float, nullable=False),
+    Column("doing", Text, nullable=False),
+)
+"""Workers of gateways and when they last beat, by the database's clock; `doing` is JSON."""
+
+ACKNOWLEDGEMENTS: Final = Table(
+    "acknowledgements",
+    METADATA,
+    Column("unit", Text, primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("member", Text, primary_key=True),
+    Column("word", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("milliseconds", Float, nullable=True),
+    Column("at", Float, nullable=False),
+)
+"""The newest word of each member on an event that moves a champion, or is about to."""

@@ -1,0 +1,1 @@
+"""HTTP serving: slots, cutover, shadow mirror, drain. It serves and never decides."""

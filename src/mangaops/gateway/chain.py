@@ -1,0 +1,99 @@
+"""What a gateway knows of a unit: the ledger's stream as it was read, verified, and copied to disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from mangaops.errors import LedgerTampered
+from mangaops.registry import Event, UnitState, fold, is_fallback
+from mangaops.store import Ledger
+from mangaops.store.chain import ChainCopy
+from mangaops.store.heads import Head
+from mangaops.vocabulary import EventKind, State
+
+_MOVES = frozenset({EventKind.PROMOTED, EventKind.ROLLED_BACK})
+
+
+@dataclass
+class Chain:
+    """One unit's stream, as far as it was followed."""
+
+    unit: str
+    state: UnitState
+    events: list[Event] = field(default_factory=list)
+
+    @classmethod
+    def of_copy(cls, unit: str, copy: ChainCopy) -> Chain:
+        """The stream as the local disk has it; empty where nothing was ever read.
+
+        Raises:
+            LedgerTampered: the copy does not add up.
+        """
+        events = copy.load(unit)
+        return cls(unit, replace(fold(events), unit=unit), events)
+
+    def follow(self, ledger: Ledger, heads: dict[str, Head], copy: ChainCopy) -> bool:
+        """The ledger's newest events are known here and on the local disk; whether there were any.
+
+        Raises:
+            LedgerTampered: the ledger does not go on from what was read before: it was cut or rewritten.
+            SetupError: the ledger cannot be reached.
+        """
+        head = heads.get(self.unit)
+        if head is None or (head.revision, head.hash) == (self.state.revision, self.state.head):
+            self._require(head is not None or not self.events, "no events at all")
+            return False
+        self._require(head.revision > self.state.revision, f"revision {head.revision}, hash {head.hash}")
+        new = ledger.read(self.unit, after=self.state.revision)
+        self.state = replace(fold(new, onto=self.state), unit=self.unit)
+        self.events = self.events + new
+        copy.save(self.unit, self.events)
+        return True
+
+    def _require(self, holds: bool, found: str) -> None:
+        if not holds:
+            raise LedgerTampered(
+                f"the ledger's stream {self.unit} was refused: it does not go on from what was verified here",
+                found=found,
+                accepted=f"a stream that holds revision {self.state.revision}, hash {self.state.head}",
+                next_step="mangaops audit verify, then restore the ledger from its backup",
+            )
+
+    @property
+    def champion(self) -> str | None:
+        """The release that should answer, None where the fallback should."""
+        return self.state.champion
+
+    @property
+    def way_back(self) -> str | None:
+        """The release that a rollback leads to, None where that is the fallback."""
+        pointer = self.state.rollback[-1] if self.state.rollback else None
+        return None if pointer is None or is_fallback(pointer) else pointer
+
+    @property
+    def shadowed(self) -> str | None:
+        """The challenger that wants a copy of the traffic, None where none does."""
+        name = self.state.challenger
+        return name if name is not None and self.state.releases[name].state == State.SHADOW else None
+
+    def shadow_of(self, served: str) -> str | None:
+        """The challenger that wants a copy of what this release answers: only a champion has one."""
+        return self.shadowed if served == self.state.champion else None
+
+    def release_of(self, generation: int) -> str:
+        """What answered in that generation: a release or the fallback; empty where the chain is silent."""
+        for event in self.events:
+            if event.kind in _MOVES and event.body["generation"] == generation:
+                return str(event.body["release" if event.kind == EventKind.PROMOTED else "to"])
+        return ""
+
+    @property
+    def moved_at(self) -> int:
+        """The revision of the event that made today's champion, 0 where there was none."""
+        return next((event.revision for event in reversed(self.events) if event.kind in _MOVES), 0)
+
+    @property
+    def rolled_back(self) -> bool:
+        """Whether the last move of the champion was a rollback."""
+        moves = (event.kind for event in reversed(self.events) if event.kind in _MOVES)
+        return next(moves, None) == EventKind.ROLLED_BACK

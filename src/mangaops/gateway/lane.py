@@ -1,0 +1,174 @@
+"""The lane: threads that answer texts off the event loop, behind a bounded queue.
+
+A text that finds a thread idle is answered at once and alone, which is the shape that was evaluated. Only
+while more texts wait than there are threads are some of like length answered together: that is the only time
+when batches save work, and the oldest is always among them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Final
+
+from mangaops.gateway.slots import Slot
+from mangaops.inference import Answer
+
+_LOOK: Final = 16
+"""How many waiting texts are looked at for one of like length."""
+
+_LIKE: Final = 0.25
+"""How much longer or shorter, as a share, a text may be to be answered together with another."""
+
+
+class Full(Exception):
+    """The queue has no room: the caller says so to its user."""
+
+
+class Late(Exception):
+    """No answer within the time limit."""
+
+
+@dataclass(eq=False, slots=True)
+class Asked:
+    """One text on its way to an answer. `batch` is how many were answered with it."""
+
+    slot: Slot
+    text: str
+    future: asyncio.Future[Answer]
+    timer: asyncio.TimerHandle | None = None
+    batch: int = 1
+
+
+class Lane:
+    """`threads` threads that share one queue of at most `capacity` texts; used from one event loop."""
+
+    def __init__(
+        self,
+        threads: int,
+        *,
+        capacity: int,
+        batch: int,
+        time_limit: float,
+        rested: Callable[[Slot], None] = lambda _slot: None,
+    ) -> None:
+        self.capacity, self.batch, self.time_limit = capacity, batch, time_limit
+        self.waiting: deque[Asked] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._rested = rested
+        self._tokens: SimpleQueue[bool] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"lane {number}", daemon=True)
+            for number in range(threads)
+        ]
+        self.busy = 0
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def size(self) -> int:
+        """How many threads answer."""
+        return len(self._threads)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and a thread is free."""
+        return not self.waiting and self.busy < len(self._threads)
+
+    def ask(self, slot: Slot, text: str) -> Asked:
+        """The text is queued; its future has the answer, or `Late`, or what the predictor raised.
+
+        Raises:
+            Full: as many texts wait as may.
+        """
+        if len(self.waiting) >= self.capacity:
+            raise Full
+        asked = Asked(slot, text, self._loop.create_future())
+        asked.timer = self._loop.call_later(self.time_limit, _late, asked.future)
+        slot.running += 1
+        self.waiting.append(asked)
+        self._tokens.put(True)
+        return asked
+
+    def close(self) -> None:
+        """The threads end after what they are answering."""
+        for _ in self._threads:
+            self._tokens.put(False)
+
+    def _work(self) -> None:
+        while self._tokens.get():
+            with self._lock:
+                batch = self._take()
+                self.busy += bool(batch)
+            if not batch:
+                continue  # what this token was for went with another batch
+            done = _answered(batch)
+            with self._lock:
+                self.busy -= 1
+            try:
+                self._loop.call_soon_threadsafe(self._finish, batch, done)
+            except RuntimeError:
+                return  # the loop is closed: nobody waits any more
+
+    def _take(self) -> list[Asked]:
+        """The oldest that still waits, and with it, under load, some of like length."""
+        while self.waiting and self.waiting[0].future.done():
+            self._give_up(self.waiting.popleft())
+        if not self.waiting:
+            return []
+        batch = [self.waiting.popleft()]
+        room = min(self.batch, -(-(len(self.waiting) + 1) // len(self._threads))) - 1
+        if room > 0 and len(self.waiting) >= len(self._threads):
+            first = batch[0]
+            near = [each for each in list(self.waiting)[:_LOOK] if _alike(first, each)][:room]
+            for each in near:
+                self.waiting.remove(each)
+            batch += near
+        return batch
+
+    def _give_up(self, asked: Asked) -> None:
+        self._loop.call_soon_threadsafe(self._release, asked)
+
+    def _finish(self, batch: Sequence[Asked], done: Sequence[Answer | Exception]) -> None:
+        for asked, result in zip(batch, done, strict=True):
+            self._release(asked)
+            if asked.future.done():
+                continue
+            if isinstance(result, Exception):
+                asked.future.set_exception(result)
+            else:
+                asked.batch = len(batch)
+                asked.future.set_result(result)
+
+    def _release(self, asked: Asked) -> None:
+        if asked.timer is not None:
+            asked.timer.cancel()
+        asked.slot.running -= 1
+        if asked.slot.running == 0:
+            self._rested(asked.slot)
+
+
+def _answered(batch: Sequence[Asked]) -> list[Answer | Exception]:
+    predictor = batch[0].slot.predictor
+    if predictor is None:
+        return [RuntimeError("the slot was closed")] * len(batch)
+    try:
+        return list(predictor.answer_together([asked.text for asked in batch]))
+    except Exception as error:  # noqa: BLE001 - whatever a model raises goes to those who asked, not to the thread
+        return [error] * len(batch)
+
+
+def _alike(one: Asked, other: Asked) -> bool:
+    if one.slot is not other.slot or other.future.done():
+        return False
+    return abs(len(one.text) - len(other.text)) <= _LIKE * max(len(one.text), len(other.text), 8)
+
+
+def _late(future: asyncio.Future[Answer]) -> None:
+    if not future.done():
+        future.set_exception(Late())

@@ -1,0 +1,158 @@
+"""The mirror: copies of answered requests, on their way to the shadow process through a bounded queue.
+
+A copy costs the user nothing: it is offered after the answer is made, it waits while users wait, and what
+does not fit is shed and counted. The rate is bounded by what users leave: users and shadow together may take
+a share of the measured capacity, since niceness alone would not protect users.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final
+
+from mangaops.gateway.lane import Lane
+from mangaops.stack import ShadowSpec
+
+OFF, OUT, SENT = "off", "out", "sent"
+SHED_QUEUE, SHED_RATE, SHED_DOWN = "shed_queue", "shed_rate", "shed_down"
+
+_TICK: Final = 0.25
+_AGAIN: Final = 0.25
+_BREATH: Final = 0.001
+_LEAST: Final = 0.02
+"""Part of the capacity that the shadow gets however busy the users are, so that evidence goes on growing."""
+
+_BUFFER: Final = 16_384
+
+
+class Mirror:
+    """One worker's way to the shadow process; used on the event loop alone."""
+
+    def __init__(self, socket: str, lane: Lane, *, workers: int, share: float) -> None:
+        """`share` is the part of capacity that users and shadow may take together."""
+        self._socket, self._lane = socket, lane
+        self._workers, self._share = workers, share
+        self._queue: deque[tuple[float, bytes]] = deque()
+        self._arrived = asyncio.Event()
+        self._ready: frozenset[str] = frozenset()
+        self._known: set[str] = set()
+        self._asked, self._rate = 0, 0.0
+        self._tokens, self._filled = 1.0, time.monotonic()
+        self.capacity = 0.0
+        self.expired = 0
+        self._limit = 1.0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Copies are sent from now on, as soon as the shadow process listens."""
+        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._measure())]
+
+    async def close(self) -> None:
+        """What has not been sent is not sent any more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def asked(self) -> None:
+        """A user asked: the shadow's rate is what users leave."""
+        self._asked += 1
+
+    def decide(self, spec: ShadowSpec, challenger: str, request_id: str) -> str:
+        """What becomes of the copy of this request: `sent`, `out` of the share, or shed and why.
+
+        Until the shadow process has loaded the challenger for the first time there is no shadow: `off`.
+        """
+        if challenger not in self._ready:
+            return SHED_DOWN if challenger in self._known else OFF
+        if spec.share < 1.0 and position(request_id) >= spec.share:
+            return OUT
+        if len(self._queue) >= spec.queue:
+            return SHED_QUEUE
+        if not self._token(spec):
+            return SHED_RATE
+        return SENT
+
+    def send(self, copy: Mapping[str, Any], spec: ShadowSpec) -> None:
+        """The copy is queued; `decide` said `sent`."""
+        line = json.dumps(copy, separators=(",", ":")).encode() + b"\n"
+        self._limit = spec.time_limit_ms / 1000
+        self._queue.append((time.monotonic(), line))
+        self._arrived.set()
+
+    @property
+    def rate(self) -> float:
+        """Copies a second that this worker may send now."""
+        total = self._rate * self._workers
+        left = max(_LEAST * self.capacity, self._share * self.capacity - total)
+        return left / self._workers
+
+    def _token(self, spec: ShadowSpec) -> bool:
+        now = time.monotonic()
+        rate = self.rate if spec.rate is None else spec.rate / self._workers
+        self._tokens = min(max(1.0, rate * 0.5), self._tokens + rate * (now - self._filled))
+        self._filled = now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+    async def _measure(self) -> None:
+        while True:
+            begun = time.monotonic()
+            await asyncio.sleep(_TICK)
+            found = self._asked / (time.monotonic() - begun)
+            self._asked = 0
+            self._rate += 0.25 * (found - self._rate)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                reader, writer = await asyncio.open_unix_connection(self._socket)
+            except OSError:
+                await asyncio.sleep(_AGAIN)
+                continue
+            writer.transport.set_write_buffer_limits(high=_BUFFER)
+            pump = asyncio.create_task(self._pump(writer))
+            try:
+                await self._listen(reader)
+            finally:
+                pump.cancel()
+                await asyncio.gather(pump, return_exceptions=True)
+                self._ready = frozenset()
+                self._queue.clear()
+                writer.close()
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        """Which challengers the shadow process holds, as it tells, until it is gone."""
+        with contextlib.suppress(ConnectionError):
+            while line := await reader.readline():
+                self._ready = frozenset(json.loads(line)["ready"])
+                self._known |= self._ready
+
+    async def _pump(self, writer: asyncio.StreamWriter) -> None:
+        while True:
+            while not self._queue:
+                self._arrived.clear()
+                await self._arrived.wait()
+            queued, line = self._queue[0]
+            if time.monotonic() - queued > self._limit:
+                self.expired += 1
+            elif not self._lane.idle:
+                await asyncio.sleep(_BREATH)
+                continue
+            else:
+                writer.write(line)
+                await writer.drain()
+            if self._queue:
+                self._queue.popleft()
+
+
+def position(request_id: str) -> float:
+    """Where a request falls between 0 and 1: the same wherever it is asked."""
+    return int.from_bytes(hashlib.sha256(f"shadow\0{request_id}".encode()).digest()[:8], "big") / 2**64

@@ -1,0 +1,195 @@
+"""The Open Inference Protocol, version 2, with its binary extension: texts in, the family's outputs out.
+
+A unit is a model of that protocol, a release its version. Only the release that serves is known; any other is
+404, as is a unit whose fallback answers.
+
+Source: https://github.com/kserve/open-inference-protocol, and the binary tensor data extension of Triton.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Sequence
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from mangaops.errors import InputError
+from mangaops.gateway.bodies import Inference, Inferred, Tensor
+from mangaops.gateway.refusals import NotServed, json_response, parsed
+from mangaops.gateway.service import Caller, Reply, Service
+from mangaops.gateway.slots import Served
+from mangaops.gateway.units import Unit
+from mangaops.inference.families import Output
+
+INPUT: Final = "text"
+MOST_TEXTS: Final = 64
+_HEADER: Final = "inference-header-content-length"
+
+
+def metadata(unit: Unit, release: str) -> dict[str, Any]:
+    """What the protocol tells of a model."""
+    return {
+        "name": unit.name,
+        "versions": [release],
+        "platform": f"mangaops_{unit.family}",
+        "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
+        "outputs": [
+            {"name": each.name, "datatype": each.datatype, "shape": [-1]} for each in unit.serving.outputs
+        ],
+    }
+
+
+def served_as(service: Service, name: str, version: str | None) -> tuple[Unit, Served]:
+    """The unit of that name and what serves it.
+
+    Raises:
+        NotServed: there is no such unit, its fallback answers, or another release serves.
+    """
+    unit = service.units.get(name)
+    if unit is None:
+        raise NotServed(
+            f"model {name!r} was refused: no such unit is served here", accepted=", ".join(service.units)
+        )
+    served = service.slots[name].served
+    if served.slot is None or version not in (None, "", served.release):
+        raise NotServed(
+            f"version {version!r} of {name} was refused: it does not serve",
+            found=f"{served.release} answers",
+            accepted="" if served.slot is None else served.release,
+            next_step=f"GET /v2/models/{name}, or POST /v1/{unit.serving.path}",
+        )
+    return unit, served
+
+
+async def infer(
+    service: Service, name: str, version: str | None, raw: bytes, header: str | None, text_limit: int
+) -> Response:
+    """The outputs for the texts of the request, as JSON or as bytes, whichever the client wants.
+
+    Raises:
+        NotServed: no such unit or release serves.
+        InputError: the request is not of the protocol.
+        Unavailable: no answer now.
+    """
+    unit, served = served_as(service, name, version)
+    cut = _header_length(header, len(raw))
+    request = parsed(Inference, raw[:cut])
+    texts = _texts(request.inputs[0], raw[cut:], text_limit)
+    _known_outputs(request, unit)
+    if len(texts) > service.lane.capacity:
+        raise _refused(f"{len(texts)} texts", f"at most {service.lane.capacity}")
+    caller = Caller(request.parameters.get("conversation_id"), request.parameters.get("user_id"))
+    replies = await service.answer(unit, texts, _plain(caller), served=served)
+    return _answered(request, unit, replies)
+
+
+def _plain(caller: Caller) -> Caller:
+    def text(value: Any) -> str | None:
+        return value[:200] if isinstance(value, str) else None
+
+    return Caller(text(caller.conversation), text(caller.user))
+
+
+def _header_length(header: str | None, size: int) -> int:
+    if header is None:
+        return size
+    if not header.isdigit() or int(header) > size:
+        raise _refused(f"{_HEADER}: {header[:40]}", f"a number of bytes, at most {size}")
+    return int(header)
+
+
+def _texts(tensor: Tensor, binary: bytes, limit: int) -> list[str]:
+    """The texts of the one input tensor, of shape (texts,) or (texts, 1)."""
+    if tensor.name != INPUT or tensor.datatype != "BYTES":
+        raise _refused(f"{tensor.name[:40]!r} of {tensor.datatype[:20]!r}", f"{INPUT!r} of 'BYTES'")
+    size = tensor.parameters.get("binary_data_size")
+    texts = _flat(tensor.data) if size is None else _unpacked(binary, size)
+    wanted = 1
+    for side in tensor.shape:
+        wanted *= side
+    if len(texts) != wanted or not 1 <= wanted <= MOST_TEXTS or tensor.shape[1:] not in ([], [1]):
+        accepted = f"shape [n] or [n, 1] with n texts, n from 1 to {MOST_TEXTS}"
+        raise _refused(f"shape {tensor.shape} and {len(texts)} texts", accepted)
+    if any(len(text) > limit for text in texts):
+        raise _refused(f"a text of {max(map(len, texts))} characters", f"at most {limit} characters")
+    return texts
+
+
+def _flat(data: Any) -> list[str]:
+    rows = data if isinstance(data, list) else []
+    found = [each[0] if isinstance(each, list) and len(each) == 1 else each for each in rows]
+    if not all(isinstance(each, str) for each in found):
+        raise _refused("data that is no list of texts", "a list of JSON strings")
+    return found
+
+
+def _unpacked(binary: bytes, size: Any) -> list[str]:
+    """Texts that each stand behind their length in four bytes, little-endian."""
+    if not isinstance(size, int) or size != len(binary):
+        raise _refused(f"binary_data_size {size!r} and {len(binary)} bytes", "as many bytes as it says")
+    texts, at = [], 0
+    while at < len(binary):
+        if at + 4 > len(binary):
+            raise _refused("a length that is cut off", "four bytes of length before each text")
+        (length,) = struct.unpack_from("<I", binary, at)
+        if at + 4 + length > len(binary):
+            raise _refused("a text that is cut off", "as many bytes as its length says")
+        texts.append(binary[at + 4 : at + 4 + length].decode("utf-8", "replace"))
+        at += 4 + length
+    return texts
+
+
+def _known_outputs(request: Inference, unit: Unit) -> None:
+    known = [each.name for each in unit.serving.outputs]
+    wrong = [each.name for each in request.outputs or [] if each.name not in known]
+    if wrong:
+        raise _refused(f"output {wrong[0][:40]!r}", ", ".join(known))
+
+
+def _answered(request: Inference, unit: Unit, replies: Sequence[Reply]) -> Response:
+    wanted = {each.name: each.parameters for each in request.outputs or []}
+    as_bytes = request.parameters.get("binary_data_output") is True
+    tensors, tail = [], b""
+    for output in unit.serving.outputs:
+        if wanted and output.name not in wanted:
+            continue
+        tensor = Tensor(name=output.name, shape=list(request.inputs[0].shape), datatype=output.datatype)
+        values = [reply.outputs[output.name] for reply in replies]
+        if wanted.get(output.name, {}).get("binary_data", as_bytes) is True:
+            packed = _packed(output, values)
+            tensor.parameters = {"binary_data_size": len(packed)}
+            tail += packed
+        else:
+            tensor.data = values
+        tensors.append(tensor)
+    told = {"request_id": replies[0].request_id, "generation": replies[0].generation}
+    body = Inferred(
+        model_name=unit.name,
+        model_version=replies[0].release,
+        id=request.id,
+        parameters=told,
+        outputs=tensors,
+    ).model_dump(exclude_defaults=True)
+    if not tail:
+        return json_response(body)
+    head = json.dumps(body, separators=(",", ":")).encode()
+    headers = {"Inference-Header-Content-Length": str(len(head))}
+    return Response(head + tail, headers=headers, media_type="application/octet-stream")
+
+
+def _packed(output: Output, values: Sequence[Any]) -> bytes:
+    if output.datatype == "FP64":
+        return struct.pack(f"<{len(values)}d", *values)
+    encoded = [str(value).encode("utf-8", "replace") for value in values]
+    return b"".join(struct.pack("<I", len(each)) + each for each in encoded)
+
+
+def _refused(found: str, accepted: str) -> InputError:
+    return InputError(
+        "the inference request was refused",
+        found=found,
+        accepted=accepted,
+        next_step="GET /v2/models/UNIT shows inputs and outputs",
+    )

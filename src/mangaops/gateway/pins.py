@@ -1,0 +1,54 @@
+"""Pins: a conversation stays with the generation that answered it first, for a stated time.
+
+The pins of all workers of a gateway lie in one file that each maps into memory: 65,536 places of 16 bytes. A
+place holds a hash of unit and conversation, the generation, and the end in seconds of the system's monotonic
+clock, which no jump of the wall clock moves. Where many conversations meet in a few places the oldest pin
+goes: that conversation is then answered by today's release, which is what happens without pins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import struct
+import time
+from pathlib import Path
+from typing import Final
+
+from mangaops.store.foreign import file_errors
+
+_PLACES: Final = 65_536
+_PLACE: Final = struct.Struct("<8sII")
+_TRIES: Final = 4
+
+
+class Pins:
+    """The pins in a file that several processes share."""
+
+    def __init__(self, path: Path) -> None:
+        with file_errors(f"the pins {path} cannot be used"), path.open("a+b") as file:
+            file.truncate(_PLACES * _PLACE.size)
+            self._map = mmap.mmap(file.fileno(), _PLACES * _PLACE.size)
+
+    def pinned(self, unit: str, conversation: str, generation: int, oldest: int, seconds: float) -> int:
+        """The generation that the conversation is pinned to; without a pin `generation`, for `seconds`.
+
+        Pins to generations before `oldest` count for nothing.
+        """
+        key = hashlib.blake2b(f"{unit}\0{conversation}".encode(errors="replace"), digest_size=8).digest()
+        now = int(time.monotonic())
+        start = int.from_bytes(key[:4], "little")
+        place, soonest = start % _PLACES, 2**32
+        for step in range(_TRIES):
+            at = (start + step) % _PLACES
+            known, pinned, ends = _PLACE.unpack_from(self._map, at * _PLACE.size)
+            if known == key and ends > now and pinned >= oldest:
+                return int(pinned)
+            if known == key or ends < soonest:
+                place, soonest = at, -1 if known == key else ends
+        _PLACE.pack_into(self._map, place * _PLACE.size, key, generation, now + max(1, int(seconds)))
+        return generation
+
+    def close(self) -> None:
+        """The file is no longer mapped."""
+        self._map.close()

@@ -1,0 +1,129 @@
+"""The one place where an error becomes an HTTP answer, and the limits on bodies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.responses import Response
+
+from mangaops.errors import InputError, MangaopsError, RefusedError, SetupError
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+Body = TypeVar("Body", bound=BaseModel)
+
+RETRY_AFTER: Final = "1"
+
+
+class TooLarge(InputError):
+    """A body or a text over the limit."""
+
+    http_status = 413
+
+
+class NotServed(InputError):
+    """No such unit, release or request here."""
+
+    http_status = 404
+
+
+class TooOften(RefusedError):
+    """More than the rate that is accepted."""
+
+    http_status = 429
+
+
+def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """The body as JSON; lone surrogates are escaped, so that any text can be told."""
+    return Response(
+        json.dumps(body, separators=(",", ":")), status, headers=headers, media_type="application/json"
+    )
+
+
+def refusal(error: MangaopsError) -> Response:
+    """The error with its status; where trying again helps, with Retry-After."""
+    again = isinstance(error, SetupError | TooOften)
+    body = {
+        "error": error.refused,
+        "kind": type(error).__name__,
+        "found": error.found,
+        "accepted": error.accepted,
+        "next": error.next_step,
+    }
+    return json_response(body, error.http_status, {"Retry-After": RETRY_AFTER} if again else None)
+
+
+def parsed(kind: type[Body], raw: bytes) -> Body:
+    """The body as its model.
+
+    Raises:
+        InputError: it is no JSON, or not of that form; what was sent is not repeated.
+    """
+    try:
+        return kind.model_validate_json(raw)
+    except ValidationError as error:
+        mistakes = error.errors(include_url=False, include_context=False, include_input=False)
+        said = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in mistakes[:5])
+        raise InputError(
+            "the request was refused: its body cannot be used",
+            found=said,
+            accepted=", ".join(kind.model_fields),
+            next_step="see /openapi.json",
+        ) from error
+
+
+class BodyLimit:
+    """Bodies over the limit are refused with 413, whether or not they say their length."""
+
+    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], limit: int) -> None:
+        self._app, self._limit = app, limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The request, with a body that ends at the limit."""
+        if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
+            await self._app(scope, receive, send)
+            return
+        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        if length.isdigit() and int(length) > self._limit:
+            await refusal(self._too_large(f"{int(length)} bytes"))(scope, receive, send)
+            return
+        if length:
+            await self._app(scope, receive, send)
+            return
+        await self._counted(scope, receive, send)
+
+    async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A body that does not say its length is read here, up to the limit, and handed on whole."""
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self._limit:
+                await refusal(self._too_large(f"more than {self._limit} bytes"))(scope, receive, send)
+                return
+        handed = False
+
+        async def again() -> MutableMapping[str, Any]:
+            nonlocal handed
+            if handed:
+                return await receive()
+            handed = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, again, send)
+
+    def _too_large(self, found: str) -> TooLarge:
+        return TooLarge(
+            "the request was refused: its body is too large",
+            found=found,
+            accepted=f"at most {self._limit} bytes",
+            next_step="send shorter texts; mangaops serve --body-limit raises the limit",
+        )

@@ -1,0 +1,84 @@
+"""From a release of the ledger to something that answers: fetched, verified, warmed, off the serving path."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from mangaops.errors import IntegrityError, MangaopsError
+from mangaops.inference.families import Servable, serving
+from mangaops.inference.fingerprint import PROBES
+from mangaops.registry import Permit, UnitState, permit
+from mangaops.store import Artifacts
+from mangaops.vocabulary import Digest, Family, Purpose
+
+_WARM_ROUNDS: Final = 3
+_TYPICAL: Final = PROBES[1]
+
+
+class Releases:
+    """Loads releases; artifacts are read from a local verified copy, and fetched where it has none."""
+
+    def __init__(self, folder: Path, fetch: Callable[[], Artifacts], families: Mapping[str, Family]) -> None:
+        """`families` has the family of each unit; `fetch` opens the store that everyone shares."""
+        self._root = folder / "artifacts"
+        self._local = Artifacts(self._root)
+        self._fetch = fetch
+        self._families = families
+
+    def load(self, state: UnitState, release: str, purpose: Purpose) -> Servable:
+        """The release, verified from end to end and asked its probes.
+
+        Raises:
+            Untracked: the ledger does not list it in a state for this purpose.
+            IntegrityError: its files are missing, changed, or answer otherwise than when sealed.
+            SetupError: neither the local copy nor the shared store has it within reach.
+        """
+        permits = permit(state, release, purpose)
+        family = serving(self._families[state.unit])
+        try:
+            return family.load({m: self._folder(each.artifact) for m, each in permits.items()}, permits, 1)
+        except IntegrityError:
+            if not self._forget(permits):
+                raise
+        folders = {m: self._folder(each.artifact) for m, each in permits.items()}
+        return family.load(folders, permits, 1)
+
+    def _folder(self, digest: Digest) -> Path:
+        """A local folder with the artifact's files; the loader verifies them."""
+        if not self._local.has(digest):
+            self._local.put(self._fetch().open(digest))
+        return self._local.open(digest)
+
+    def _forget(self, permits: Mapping[str, Permit]) -> bool:
+        """Local copies that do not verify are gone; whether there were any: fetching them anew may help."""
+        wrong = [each.artifact for each in permits.values() if self._is_broken(each.artifact)]
+        for digest in wrong:
+            shutil.rmtree(self._root / digest[7:9] / digest[7:], ignore_errors=True)
+        return bool(wrong)
+
+    def _is_broken(self, digest: Digest) -> bool:
+        if not self._local.has(digest):
+            return False
+        try:
+            self._local.open(digest)
+        except MangaopsError:
+            return True
+        return False
+
+
+def warm(predictor: Servable) -> float:
+    """The predictor has answered texts of all lengths; the seconds that a typical one takes alone."""
+    for text in PROBES:
+        predictor.answer(text)
+    predictor.answer_together(PROBES[:4])
+    spent = []
+    for _ in range(_WARM_ROUNDS):
+        begun = time.perf_counter()
+        predictor.answer(_TYPICAL)
+        spent.append(time.perf_counter() - begun)
+    return statistics.median(spent)

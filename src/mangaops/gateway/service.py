@@ -1,0 +1,200 @@
+"""One worker's answers: from a text to an answer, its ticket, its row in the log, its copy for the shadow.
+
+    text ─▶ served release (one reference, taken once) ─▶ lane ─▶ answer ─▶ log, mirror ─▶ reply
+
+Nothing here knows HTTP; everything runs on the event loop but the lane's threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from mangaops.errors import SetupError
+from mangaops.gateway import gauges
+from mangaops.gateway.follower import Follower
+from mangaops.gateway.lane import Asked, Full, Lane, Late
+from mangaops.gateway.mirror import OFF, SENT, Mirror
+from mangaops.gateway.pins import Pins
+from mangaops.gateway.slots import Served, Slots
+from mangaops.gateway.tickets import Tickets
+from mangaops.gateway.units import Unit
+from mangaops.inference import Answer
+from mangaops.store.request_log import LogWriter
+
+_LOG: Final = logging.getLogger("mangaops.gateway")
+
+
+class Unavailable(SetupError):
+    """No answer now: too many wait, it took too long, or the model failed. Try again."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a user gets: the outputs of the unit's family, and what gave them."""
+
+    outputs: Mapping[str, Any]
+    request_id: str
+    release: str
+    generation: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """The reply as JSON values."""
+        told = {"request_id": self.request_id, "release": self.release, "generation": self.generation}
+        return {**self.outputs, **told}
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, as far as the request says."""
+
+    conversation: str | None = None
+    user: str | None = None
+
+
+class Clock:
+    """UTC that goes on evenly from the start of the process: a jump of the wall clock moves no event time."""
+
+    def __init__(self) -> None:
+        self._start, self._from = time.time(), time.monotonic()
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self._start + time.monotonic() - self._from
+
+
+@dataclass
+class Service:
+    """What a worker needs to answer, and the way it does."""
+
+    units: Mapping[str, Unit]
+    slots: Mapping[str, Slots]
+    follower: Follower
+    lane: Lane
+    tickets: Tickets
+    pins: Pins
+    log: LogWriter
+    mirror: Mirror
+    writer: str
+    clock: Clock
+    draining: bool = False
+
+    async def answer(
+        self, unit: Unit, texts: Sequence[str], caller: Caller, *, served: Served | None = None
+    ) -> list[Reply]:
+        """A reply to each text, all from one release: `served`, or the one that is this caller's now.
+
+        Raises:
+            Unavailable: the queue is full, the time limit passed, or the model failed.
+        """
+        begun = time.perf_counter()
+        served = served or self._served(unit, caller)
+        self.mirror.asked()
+        if served.slot is None:
+            return [self._without(unit, served, text, caller, begun) for text in texts]
+        asked: list[Asked] = []
+        try:
+            for text in texts:
+                asked.append(self.lane.ask(served.slot, text))
+            answers = [await each.future for each in asked]
+        except Exception as error:
+            for each in asked:
+                each.future.cancel()
+            raise self._unavailable(unit, served, texts[0], caller, begun, error) from error
+        spent = time.perf_counter() - begun
+        return [
+            self._reply(unit, served, text, caller, answer, spent, each.batch)
+            for text, answer, each in zip(texts, answers, asked, strict=True)
+        ]
+
+    def _served(self, unit: Unit, caller: Caller) -> Served:
+        """Today's release, or the one that the caller's conversation is pinned to while that is warm."""
+        slots = self.slots[unit.name]
+        served = slots.served
+        if not unit.pin_seconds or caller.conversation is None:
+            return served
+        pinned = self.pins.pinned(
+            unit.name, caller.conversation, served.generation, slots.pins_from, unit.pin_seconds
+        )
+        old = slots.by_generation.get(pinned, served)
+        return old if old.slot is None or old.slot.predictor is not None else served
+
+    def _reply(
+        self,
+        unit: Unit,
+        served: Served,
+        text: str,
+        caller: Caller,
+        answer: Answer,
+        spent: float,
+        batch: int,
+    ) -> Reply:
+        request_id = self.tickets.give(unit.name, served.generation)
+        said = json.dumps(answer.as_dict(), separators=(",", ":"), ensure_ascii=False)
+        challenger = self.follower.wanted[unit.name].chain.shadow_of(served.release)
+        word = self.mirror.decide(unit.shadow, challenger, request_id) if challenger else OFF
+        gauges.answered(unit.name, served.release, spent, batch, word)
+        row = self._row(unit, served, text, caller, request_id)
+        row |= {"answer": said, "latency_ms": spent * 1000, "error": None, "batch": batch, "mirror": word}
+        seq = self.log.put(row)
+        if word == SENT:
+            copy = {**row, "at": row["at"].timestamp(), "challenger": challenger}
+            self.mirror.send({**copy, "seq": seq or 0, "writer": self.writer}, unit.shadow)
+        outputs = {output.name: output.of(answer) for output in unit.serving.outputs}
+        return Reply(outputs, request_id, served.release, served.generation)
+
+    def _without(self, unit: Unit, served: Served, text: str, caller: Caller, begun: float) -> Reply:
+        request_id = self.tickets.give(unit.name, served.generation)
+        spent = time.perf_counter() - begun
+        gauges.answered(unit.name, served.release, spent, 1, OFF)
+        row = self._row(unit, served, text, caller, request_id)
+        said = json.dumps(dict(unit.without_release), separators=(",", ":"))
+        row |= {"answer": said, "latency_ms": spent * 1000, "error": None, "batch": 1, "mirror": OFF}
+        self.log.put(row)
+        return Reply(unit.without_release, request_id, served.release, served.generation)
+
+    def _row(self, unit: Unit, served: Served, text: str, caller: Caller, request_id: str) -> dict[str, Any]:
+        return {
+            "at": datetime.fromtimestamp(self.clock.now(), UTC),
+            "request_id": request_id,
+            "unit": unit.name,
+            "release": served.release,
+            "generation": served.generation,
+            "conversation_id": caller.conversation,
+            "user_id": caller.user,
+            "text": text,
+        }
+
+    def _unavailable(
+        self, unit: Unit, served: Served, text: str, caller: Caller, begun: float, error: BaseException
+    ) -> Unavailable:
+        why, says = _why(error, self.lane)
+        gauges.REFUSED.labels(unit.name, why).inc()
+        if why == "full":  # under overload a row for each refusal would make it worse; the counter has them
+            return says
+        row = self._row(unit, served, text, caller, self.tickets.give(unit.name, served.generation))
+        spent = (time.perf_counter() - begun) * 1000
+        self.log.put(row | {"answer": "null", "latency_ms": spent, "error": why, "batch": 1, "mirror": OFF})
+        return says
+
+
+def _why(error: BaseException, lane: Lane) -> tuple[str, Unavailable]:
+    if isinstance(error, Full):
+        found = f"{len(lane.waiting)} texts wait"
+        return "full", Unavailable(
+            "no answer now: too many wait", found=found, next_step="try again in a second"
+        )
+    if isinstance(error, Late | asyncio.TimeoutError):
+        return "late", Unavailable(
+            f"no answer within {lane.time_limit:g} s", next_step="try again in a second"
+        )
+    _LOG.error("a model failed: %s: %s", type(error).__name__, error)
+    return "failed", Unavailable(
+        "no answer: the model failed", found=type(error).__name__, next_step="try again; roll back"
+    )

@@ -1,0 +1,225 @@
+"""The shadow process: the challenger answers copies of live requests, and both answers go to the shadow log.
+
+It shares nothing with the workers but a socket. It runs only where nobody else wants the processor, it is
+killed where it hangs or grows, and none of that is seen by a user.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Any, Final, cast
+
+from mangaops.errors import MangaopsError
+from mangaops.gateway import gauges
+from mangaops.gateway.chain import Chain
+from mangaops.gateway.masking import prepared
+from mangaops.gateway.mirror import position
+from mangaops.gateway.releases import Releases, warm
+from mangaops.gateway.settings import GatewaySettings
+from mangaops.gateway.units import Unit
+from mangaops.inference.families import Servable
+from mangaops.store import Artifacts, ChainCopy, Ledger, LogWriter
+from mangaops.vocabulary import Purpose
+
+_LOG: Final = logging.getLogger("mangaops.gateway")
+_WAITING: Final = 64
+_POLL: Final = 0.25
+_RETRY: Final = 5.0
+
+
+@dataclass
+class Sides:
+    """What the shadow process holds of one unit: predictors by release, and why one could not be loaded."""
+
+    chain: Chain
+    predictors: dict[str, Servable]
+    refused: dict[str, tuple[float, str]]
+
+
+class Shadow:
+    """Answers copies, one at a time, in one thread; another follows the ledger and loads what is needed."""
+
+    def __init__(self, units: Mapping[str, Unit], settings: GatewaySettings, log: LogWriter) -> None:
+        self._units, self._settings, self._log = units, settings, log
+        self._releases = Releases(
+            settings.folder,
+            lambda: Artifacts(f"{settings.files_root}/artifacts"),
+            {name: unit.family for name, unit in units.items()},
+        )
+        self._copy = ChainCopy(settings.folder / "chain-shadow")
+        self._sides = {name: Sides(Chain.of_copy(name, self._copy), {}, {}) for name in units}
+        self._copies: Queue[dict[str, Any]] = Queue(_WAITING)
+        self._ended = threading.Event()
+        self._workers: set[socket.socket] = set()
+
+    def read(self, connection: socket.socket) -> None:
+        """Every copy that one worker sends is queued; where the queue is full, the worker waits and sheds."""
+        self._workers.add(connection)
+        with contextlib.suppress(OSError), connection, connection.makefile("rb") as lines:
+            self._tell(connection)
+            for line in lines:
+                self._copies.put(json.loads(line))
+        self._workers.discard(connection)
+
+    def _tell(self, *connections: socket.socket) -> None:
+        """The workers know which challengers are loaded: copies for others would wait in vain."""
+        ready = [release for sides in self._sides.values() for release in sides.predictors]
+        line = json.dumps({"ready": ready}).encode() + b"\n"
+        for connection in connections:
+            with contextlib.suppress(OSError):  # a worker that is gone needs no news
+                connection.sendall(line)
+
+    def answer_all(self, beat: Any) -> None:
+        """Copies are answered until the process ends; `beat.value` is the moment of the last sign of life."""
+        while not self._ended.is_set():
+            beat.value = time.monotonic()
+            try:
+                copy = self._copies.get(timeout=_POLL)
+            except Empty:
+                continue
+            self._answer(copy)
+
+    def end(self) -> None:
+        """The process may end."""
+        self._ended.set()
+
+    def _answer(self, copy: Mapping[str, Any]) -> None:
+        unit, sides = self._units[copy["unit"]], self._sides[copy["unit"]]
+        row = _both_sides(copy)
+        challenger = sides.predictors.get(copy["challenger"])
+        if challenger is None:
+            row["challenger_error"] = sides.refused.get(copy["challenger"], (0.0, "not loaded yet"))[1][:300]
+        else:
+            row |= _asked(challenger, copy["text"], "challenger", unit.shadow.time_limit_ms)
+        champion = sides.predictors.get(copy["release"])
+        if champion is not None and position("control" + copy["request_id"]) < unit.shadow.control:
+            again = _asked(champion, copy["text"], "control", unit.shadow.time_limit_ms)
+            again.pop("control_error", None)
+            row |= again
+        gauges.SHADOWED.labels(unit.name, "failed" if row["challenger_error"] else "answered").inc()
+        self._log.put(row)
+
+    def follow(self) -> None:
+        """What the ledger wants to be shadowed is loaded, and what it no longer wants is let go."""
+        ledger: Ledger | None = None
+        while not self._ended.wait(_POLL):
+            try:
+                ledger = ledger or Ledger(self._settings.ledger_url, create=False)
+                heads = ledger.heads()
+                for name, sides in self._sides.items():
+                    sides.chain.follow(ledger, heads, self._copy)
+                    self._load(name, sides)
+            except MangaopsError as error:
+                _LOG.error("the shadow does not follow the ledger: %s", error.message)
+                self._ended.wait(_RETRY)
+
+    def _load(self, unit: str, sides: Sides) -> None:
+        chain = sides.chain
+        wanted = {chain.shadowed, chain.champion} - {None} if chain.shadowed else set()
+        held = set(sides.predictors)
+        for release in held - wanted:
+            del sides.predictors[release]
+        for release in sorted(cast(set[str], wanted) - sides.predictors.keys()):
+            when, _ = sides.refused.get(release, (-_RETRY, ""))
+            if time.monotonic() - when < _RETRY:
+                continue
+            try:
+                predictor = self._releases.load(chain.state, release, Purpose.SHADOW)
+                warm(predictor)
+            except MangaopsError as error:
+                sides.refused[release] = (time.monotonic(), error.refused)
+                gauges.LOAD_REFUSED.labels(unit, type(error).__name__).inc()
+                _LOG.error("the shadow could not load %s: %s", release, error.message)
+            else:
+                sides.predictors[release] = predictor
+        if held != set(sides.predictors):
+            self._tell(*list(self._workers))
+
+
+def _both_sides(copy: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of the shadow log, with what is known before the challenger is asked."""
+    same = ("request_id", "unit", "generation", "conversation_id", "user_id", "text")
+    return {
+        **{name: copy[name] for name in same},
+        "at": datetime.fromtimestamp(copy["at"], UTC),
+        "request_writer": copy["writer"],
+        "request_seq": copy["seq"],
+        "champion": copy["release"],
+        "challenger": copy["challenger"],
+        "champion_answer": copy["answer"],
+        "champion_ms": copy["latency_ms"],
+        "challenger_answer": None,
+        "challenger_ms": None,
+        "challenger_error": None,
+        "control_answer": None,
+        "control_ms": None,
+    }
+
+
+def _asked(predictor: Servable, text: str, side: str, limit_ms: float) -> dict[str, Any]:
+    """What a side answers; an answer after the time limit is an error, and not an answer."""
+    begun = time.perf_counter()
+    try:
+        answer = predictor.answer(text)
+    except Exception as error:  # noqa: BLE001 - whatever a model raises is a fact about that model
+        return {f"{side}_error": f"{type(error).__name__}: {error}"[:300]}
+    spent = (time.perf_counter() - begun) * 1000
+    if spent > limit_ms:
+        return {f"{side}_error": "timeout", f"{side}_ms": spent}
+    said = json.dumps(answer.as_dict(), separators=(",", ":"), ensure_ascii=False)
+    return {f"{side}_answer": said, f"{side}_ms": spent}
+
+
+def run_shadow(units: Mapping[str, Unit], settings: GatewaySettings, path: Path, beat: Any) -> None:
+    """The shadow process of a gateway: it ends with SIGTERM, and its log is whole."""
+    _be_low()
+    log = LogWriter(
+        settings.folder / "journal",
+        "shadow",
+        f"{settings.name}/shadow/{os.getpid()}-{time.time_ns():x}",
+        segment_seconds=settings.roll_seconds,
+        prepare=prepared(units),
+    )
+    shadow = Shadow(units, settings, log)
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: shadow.end())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    server = _listening(path)
+    threading.Thread(target=shadow.follow, name="shadow follower", daemon=True).start()
+    threading.Thread(target=_accept, args=(server, shadow), name="shadow accept", daemon=True).start()
+    shadow.answer_all(beat)
+    path.unlink(missing_ok=True)
+    log.close()
+
+
+def _accept(server: socket.socket, shadow: Shadow) -> None:
+    while True:
+        connection, _ = server.accept()
+        threading.Thread(target=shadow.read, args=(connection,), name="shadow copies", daemon=True).start()
+
+
+def _listening(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    server.bind(str(path))
+    server.listen(64)
+    return server
+
+
+def _be_low() -> None:
+    """The process runs when nobody else wants to, where the system knows such a thing."""
+    os.nice(19)
+    if hasattr(os, "SCHED_IDLE"):
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

@@ -1,0 +1,221 @@
+"""The supervisor: one process that holds the socket, starts workers and shadow, and starts again what died.
+
+It answers no request and reads no ledger. Segments that workers and shadow have closed, or left behind when
+they were killed, are brought to Parquet from here, at a low priority.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any, Final
+
+from mangaops.errors import MangaopsError, SetupError
+from mangaops.gateway.settings import GatewaySettings
+from mangaops.gateway.units import Unit
+
+_LOG: Final = logging.getLogger("mangaops.gateway")
+_SPAWN: Final = multiprocessing.get_context("spawn")
+_LOOK: Final = 0.2
+_ROLL: Final = 2.0
+_HUNG: Final = 5.0
+"""Seconds without a sign of life, beyond the longest time limit, after which the shadow is killed."""
+
+_SOONEST, _LATEST = 0.1, 10.0
+"""Seconds before a process that died is started again: doubled with each death within a minute."""
+
+
+@dataclass
+class Child:
+    """A process that is kept alive: how it is started, and how often it had to be."""
+
+    name: str
+    make: Callable[[], Any]
+    process: Any = None
+    deaths: list[float] = field(default_factory=list)
+    due: float = 0.0
+
+    def start(self) -> None:
+        """The process runs."""
+        self.process = self.make()
+        self.process.start()
+
+    def died(self) -> None:
+        """The process is gone; it is due again after a pause that grows with its deaths."""
+        code, self.process = self.process.exitcode, None
+        now = time.monotonic()
+        self.deaths = [*[t for t in self.deaths if now - t < 60.0], now]
+        pause = min(_LATEST, _SOONEST * 2 ** (len(self.deaths) - 1))
+        self.due = now + pause
+        _LOG.error("%s ended with exit code %s; started again in %.1f s", self.name, code, pause)
+
+
+class Supervisor:
+    """Workers and shadow of one gateway."""
+
+    def __init__(
+        self,
+        units: Mapping[str, Unit],
+        settings: GatewaySettings,
+        ready: Callable[[str], None],
+    ) -> None:
+        """`ready` is told the address once the socket listens."""
+        self._units, self._settings, self._ready = units, settings, ready
+        self._ended = threading.Event()
+        self._beat = _SPAWN.Value("d", time.monotonic(), lock=False)
+
+    def run(self) -> None:
+        """The gateway serves until SIGTERM or SIGINT, then drains.
+
+        Raises:
+            SetupError: the address is taken, or the folder cannot be written.
+        """
+        settings = self._settings
+        with tempfile.TemporaryDirectory(prefix="mangaops-gateway-") as scratch:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = scratch
+            from mangaops.gateway.tickets import ticket_key
+
+            ticket_key(settings.folder)
+            with self._listening() as listening:
+                children = self._children(listening, Path(scratch) / "shadow.sock")
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    signal.signal(number, lambda _signal, _frame: self._ended.set())
+                for child in children:
+                    child.start()
+                host, port = listening.getsockname()[:2]
+                self._ready(f"http://{host}:{port}")
+                roller = threading.Thread(target=self._roll_all, name="roller")
+                roller.start()
+                self._watch(children)
+                self._stop(children)
+                roller.join()
+                self._roll(self._roller())
+
+    def _children(self, listening: socket.socket, shadow: Path) -> list[Child]:
+        from mangaops.gateway.worker import Place, run_worker
+
+        place = Place(listening, str(shadow))
+
+        def worker(number: int) -> Callable[[], Any]:
+            given = (self._units, self._settings, number, place)
+            return lambda: _SPAWN.Process(target=run_worker, args=given, name=f"worker {number}")
+
+        def mirror() -> Any:
+            from mangaops.gateway.shadow import run_shadow
+
+            self._beat.value = time.monotonic() + _HUNG
+            given = (self._units, self._settings, shadow, self._beat)
+            return _SPAWN.Process(target=run_shadow, args=given, name="shadow")
+
+        workers = [Child(f"worker {number}", worker(number)) for number in range(self._settings.workers)]
+        return [*workers, Child("shadow", mirror)]
+
+    @contextlib.contextmanager
+    def _listening(self) -> Any:
+        settings = self._settings
+        try:
+            family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+            listening = socket.socket(family, socket.SOCK_STREAM)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((settings.host, settings.port))
+            listening.listen(1024)
+        except OSError as error:
+            raise SetupError(
+                f"serving on {settings.host}:{settings.port} was refused",
+                found=error.strerror or str(error),
+                accepted="an address of this machine and a free port",
+                next_step="name another with --host and --port; --port 0 takes a free one",
+            ) from error
+        with listening:
+            yield listening
+
+    def _watch(self, children: list[Child]) -> None:
+        """What dies is started again, until the end is asked for."""
+        from mangaops.gateway import gauges
+
+        while not self._ended.is_set():
+            wait([child.process.sentinel for child in children if child.process], timeout=_LOOK)
+            for child in children:
+                if child.process is not None and not child.process.is_alive():
+                    if self._ended.is_set():
+                        return
+                    self._bury(child)
+                    gauges.RESTARTS.labels(child.name.split()[0]).inc()
+                elif child.process is None and time.monotonic() >= child.due:
+                    child.start()
+            self._check_shadow(children[-1])
+
+    def _bury(self, child: Child) -> None:
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(child.process.pid)  # type: ignore[no-untyped-call]
+        child.process.join()
+        child.died()
+
+    def _check_shadow(self, shadow: Child) -> None:
+        """A shadow that hangs or grows over its limit is killed; nobody waits for it."""
+        if shadow.process is None or not shadow.process.is_alive():
+            return
+        limit = max(unit.shadow.time_limit_ms for unit in self._units.values()) / 1000
+        silent = time.monotonic() - self._beat.value
+        size = _resident(shadow.process.pid)
+        if silent > _HUNG + limit:
+            _LOG.error("the shadow gave no sign of life for %.0f s and is killed", silent)
+            shadow.process.kill()
+        elif size > self._settings.shadow_memory:
+            _LOG.error("the shadow holds %d MiB, over its limit, and is killed", size // 2**20)
+            shadow.process.kill()
+
+    def _stop(self, children: list[Child]) -> None:
+        """Every process has finished what it had begun, or is killed after the time for draining."""
+        running = [child.process for child in children if child.process is not None]
+        for process in running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGCONT)
+                process.terminate()
+        until = time.monotonic() + self._settings.drain + 5.0
+        for process in running:
+            process.join(max(0.1, until - time.monotonic()))
+            if process.is_alive():
+                _LOG.error("%s did not end in time and is killed", process.name)
+                process.kill()
+                process.join()
+
+    def _roller(self) -> Any:
+        from mangaops.store import Roller
+
+        return Roller(self._settings.folder / "journal", self._settings.files_root)
+
+    def _roll_all(self) -> None:
+        """Closed segments become Parquet, in a thread that is last in line for the processor."""
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
+        roller = self._roller()
+        while not self._ended.wait(_ROLL):
+            self._roll(roller)
+
+    def _roll(self, roller: Any) -> None:
+        try:
+            roller.roll(living=())
+        except MangaopsError as error:
+            _LOG.error("the logs stay in the journal: %s", error.message)
+
+
+def _resident(pid: int) -> int:
+    """Bytes of memory that a process holds; 0 where the system does not say."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

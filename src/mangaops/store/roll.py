@@ -1,0 +1,155 @@
+"""Closed segments of a journal become Parquet under `logs/`, each row once, whenever this is killed.
+
+    closed segments ─▶ claimed: one folder under rolling/ ─▶ one Parquet file of the folder's name
+                    ─▶ the folder is renamed to ....done ─▶ the folder goes
+
+A claimed folder that was left behind is finished first: its Parquet file is written again, under its name.
+Segments that are open are let alone while their writer lives. A segment that is damaged, and not only torn at
+its end by a kill, is kept under `damaged/` beside what could be read of it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import secrets
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote
+
+from mangaops.store.foreign import file_errors
+from mangaops.store.log_form import CLOSED, COLUMNS, OPEN, arrow, is_held, read_segment
+from mangaops.store.objects import open_objects
+
+LOGS: Final = "logs"
+_ROLLING: Final = "rolling"
+_DAMAGED: Final = "damaged"
+_DONE: Final = ".done"
+_FILE_BYTES: Final = 64 * 2**20
+
+
+class Roller:
+    """Brings the segments of one journal to where the logs are kept."""
+
+    def __init__(self, journal: Path, root: str | Path) -> None:
+        """`root` is the folder or fsspec URL of all files; the logs lie in `logs/requests`, `logs/shadow`.
+
+        Raises:
+            SetupError: the URL names a place that cannot be reached, or pyarrow is not installed.
+        """
+        arrow()
+        self._journal = journal
+        self._objects = open_objects(root)
+        self.torn = 0
+        """How many segments ended in a batch that was being written when their writer was killed."""
+        self.damaged = 0
+        """How many closed segments were not whole, and are kept under `damaged/`."""
+
+    def roll(self, *, living: Collection[str]) -> int:
+        """Every closed segment, and every open one whose writer lives no more, is Parquet; how many rows.
+
+        `living`: the writers that run; one that holds its segment is alive without being named. Where
+        another process rolls this journal now, nothing is done.
+
+        Raises:
+            SetupError: disk or store cannot be read or written; what was not rolled stays in the journal.
+        """
+        rows = 0
+        with file_errors(f"rolling the journal {self._journal} was refused"), self._alone() as mine:
+            if mine:
+                for left in sorted(self._journal.glob(f"{_ROLLING}/*")):
+                    rows += self._finish(left)
+                for kind in COLUMNS:
+                    for segments in self._ready(kind, living):
+                        rows += self._finish(self._claim(kind, segments))
+        return rows
+
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        self._journal.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._journal / "roll.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+        finally:
+            os.close(file)
+
+    def _ready(self, kind: str, living: Collection[str]) -> Iterator[list[Path]]:
+        """Segments that may be rolled, oldest first, as many together as make one file."""
+        group: list[Path] = []
+        size = 0
+        for path in sorted((self._journal / kind).glob(f"*{CLOSED}")) + self._left_open(kind, living):
+            group.append(path)
+            size += path.stat().st_size
+            if size >= _FILE_BYTES:
+                yield group
+                group, size = [], 0
+        if group:
+            yield group
+
+    def _left_open(self, kind: str, living: Collection[str]) -> list[Path]:
+        opened = sorted((self._journal / kind).glob(f"*{OPEN}"))
+        dead = [path for path in opened if unquote(path.name.rpartition("@")[0]) not in living]
+        return [path for path in dead if not _held(path)]
+
+    def _claim(self, kind: str, segments: list[Path]) -> Path:
+        folder = self._journal / _ROLLING / f"{kind}.{secrets.token_hex(8)}"
+        folder.mkdir(parents=True)
+        for segment in segments:
+            segment.rename(folder / segment.name)
+        return folder
+
+    def _finish(self, claimed: Path) -> int:
+        if claimed.suffix == _DONE:
+            shutil.rmtree(claimed)
+            return 0
+        kind, _, token = claimed.name.partition(".")
+        tables = [table for path in sorted(claimed.iterdir()) if (table := self._read(path)) is not None]
+        rows: int = sum(table.num_rows for table in tables)
+        if rows:
+            self._store(kind, token, arrow().concat_tables(tables, promote_options="default"))
+        done = claimed.with_name(claimed.name + _DONE)
+        claimed.rename(done)
+        shutil.rmtree(done)
+        return rows
+
+    def _read(self, path: Path) -> Any:
+        table, cut = read_segment(path)
+        if cut and path.suffix == OPEN:
+            self.torn += 1
+        elif cut:
+            self.damaged += 1
+            kept = self._journal / _DAMAGED
+            kept.mkdir(exist_ok=True)
+            shutil.copyfile(path, kept / path.name)
+        return table
+
+    def _store(self, kind: str, token: str, table: Any) -> None:
+        from pyarrow import parquet
+
+        table = table.sort_by("at")
+        first, last = table["at"][0].as_py(), table["at"][-1].as_py()
+        buffer = io.BytesIO()
+        parquet.write_table(table, buffer, compression="zstd")
+        self._objects.put(file_name(kind, first, last, token), buffer.getvalue())
+
+
+def file_name(kind: str, first: datetime, last: datetime, token: str) -> str:
+    """Where rows from `first` to `last` lie: in the folder of the day of the last one."""
+    return f"{LOGS}/{kind}/{last:%Y-%m-%d}/{first:%Y%m%dT%H%M%S}-{token}.parquet"
+
+
+def _held(path: Path) -> bool:
+    try:
+        return is_held(path)
+    except FileNotFoundError:
+        return True  # closed this very moment: it is found under its other name the next time
