@@ -4,10 +4,12 @@ from mangaops.stack.differences import Difference, differences
 from mangaops.stack.parsing import parse
 from mangaops.stack.specs import (
     ANY,
+    SPENT_ON_SHADOW,
     Actions,
     Cadence,
     DataSpec,
     GoldenSpec,
+    LogSpec,
     ModelSpec,
     ReviewSpec,
     Rule,
@@ -19,11 +21,13 @@ from mangaops.stack.specs import (
 
 __all__ = [
     "ANY",
+    "SPENT_ON_SHADOW",
     "Actions",
     "Cadence",
     "DataSpec",
     "Difference",
     "GoldenSpec",
+    "LogSpec",
     "ModelSpec",
     "ReviewSpec",
     "Rule",

@@ -118,11 +118,33 @@ class Cadence(Strict):
 
 
 class ShadowSpec(Strict):
-    """How much mirrored traffic a shadow needs: share of requests, requests, hours of event time."""
+    """How much mirrored traffic a shadow needs, and what a gateway may spend on it.
+
+    Needed: share of requests, requests, hours of event time. Spent: the share of mirrored requests that the
+    champion answers again, milliseconds a request, requests that wait, requests a second (None: the
+    gateway's own measured bound).
+    """
 
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
     min_requests: Annotated[int, Field(ge=1)] = 5000
     min_hours: Annotated[float, Field(ge=0)] = 24.0
+    control: Share = 0.1
+    time_limit_ms: Annotated[int, Field(ge=1)] = 1000
+    queue: Annotated[int, Field(ge=1)] = 256
+    rate: Annotated[float, Field(gt=0)] | None = None
+
+
+SPENT_ON_SHADOW: Final = ("control", "time_limit_ms", "queue", "rate")
+"""Shadow settings of gateways alone: no decision hangs on them."""
+
+
+class LogSpec(Strict):
+    """What a gateway's logs keep of a request.
+
+    `text`: as it came, with personal data masked, or its SHA-256, and then those of its ids too.
+    """
+
+    text: Literal["keep", "mask", "hash"] = "mask"
 
 
 class ReviewSpec(Strict):
@@ -162,6 +184,7 @@ class UnitSpec(Strict):
     fallback: Word = "offer_human"
     cadence: Cadence | None = None
     shadow: ShadowSpec = ShadowSpec()
+    log: LogSpec = LogSpec()
     review: ReviewSpec = ReviewSpec()
     looks: Annotated[int, Field(ge=1, le=100)] = 3
     fail_confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
