@@ -23,6 +23,7 @@ from mangaops.pipeline.workshop import Workshop
 from mangaops.release import evaluate, judge, live, review
 from mangaops.release.desk import state
 from mangaops.release.live_logs import LiveLogs, answered
+from mangaops.release.report import release_report
 from mangaops.release.rollback import roll_back
 from mangaops.store import Journal, Leases
 from mangaops.vocabulary import EvidenceKind, Outcome, State, Verdict
@@ -193,6 +194,9 @@ def test_what_was_shed_failed_or_got_lost_lowers_coverage_and_is_told_by_reason(
     (finding,) = [f for f in shadowed.decided(evidence).decision.findings if f.gate == "disagreement"]
     assert finding.verdict == Verdict.INCONCLUSIVE
     assert "a coverage of 95% (it is 81.3%)" in finding.says
+    report = release_report(shadowed.world.desk, "router", shadowed.release)
+    assert "lost 3, shed_queue 10, shed_rate 4, timeout 6" in report
+    assert "0 of 10 asked twice" in report
 
 
 def test_a_shadow_answer_that_may_still_come_is_waited_for_and_a_lost_one_is_not(shadowed: Shadowed) -> None:
@@ -231,6 +235,9 @@ def test_a_disagreement_proven_over_the_hard_limit_ends_the_wait(tmp_path: Path)
     assert evidence.facts["stopped_early"]
     assert 10 <= evidence.facts["requests"] < 100
     (finding,) = [f for f in shadowed.decided(evidence).decision.findings if f.gate == "disagreement"]
+    assert "hard limit of disagreement is proven" in release_report(
+        shadowed.world.desk, "router", shadowed.release
+    )
     assert finding.verdict == Verdict.FAIL, "what ended the wait is what the judge sees"
 
 
