@@ -117,6 +117,8 @@ def open_workshop(
         staging=settings.home / "staging",
         folder=settings.stack.resolve().parent,
         seconds=time.monotonic,
+        files=root,
+        pause=time.sleep,
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import uvicorn
 
+from mangaops.datasets.logged import kept
 from mangaops.errors import MangaopsError
 from mangaops.gateway import gauges
 from mangaops.gateway.app import make_app
@@ -24,7 +25,6 @@ from mangaops.gateway.follower import Follower
 from mangaops.gateway.health import measured
 from mangaops.gateway.lane import Lane
 from mangaops.gateway.link import Link
-from mangaops.gateway.masking import prepared
 from mangaops.gateway.mirror import Mirror
 from mangaops.gateway.pins import Pins
 from mangaops.gateway.releases import Releases
@@ -151,7 +151,7 @@ def _service(units: Mapping[str, Unit], settings: GatewaySettings, number: int, 
             "requests",
             writer,
             segment_seconds=settings.roll_seconds,
-            prepare=prepared(units),
+            prepare=kept({name: unit.log for name, unit in units.items()}),
         ),
         mirror=Mirror(place.shadow, lane, workers=settings.workers, share=settings.mirror_share),
         writer=writer,
