@@ -95,6 +95,8 @@ async def _serve(units: Mapping[str, Unit], settings: GatewaySettings, number: i
         ws="none",
         lifespan="off",
         access_log=False,
+        proxy_headers=False,
+        date_header=False,
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=int(settings.drain) or None,
