@@ -93,5 +93,8 @@ def test_a_release_whose_artifact_is_broken_is_not_promoted(world: GatewayWorld)
 
 
 def test_a_promotion_that_was_not_decided_is_refused(world: GatewayWorld) -> None:
+    world.promote_next()
+    world.roll_back()
     with pytest.raises(RefusedError):
-        world.promote("router-1")
+        world.promote("router-2")
+    assert world.champion == "router-1"

@@ -241,7 +241,7 @@ def _loaded(
     first = world.shadow_next() if plan.shadow else world.ready()
     with Loader(replace(asked, seconds=plan.seconds + 60.0 * moving)) as loader:
         moves = _move(plan, world, first, lambda done: progress("moving the champion", done, moving))
-        loader.wait(max(0.0, loader.began + plan.seconds - time.monotonic()))
+        loader.wait(max(1.0, loader.began + plan.seconds - time.monotonic()))
         return loader.stop(), moves
 
 
