@@ -276,7 +276,7 @@ def run_quickstart(settings: Settings, folder: Path, *, seed: int, teller: Telle
     teller.line(f"{settings.stack} differs from what `mangaops init` writes:")
     for each in differences(init_text(), text):
         teller.line(f"   {each.where}: {each.here} (init: {each.init}), because {each.because}")
-    return tell_story(shop, folder, seed=seed, teller=teller)
+    return tell_story(shop, folder, settings.stack, seed=seed, teller=teller)
 
 
 def make_world(

@@ -371,7 +371,7 @@ def test_hidden_labels_are_refused_where_the_stack_is_not_simulated(
 def test_addresses_are_refused_without_their_credentials(stack: Path, logs: Path, mangaops) -> None:
     empty_ledger(stack)
     secret, run = "hunter2", ("release", "run", "router", "--stack", stack, "--logs", logs)
-    for option, place in (("--truth", "s3://bucket/truth.parquet"), ("--files", "http://127.0.0.1:1/x")):
+    for option, place in (("--truth", "s3://bucket/truth.parquet"), ("--files", "gs://bucket/x")):
         address = place.replace("://", f"://{secret}@") + f"?sig={secret}"
         ended = mangaops(*run, option, address)
         assert ended.code == 4
