@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from following import Room
+from serving_room import Server, serving
 
 from mangaops.pipeline.gateway_world import GatewayWorld
 from mangaops.wiring import make_world
@@ -53,3 +54,12 @@ def room(tmp_path: Path) -> Iterator[Callable[..., Room]]:
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, artifact: Path, first_world: Path) -> Iterator[Server]:
+    """A server whose champion is router-1; tests only look."""
+    folder = tmp_path_factory.mktemp("served")
+    shutil.copytree(first_world, folder / "world")
+    with serving(make_world(folder / "world", artifact), folder / "gateway") as running:
+        yield running
