@@ -12,7 +12,7 @@ from mangaops.inference import Answer
 from mangaops.vocabulary import Action, SlotState
 
 FALLBACK = "fallback:offer_human"
-PATIENCE = 30.0
+PATIENCE = 12.0
 """Seconds after which what was waited for counts as never happening; no test takes them when it passes."""
 
 
