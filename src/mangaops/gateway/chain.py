@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from mangaops.errors import LedgerTampered
 from mangaops.registry import Event, UnitState, fold, is_fallback
@@ -11,6 +13,7 @@ from mangaops.store.chain import ChainCopy
 from mangaops.store.heads import Head
 from mangaops.vocabulary import EventKind, State
 
+_LOG: Final = logging.getLogger("mangaops.gateway")
 _MOVES = frozenset({EventKind.PROMOTED, EventKind.ROLLED_BACK})
 
 
@@ -21,25 +24,37 @@ class Chain:
     unit: str
     state: UnitState
     events: list[Event] = field(default_factory=list)
+    copied: int = 0
 
     @classmethod
     def of_copy(cls, unit: str, copy: ChainCopy) -> Chain:
         """The stream as the local disk has it; empty where nothing was ever read.
 
-        Raises:
-            LedgerTampered: the copy does not add up.
+        A copy that does not add up counts as none: it is made anew from the ledger.
         """
-        events = copy.load(unit)
-        return cls(unit, replace(fold(events), unit=unit), events)
+        try:
+            events = copy.load(unit)
+        except LedgerTampered as error:
+            _LOG.error("%s", error.message)
+            events = []
+        return cls(unit, replace(fold(events), unit=unit), events, len(events))
 
     def follow(self, ledger: Ledger, heads: dict[str, Head], copy: ChainCopy) -> bool:
         """The ledger's newest events are known here and on the local disk; whether there were any.
 
         Raises:
             LedgerTampered: the ledger does not go on from what was read before: it was cut or rewritten.
-            SetupError: the ledger cannot be reached.
+            SetupError: the ledger cannot be reached; or the disk is full, then the events are known all the
+                same, and copied with the next call.
         """
-        head = heads.get(self.unit)
+        moved = self._read(ledger, heads.get(self.unit))
+        if self.copied < len(self.events):
+            copy.save(self.unit, self.events)
+            self.copied = len(self.events)
+        return moved
+
+    def _read(self, ledger: Ledger, head: Head | None) -> bool:
+        """Whether the ledger had newer events, which are known now."""
         if head is None or (head.revision, head.hash) == (self.state.revision, self.state.head):
             self._require(head is not None or not self.events, "no events at all")
             return False
@@ -47,7 +62,6 @@ class Chain:
         new = ledger.read(self.unit, after=self.state.revision)
         self.state = replace(fold(new, onto=self.state), unit=self.unit)
         self.events = self.events + new
-        copy.save(self.unit, self.events)
         return True
 
     def _require(self, holds: bool, found: str) -> None:

@@ -131,8 +131,8 @@ class Mirror:
                 writer.close()
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
-        """Which challengers the shadow process holds, as it tells, until it is gone."""
-        with contextlib.suppress(ConnectionError):
+        """Which challengers the shadow process holds, as it tells, until it is gone or talks nonsense."""
+        with contextlib.suppress(ConnectionError, ValueError, TypeError, KeyError):
             while line := await reader.readline():
                 self._ready = frozenset(json.loads(line)["ready"])
                 self._known |= self._ready
