@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, replace
+from typing import Final
 
-from mangaops.errors import LedgerTampered
+from mangaops.errors import LedgerTampered, MangaopsError, SetupError
 from mangaops.registry import Event, UnitState, fold, is_fallback
 from mangaops.store import Ledger
 from mangaops.store.chain import ChainCopy
 from mangaops.store.heads import Head
 from mangaops.vocabulary import EventKind, State
 
+_LOG: Final = logging.getLogger("mangaops.gateway")
 _MOVES = frozenset({EventKind.PROMOTED, EventKind.ROLLED_BACK})
 
 
 @dataclass
 class Chain:
-    """One unit's stream, as far as it was followed."""
+    """One unit's stream, as far as it was followed; `known` once there is a copy or the ledger was read.
+
+    `uncopied` says why the local copy lacks what is known here, None where it does not.
+    """
 
     unit: str
     state: UnitState
     events: list[Event] = field(default_factory=list)
+    known: bool = False
+    uncopied: str | None = None
 
     @classmethod
     def of_copy(cls, unit: str, copy: ChainCopy) -> Chain:
         """The stream as the local disk has it; empty where nothing was ever read.
 
-        Raises:
-            LedgerTampered: the copy does not add up.
+        A copy that does not add up, or cannot be read, is none: nothing in it loads, and the ledger makes it
+        anew.
         """
-        events = copy.load(unit)
-        return cls(unit, replace(fold(events), unit=unit), events)
+        try:
+            events = copy.load(unit)
+        except MangaopsError as error:
+            _LOG.error("the local copy of %s counts for nothing: %s", unit, error.message)
+            events = []
+        return cls(unit, replace(fold(events), unit=unit), events, known=bool(events))
 
     def follow(self, ledger: Ledger, heads: dict[str, Head], copy: ChainCopy) -> bool:
         """The ledger's newest events are known here and on the local disk; whether there were any.
@@ -42,13 +54,27 @@ class Chain:
         head = heads.get(self.unit)
         if head is None or (head.revision, head.hash) == (self.state.revision, self.state.head):
             self._require(head is not None or not self.events, "no events at all")
+            self.known = True
+            if self.uncopied is not None:
+                self._save(copy)
             return False
         self._require(head.revision > self.state.revision, f"revision {head.revision}, hash {head.hash}")
         new = ledger.read(self.unit, after=self.state.revision)
         self.state = replace(fold(new, onto=self.state), unit=self.unit)
         self.events = self.events + new
-        copy.save(self.unit, self.events)
+        self.known = True
+        self._save(copy)
         return True
+
+    def _save(self, copy: ChainCopy) -> None:
+        """The local disk has what is known here; where it has no room for that, it is tried again later."""
+        before, self.uncopied = self.uncopied, None
+        try:
+            copy.save(self.unit, self.events)
+        except SetupError as error:
+            self.uncopied = f"{error.refused}: {error.found}"
+            if before is None:
+                _LOG.error("the local copy of %s stays behind: %s", self.unit, error.message)
 
     def _require(self, holds: bool, found: str) -> None:
         if not holds:
