@@ -1,4 +1,4 @@
-"""A gateway with settings that no option sets: a program for tests, which prints its address as serve does."""
+"""A gateway with settings that no option sets: a program for tests; it prints its address as serve does."""
 
 from __future__ import annotations
 

@@ -22,7 +22,6 @@ from typing import Any, TypeVar
 
 import polars as pl
 import pytest
-from tiny import shared_artifact
 
 from mangaops.errors import SetupError
 from mangaops.pipeline.gateway_world import UNIT, GatewayWorld
@@ -31,6 +30,7 @@ from mangaops.simulation.loader import Loader
 from mangaops.simulation.outcome import LoadReport
 from mangaops.store import read_log
 from mangaops.wiring import make_world
+from tiny import shared_artifact
 
 T = TypeVar("T")
 
@@ -309,3 +309,12 @@ def logged(gateway: Gateway, number: int, pid: int) -> pl.DataFrame:
     """What one worker process logged, as far as it is rolled."""
     rows = read_log(gateway.world.home, "requests", unit=UNIT)
     return rows.filter(pl.col("writer").str.starts_with(f"{gateway.name}/{number}/{pid}-")).sort("seq")
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process holds, without files that it shares; 0 where it is gone."""
+    try:
+        told = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in told.splitlines() if line.startswith("RssAnon:"))

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import histories as h
 import pytest
 from servers import Gateway, serving, tiny_world, until, users
 
+import histories as h
 from mangaops.errors import MangaopsError, RefusedError
 from mangaops.pipeline.gateway_world import MODEL, UNIT, WHY, GatewayWorld
 from mangaops.pipeline.scratch_model import variant
@@ -100,8 +100,7 @@ def test_an_artifact_of_another_fingerprint_is_refused_by_every_worker(
         words = until(lambda: refusals(world, asked), "a refusal of each worker")
         assert all("fingerprint" in each.reason for each in words)
         assert gateway.route()["release"] == before
-        aborted = h.aborted(50)
-        append(world.shop.desk, [aborted], expect={UNIT: asked.revision})
+        append(world.shop.desk, [h.aborted(50), h.withdrawn(50)], expect={UNIT: asked.revision})
     assert asking.saw_nothing()
     assert gateway.metric("mangaops_load_refused_total", error="FingerprintMismatch") >= 1
     assert gateway.settled()

@@ -30,7 +30,7 @@ def gateway(world: GatewayWorld) -> Iterator[Gateway]:
 
 
 def promoting(release: str) -> tuple[str, ...]:
-    return ("release", "promote", UNIT, release, "--reason", WHY)
+    return ("release", "promote", release, "--reason", WHY)
 
 
 def events(world: GatewayWorld, kind: EventKind, release: str) -> list[Event]:
@@ -89,9 +89,7 @@ def test_a_command_that_is_killed_after_it_promoted_goes_on_when_it_is_called_ag
     with users(gateway) as asking:
         with slow_member(world) as say, command(world, *promoting(release)) as killed:
             before = len(events(world, EventKind.CUTOVER_PREPARED, release))
-            asked = until(
-                lambda: events(world, EventKind.CUTOVER_PREPARED, release)[before:], "a cutover"
-            )[0]
+            asked = until(lambda: events(world, EventKind.CUTOVER_PREPARED, release)[before:], "a cutover")[0]
             say(asked, Acknowledged.READY)
             until(lambda: len(events(world, EventKind.PROMOTED, release)) > done, "a promotion")
             killed.kill()

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
-import histories as h
 import pytest
 
+import histories as h
 from mangaops.gateway.chain import Chain
 from mangaops.gateway.follower import Follower
 from mangaops.gateway.link import Link

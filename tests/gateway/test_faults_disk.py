@@ -110,7 +110,7 @@ def test_a_full_disk_stops_the_logs_and_the_shadow_and_nothing_else(world: Gatew
             assert asking.saw_nothing()
             assert gateway.worker_pids() == workers
     rows = read_log(world.home, "requests", unit=UNIT).filter(pl.col("writer").str.starts_with("full/"))
-    for (_, ), each in rows.group_by("writer"):
+    for (_,), each in rows.group_by("writer"):
         assert each["seq"].n_unique() == each.height
         assert each["seq"].max() >= each.height
 

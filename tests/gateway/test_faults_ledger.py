@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import postgres
 import pytest
 from servers import Gateway, serving, tiny_world, until, users
 
+import postgres
 from mangaops.pipeline.gateway_world import GatewayWorld
 
 pytestmark = [pytest.mark.xdist_group("gateway-ledger"), pytest.mark.timeout(300)]
