@@ -40,6 +40,9 @@ COMMAND = (sys.executable, "-c", "import sys; from mangaops.cli import main; sys
 PATIENCE = 60.0
 """Seconds after which what a test waits for has failed; a machine with nothing else to do needs few."""
 
+UNDER_WAY = 8
+"""So many requests a worker may be answering when it is killed: the connections that users keep open."""
+
 
 def until(condition: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
     """What the condition gives as soon as that is true."""
@@ -296,6 +299,14 @@ def users(gateway: Gateway, rate: float = 30.0, after: float = 1.0) -> Iterator[
         yield present
         present.ask_on(after)
         present.reports.append(loader.stop())
+
+
+def runs(pid: int) -> bool:
+    """Whether the process runs; one that has ended and was not yet asked for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def _is_idle(pid: int) -> bool:
