@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from servers import Gateway, serving, tiny_world, until, users
+from servers import UNDER_WAY, Gateway, serving, tiny_world, until, users
 
 from mangaops.pipeline.gateway_world import UNIT, GatewayWorld
 from mangaops.store import read_log
@@ -103,12 +103,18 @@ def test_a_full_disk_stops_the_logs_and_the_shadow_and_nothing_else(world: Gatew
                     back = world.roll_back()
                     assert len(back.acknowledged) == 2
                     assert gateway.route()["release"] == back.to
+                    pid = gateway.kill_worker(0)
+                    until(
+                        lambda: gateway.settled() and gateway.worker_pids()[0] != pid,
+                        "a worker that starts on a full disk",
+                    )
                     told = {"request_id": gateway.route()["request_id"], "outcome": "helped"}
                     assert gateway.post("/v1/feedback", told)[0] in (202, 503)
                 until(lambda: recovers(gateway), "a log that goes on")
                 assert gateway.post("/v1/feedback", told)[0] in (202, 409)
-            assert asking.saw_nothing()
-            assert gateway.worker_pids() == workers
+            assert asking.lost <= UNDER_WAY
+            assert not asking.mixed
+            assert gateway.worker_pids()[1] == workers[1]
     rows = read_log(world.home, "requests", unit=UNIT).filter(pl.col("writer").str.starts_with("full/"))
     for (_,), each in rows.group_by("writer"):
         assert each["seq"].n_unique() == each.height
