@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from servers import Gateway, serving, tiny_world, until, users
+from servers import UNDER_WAY, Gateway, serving, tiny_world, until, users
 
 import postgres
 from mangaops.pipeline.gateway_world import GatewayWorld
@@ -112,7 +112,7 @@ def test_a_ledger_file_that_is_moved_away_and_back_costs_users_nothing(near: Gat
             (away / path.name).rename(path)
         until(lambda: followed(gateway), "a ledger that is followed again")
         assert gateway.worker_pids()[0] != pid
-    assert asking.lost <= 8
+    assert asking.lost <= UNDER_WAY
     assert not asking.mixed
 
 

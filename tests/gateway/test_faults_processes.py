@@ -10,15 +10,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from servers import Gateway, logged, serving, tiny_world, until, users
+from servers import UNDER_WAY, Gateway, logged, serving, tiny_world, until, users
 
 from mangaops.pipeline.gateway_world import GatewayWorld
 from mangaops.store import read_log
 
 pytestmark = [pytest.mark.xdist_group("gateway-processes"), pytest.mark.timeout(300)]
-
-UNDER_WAY = 8
-"""So many requests a worker may be answering when it is killed: all connections that the load keeps open."""
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from servers import Gateway, logged, resident, serving, tiny_world, until, users
+from servers import UNDER_WAY, Gateway, logged, resident, serving, tiny_world, until, users
 
 from mangaops.pipeline.gateway_world import UNIT, GatewayWorld
 from mangaops.simulation.load import LoadPlan
@@ -34,7 +34,6 @@ LONG_ENOUGH = 40
 """Looks, one a second, that a process must have had before its growth can be told from noise."""
 
 GROWTH = 0.05
-UNDER_WAY = 8
 
 
 @dataclass
