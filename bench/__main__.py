@@ -1,4 +1,4 @@
-"""Every bench, one after the other: `python -m bench`, or `python -m bench ledger route` for some."""
+"""Every bench, one after the other: `python -m bench`, or `python -m bench ledger peers` for some."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import sys
 import time
 from pathlib import Path
 
+ASKED_FOR = frozenset({"peers"})
+"""Benches that run only when they are named: this one installs other servers."""
+
 
 def benches() -> list[str]:
     """The names of the bench scripts, in order."""
@@ -16,7 +19,7 @@ def benches() -> list[str]:
 
 
 def main(names: list[str]) -> int:
-    """Runs the named benches, or all; a name that is none is told with those that are."""
+    """Runs the named benches, or all that need not be named; a wrong name is told with the right ones."""
     wrong = set(names) - set(benches())
     if wrong:
         print(f"no such bench: {', '.join(sorted(wrong))}; there are {', '.join(benches())}")
@@ -24,7 +27,7 @@ def main(names: list[str]) -> int:
     cores, load = os.cpu_count(), os.getloadavg()[0]
     print(f"{platform.platform()}, {platform.machine()}, {cores} cores, Python {platform.python_version()}")
     print(f"load average {load:.2f}; ratios within one run mean more than times")
-    for name in names or benches():
+    for name in names or [each for each in benches() if each not in ASKED_FOR]:
         print(f"\n== {name} ==", flush=True)
         begun = time.monotonic()
         sys.argv = [f"bench/{name}.py"]

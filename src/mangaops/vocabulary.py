@@ -140,6 +140,13 @@ class Side(StrEnum):
     RELEASE = "release"
 
 
+class ShadowMode(StrEnum):
+    """Where the answers of a shadow come from: a file replayed through both sides, or logs of gateways."""
+
+    REPLAY = "replay"
+    LIVE = "live"
+
+
 class Action(StrEnum):
     """What the chatbot does with the router's answer."""
 

@@ -15,6 +15,7 @@ from mangaops.vocabulary import FROM_LOGS, STREAM_NAME
 
 if TYPE_CHECKING:
     from mangaops.datasets import Source, ValidationReport
+    from mangaops.pipeline.gateway_bench import BenchPlan
     from mangaops.pipeline.gateway_world import GatewayWorld
     from mangaops.pipeline.quickstart import Teller
     from mangaops.pipeline.workshop import Workshop
@@ -116,6 +117,8 @@ def open_workshop(
         staging=settings.home / "staging",
         folder=settings.stack.resolve().parent,
         seconds=time.monotonic,
+        files=root,
+        pause=time.sleep,
     )
 
 
@@ -273,7 +276,7 @@ def run_quickstart(settings: Settings, folder: Path, *, seed: int, teller: Telle
     teller.line(f"{settings.stack} differs from what `mangaops init` writes:")
     for each in differences(init_text(), text):
         teller.line(f"   {each.where}: {each.here} (init: {each.init}), because {each.because}")
-    return tell_story(shop, folder, seed=seed, teller=teller)
+    return tell_story(shop, folder, settings.stack, seed=seed, teller=teller)
 
 
 def make_world(
@@ -288,3 +291,45 @@ def make_world(
     stack = gateway_world.write_stack(folder)
     shop = open_workshop(Settings(stack, folder / "home", ledger, None, actor))
     return gateway_world.make_world(folder, artifact, shop)
+
+
+def bench_gateway(
+    plan: BenchPlan,
+    *,
+    url: str | None,
+    workers: int,
+    threads: int | None,
+    artifact: Path | None,
+    plot: Path | None,
+    progress: Progress,
+) -> dict[str, Any]:
+    """What a gateway did under load: one in a scratch world that is gone afterwards, or the one at `url`.
+
+    Raises:
+        UsageError: the plan cannot be asked of that gateway, or the plot lies in no folder.
+        SetupError: the gateway did not start, or answers nothing.
+    """
+    import tempfile
+
+    from mangaops.pipeline.gateway_bench import run_bench, started
+    from mangaops.pipeline.load_chart import load_curve
+    from mangaops.pipeline.scratch_model import scratch_model
+    from mangaops.release.host import host_facts
+
+    if plot is not None and not plot.absolute().parent.is_dir():
+        raise UsageError(
+            f"the plot {plot} was refused",
+            found=f"no folder {plot.parent}",
+            accepted="a file in a folder that is there",
+        )
+    with tempfile.TemporaryDirectory(prefix="mangaops-bench-") as scratch:
+        if url is not None:
+            result = run_bench(plan, url, None, lambda: "", progress)
+        else:
+            sealed = artifact or scratch_model(Path(scratch) / "artifact", progress).folder
+            world = make_world(Path(scratch) / "world", sealed)
+            with started(world, workers=workers, threads=threads, progress=progress) as server:
+                result = run_bench(plan, server.url, world, lambda: server.get("/metrics"), progress)
+    if plot is not None:
+        plot.write_text(load_curve(result.curve, "latency by load"), encoding="utf-8")
+    return result.as_dict() | {"workers": None if url else workers, "host": host_facts()}

@@ -15,10 +15,11 @@ from typing import NamedTuple
 import polars as pl
 import pytest
 
+import histories as h
 from mangaops.cli import main, screen
 from mangaops.cli.main import app
 from mangaops.pipeline.quickstart import Teller
-from mangaops.store import Ledger
+from mangaops.store import Gateways, Ledger
 from mangaops.wiring import Settings, run_quickstart
 
 QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart" / "stack.yaml"
@@ -61,6 +62,27 @@ def empty_ledger(stack: Path) -> None:
     home = stack.parent / ".mangaops"
     home.mkdir()
     Ledger(f"sqlite:///{home}/ledger.db").close()
+
+
+def test_gateway_list_shows_who_serves_what_and_how_far_behind(stack: Path, mangaops) -> None:
+    empty_ledger(stack)
+    nobody = mangaops("gateway", "list", "--stack", stack)
+    assert (nobody.code, nobody.out.strip()) == (0, "no gateway serves: no worker of one lives")
+    with Ledger(f"sqlite:///{stack.parent}/.mangaops/ledger.db") as ledger:
+        ledger.append(h.weeks(1), expect={}, at=h.AT)
+        members = Gateways(ledger, 60.0)
+        said = {"active": "router-1", "generation": 1, "revision": 5, "slots": {"router-1": "active"}}
+        serving = members.join("shop", 0, {"units": {"router": said}})
+        fresh = members.join("shop", 1, {})
+        ended = mangaops("gateway", "list", "--stack", stack, "--json")
+        rows = {each["member"]: each for each in json.loads(ended.out)["members"]}
+        shown = mangaops("gateway", "list", "--stack", stack)
+    assert rows[serving]["serves"] == "router-1"
+    assert (rows[serving]["generation"], rows[serving]["behind"]) == (1, 2)
+    assert rows[serving]["slots"] == {"router-1": "active"}
+    assert (rows[fresh]["unit"], rows[fresh]["behind"]) == (None, None)
+    assert serving in shown.out
+    assert "router-1 active" in shown.out
 
 
 def every_command() -> list[list[str]]:
@@ -349,7 +371,7 @@ def test_hidden_labels_are_refused_where_the_stack_is_not_simulated(
 def test_addresses_are_refused_without_their_credentials(stack: Path, logs: Path, mangaops) -> None:
     empty_ledger(stack)
     secret, run = "hunter2", ("release", "run", "router", "--stack", stack, "--logs", logs)
-    for option, place in (("--truth", "s3://bucket/truth.parquet"), ("--files", "http://127.0.0.1:1/x")):
+    for option, place in (("--truth", "s3://bucket/truth.parquet"), ("--files", "gs://bucket/x")):
         address = place.replace("://", f"://{secret}@") + f"?sig={secret}"
         ended = mangaops(*run, option, address)
         assert ended.code == 4

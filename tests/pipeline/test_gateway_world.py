@@ -25,20 +25,23 @@ def world(tmp_path: Path, artifact: Path) -> GatewayWorld:
     return make_world(tmp_path / "world", artifact)
 
 
+def predicted(world: GatewayWorld) -> list[str]:
+    found = permit(world.state(), world.champion, Purpose.SERVE)[MODEL]
+    predictor = load(world.shop.desk.artifacts.open(found.artifact), found)
+    return [predictor.answer(each.text).label for each in world.questions(40)]
+
+
 def test_a_world_has_a_champion_that_loads_and_whose_answers_say_who_gave_them(world: GatewayWorld) -> None:
     assert world.champion == "router-1"
-    found = permit(world.state(), "router-1", Purpose.SERVE)[MODEL]
-    predictor = load(world.shop.desk.artifacts.open(found.artifact), found)
-    assert {predictor.answer(each.text).label for each in world.questions(40)} <= set(
-        world.expected["router-1"]
-    )
-    assert world.expected == {"router-1": ("order_tracking.1", "promotion.1", "escalation.1")}
+    assert set(predicted(world)) <= set(world.expected()["router-1"])
+    assert world.expected() == {"router-1": ("order_tracking.1", "promotion.1", "escalation.1")}
 
 
 def test_releases_are_promoted_one_after_another_with_labels_of_their_own(world: GatewayWorld) -> None:
     assert [world.promote_next().champion for _ in range(3)] == ["router-2", "router-3", "router-4"]
-    labels = [label for own in world.expected.values() for label in own]
+    labels = [label for own in world.expected().values() for label in own]
     assert len(set(labels)) == len(labels) == 12
+    assert set(predicted(world)) <= set(world.expected()["router-4"])
     assert world.history() == {0: "fallback"} | {n: f"router-{n}" for n in range(1, 5)}
 
 
@@ -64,6 +67,15 @@ def test_a_release_that_is_ready_stays_so(world: GatewayWorld) -> None:
     assert world.promote_next().champion == "router-2"
 
 
+def test_a_shadow_ends_and_begins_again(world: GatewayWorld) -> None:
+    for _ in range(3):
+        assert world.shadow_next() == "router-2"
+        world.end_shadow()
+        assert world.state().challenger is None
+    world.end_shadow()
+    assert world.promote_next().champion == "router-2"
+
+
 def test_a_world_is_gone_on_with_by_another_process(world: GatewayWorld, artifact: Path) -> None:
     world.promote_next()
     again = make_world(world.folder, artifact)
@@ -81,5 +93,8 @@ def test_a_release_whose_artifact_is_broken_is_not_promoted(world: GatewayWorld)
 
 
 def test_a_promotion_that_was_not_decided_is_refused(world: GatewayWorld) -> None:
+    world.promote_next()
+    world.roll_back()
     with pytest.raises(RefusedError):
-        world.promote("router-1")
+        world.promote("router-2")
+    assert world.champion == "router-1"

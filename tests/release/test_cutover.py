@@ -17,7 +17,7 @@ from serving import Worker, holding, live, patient, promote_there
 
 from mangaops.errors import IntegrityError, RefusedError, RevisionConflict
 from mangaops.registry import Draft, Permit
-from mangaops.release.cutover import Patience
+from mangaops.release.cutover import Patience, Switched
 from mangaops.release.desk import Desk, state
 from mangaops.release.promote import Promoted, promote
 from mangaops.release.rollback import RolledBack, roll_back
@@ -301,3 +301,15 @@ def test_a_rollback_to_the_fallback_is_followed_too(standing: Standing) -> None:
 def test_a_rollback_without_gateways_is_told_so(standing: Standing) -> None:
     done = standing.roll_back()
     assert (done.acknowledged, done.silent) == ({}, ())
+
+
+@pytest.mark.parametrize(
+    ("switched", "says"),
+    [
+        (Switched({}, ()), ""),
+        (Switched({"a": 3.6, "b": 12.4}, ()), "; 2 of 2 gateway workers follow within 12 ms"),
+        (Switched({"a": None}, ("b",)), "; 1 of 2 gateway workers follow, silent: b"),
+    ],
+)
+def test_who_followed_is_told_in_a_few_words(switched: Switched, says: str) -> None:
+    assert switched.says == says

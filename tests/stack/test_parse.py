@@ -148,6 +148,8 @@ def test_five_mistakes_are_told_at_once_in_the_order_of_lines() -> None:
         ("margin: 0.002", "margin: 0.002, confidence: 1", 13, "less than 1"),
         ("margin: 0.002", "margin: 0.002, margin: 0.003", 13, "stands twice"),
         ("on: golden", "on: goldn", 13, "'golden' or 'shadow_review'"),
+        ("  router:\n", "  router:\n    shadow: {rate: 0}\n", 10, "greater than 0"),
+        ("  router:\n", "  router:\n    log: {text: masked}\n", 10, "'keep', 'mask' or 'hash'"),
         ("gate: leakage", "gate: [leakage]", 14, "a rule is a mapping with a key gate"),
         ("dry_run: true", "dry_run: maybe", 14, "true or false"),
     ],
@@ -185,6 +187,24 @@ def test_mistakes_of_the_whole_are_told_beside_unknown_keys() -> None:
     told = "\n".join(mistakes(text))
     for says in ("'golde'", "sum to 1.1", "'bse'", "'yse'", "'zone'", "Asia/Tokio"):
         assert says in told
+
+
+@pytest.mark.parametrize(
+    "gate",
+    ["gate: disagreement, review_over: 0.1", "gate: non_inferior, metric: accuracy, on: shadow_review"],
+)
+def test_hashed_texts_and_a_gate_that_needs_a_review_are_refused(gate: str) -> None:
+    text = changed("  router:\n", "  router:\n    log: {text: hash}\n").replace("gate: leakage", gate)
+    margin = ", margin: 0.1" if "metric" in gate else ""
+    (said,) = mistakes(text.replace(", dry_run", f"{margin}, dry_run"))
+    assert said.startswith("line 10: units.router.log.text: hash leaves people nothing to review, and ")
+    assert "(gates[1]) needs a review" in said
+
+
+@pytest.mark.parametrize("kept", ["keep", "mask", "hash"])
+def test_texts_may_be_hashed_where_nobody_reviews_them(kept: str) -> None:
+    stack = read(changed("  router:\n", f"  router:\n    log: {{text: {kept}}}\n"))
+    assert stack.units["router"].log.text == kept
 
 
 def test_a_unit_without_gates_is_refused() -> None:

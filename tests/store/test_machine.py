@@ -26,6 +26,7 @@ class Releases(RuleBasedStateMachine):
         self.states: dict[int, str] = {}
         self.decided: dict[int, tuple[str, int]] = {}
         self.champion: int | None = None
+        self.prepared: int | None = None
         self.stack: list[int | None] = []
         self.generation = 0
         self.revision = 0
@@ -50,6 +51,13 @@ class Releases(RuleBasedStateMachine):
 
     def open(self) -> int | None:
         return next((n for n, s in self.states.items() if s in {"candidate", "challenger", "shadow"}), None)
+
+    def promotable(self) -> tuple[int, bool]:
+        """The open release, and whether a promotion of it is legal."""
+        number = self.open()
+        assert number is not None
+        decided = self.decided.get(number) == (Outcome.PROMOTE, self.generation)
+        return number, decided and self.states[number] != "candidate"
 
     def pointer(self, number: int | None) -> str:
         return h.FALLBACK if number is None else f"router-{number}"
@@ -77,21 +85,31 @@ class Releases(RuleBasedStateMachine):
     @rule(number=st.integers(1, 6), outcome=st.sampled_from(Outcome))
     def decides(self, number: int, outcome: Outcome) -> None:
         if self.tell(h.decided(number, outcome), legal=number == self.open()):
-            self.decided[number] = (outcome, self.generation)
+            self.decided[number], self.prepared = (outcome, self.generation), None
+
+    @precondition(lambda self: self.open() is not None)
+    @rule()
+    def prepares(self) -> None:
+        number, legal = self.promotable()
+        told = h.prepared(number, after=self.champion, generation=self.generation + 1)
+        if self.tell(told, legal=legal):
+            self.prepared = number
+
+    @rule(number=st.integers(1, 6))
+    def aborts(self, number: int) -> None:
+        if self.tell(h.aborted(number), legal=number == self.prepared):
+            self.prepared = None
 
     @precondition(lambda self: self.open() is not None)
     @rule()
     def promotes(self) -> None:
-        number = self.open()
-        assert number is not None
-        legal = self.states[number] != "candidate"
-        legal &= self.decided.get(number) == (Outcome.PROMOTE, self.generation)
+        number, legal = self.promotable()
         told = h.promoted(number, after=self.champion, generation=self.generation + 1)
         if self.tell(told, legal=legal):
             if self.champion is not None:
                 self.states[self.champion] = "retired"
             self.stack.append(self.champion)
-            self.states[number], self.champion = "champion", number
+            self.states[number], self.champion, self.prepared = "champion", number, None
             self.generation += 1
 
     @precondition(lambda self: self.champion is not None)
@@ -103,7 +121,7 @@ class Releases(RuleBasedStateMachine):
         self.states[self.champion] = "rolled_back"
         while self.stack.pop() != to:
             pass
-        self.champion, self.generation = to, self.generation + 1
+        self.champion, self.generation, self.prepared = to, self.generation + 1, None
         if to is not None:
             self.states[to] = "champion"
 
@@ -111,7 +129,7 @@ class Releases(RuleBasedStateMachine):
     def ends(self, number: int, how: str) -> None:
         told = h.rejected(number) if how == "rejected" else h.withdrawn(number)
         if self.tell(told, legal=number == self.open()):
-            self.states[number] = how
+            self.states[number], self.prepared = how, None
 
     @rule(number=st.integers(1, 6))
     def reopens(self, number: int) -> None:
@@ -137,6 +155,9 @@ class Releases(RuleBasedStateMachine):
         assert state.revision == self.revision
         assert state.generation == self.generation
         assert state.champion == (None if self.champion is None else f"router-{self.champion}")
+        assert (state.prepared and state.prepared.release) == (
+            None if self.prepared is None else f"router-{self.prepared}"
+        )
         assert state.rollback == tuple(self.pointer(n) for n in self.stack)
         champions = [r for r in state.releases.values() if r.state == State.CHAMPION]
         assert [r.name for r in champions] == ([state.champion] if state.champion else [])

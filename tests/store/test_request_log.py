@@ -127,6 +127,14 @@ def test_a_row_of_another_form_is_dropped_alone(journal: Path, tmp_path: Path) -
     assert read_log(tmp_path, "requests", unit="router", since=None)["seq"].to_list() == [1, 4]
 
 
+def test_a_text_that_is_no_unicode_is_mended(journal: Path, tmp_path: Path) -> None:
+    log = LogWriter(journal, "requests", "a", every=0.0)
+    assert log.wait(log.put(request(1, text="half \ud83d of a sign")) or 0, 10)
+    log.close()
+    Roller(journal, tmp_path).roll(living=())
+    assert read_log(tmp_path, "requests", unit="router", since=None)["text"].to_list() == ["half ? of a sign"]
+
+
 def test_rows_over_the_capacity_are_dropped_and_leave_a_gap(journal: Path, tmp_path: Path) -> None:
     held = threading.Event()
 

@@ -11,7 +11,20 @@ from typing import Final
 import typer
 from typer.exceptions import Abort, TyperException
 
-from mangaops.cli import audit, data, gateway, registry, release, review, screen, serve, stack, train, world
+from mangaops.cli import (
+    audit,
+    bench,
+    data,
+    gateway,
+    registry,
+    release,
+    review,
+    screen,
+    serve,
+    stack,
+    train,
+    world,
+)
 from mangaops.errors import MangaopsError, SetupError, UsageError
 from mangaops.release.escape import visible_lines
 
@@ -35,6 +48,7 @@ review.register(app)
 registry.register(app)
 gateway.register(app)
 audit.register(app)
+bench.register(app)
 
 
 def _version(wanted: bool) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from mangaops.cli import screen
 from mangaops.cli.options import Call, Columns, GrowGolden, Logs, Query, Reason, Release, Unit, shared, source
-from mangaops.vocabulary import Because, EvidenceKind, Outcome
+from mangaops.vocabulary import Because, EvidenceKind, Outcome, ShadowMode
 
 if TYPE_CHECKING:
     from mangaops.pipeline.plan import Plan
@@ -66,6 +66,10 @@ def run(
     traffic: Annotated[
         str | None, typer.Option(help="A window of traffic to replay through both releases: a file or URL.")
     ] = None,
+    shadow: Annotated[
+        ShadowMode,
+        typer.Option(help="Replay --traffic, or wait until gateways have mirrored enough live traffic."),
+    ] = ShadowMode.REPLAY,
     truth: Annotated[
         str | None, typer.Option(help="Hidden labels that answer the review; only in a simulated stack.")
     ] = None,
@@ -85,6 +89,7 @@ def run(
             unit,
             source(logs, query, column),
             traffic=source((traffic,), None, column) if traffic else None,
+            shadow=shadow,
             truth=truth,
             because=because,
             reason=reason,

@@ -41,7 +41,7 @@ def weigh(rules: Sequence[Rule], case: Case) -> tuple[Outcome, tuple[Finding, ..
     counted = [rule for rule in rules if not rule.dry_run]
     case = replace(
         case,
-        comparisons=max(1, sum(GATES[rule.gate].comparisons(rule.params) for rule in counted)),
+        comparisons=comparisons(counted),
         others=partial(_findings, [rule for rule in counted if rule.gate != "leakage"]),
     )
     findings = _findings(rules, case)
@@ -50,6 +50,11 @@ def weigh(rules: Sequence[Rule], case: Case) -> tuple[Outcome, tuple[Finding, ..
         step = "add gates to this unit in stack.yaml"
         findings = (*findings, Finding("judge", "gate list", Verdict.ERROR, says, next_step=step))
     return combine(findings), findings
+
+
+def comparisons(rules: Iterable[Rule]) -> int:
+    """How many comparisons of these rules can end in FAIL by chance, one at least."""
+    return max(1, sum(GATES[rule.gate].comparisons(rule.params) for rule in rules))
 
 
 def combine(findings: Iterable[Finding]) -> Outcome:

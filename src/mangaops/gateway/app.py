@@ -35,15 +35,18 @@ _WORDS: Final = {
 
 def make_app(service: Service, settings: GatewaySettings, desk: FeedbackDesk) -> Any:
     """The application that uvicorn runs."""
-    app = FastAPI(title="mangaops gateway", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="The gateway of mangaops", version=__version__, docs_url=None, redoc_url=None)
     app.add_exception_handler(MangaopsError, _told)
     app.add_exception_handler(HTTPException, _unknown)
+    direct = {}
     for unit in service.units.values():
-        _add_unit(app, service, unit, settings.text_limit)
+        path, ask = f"/v1/{unit.serving.path}", _asking(service, unit, settings.text_limit)
+        _add_unit(app, unit, path, ask)
+        direct[path] = ask
     _add_feedback(app, desk)
     _add_protocol(app, service, settings.text_limit)
     _add_health(app, service)
-    return BodyLimit(app, settings.body_limit)
+    return BodyLimit(app, settings.body_limit, direct)
 
 
 async def _told(_request: Request, error: Exception) -> Response:
@@ -90,9 +93,11 @@ def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _add_unit(app: FastAPI, service: Service, unit: Unit, text_limit: int) -> None:
-    async def ask(request: Request) -> Response:
-        asking = parsed(Asking, await request.body())
+def _asking(service: Service, unit: Unit, text_limit: int) -> Callable[[bytes], Awaitable[Response]]:
+    """A function from a body to the unit's answer."""
+
+    async def ask(body: bytes) -> Response:
+        asking = parsed(Asking, body)
         if len(asking.text) > text_limit:
             raise TooLarge(
                 "the request was refused: its text is too long",
@@ -104,12 +109,15 @@ def _add_unit(app: FastAPI, service: Service, unit: Unit, text_limit: int) -> No
         (reply,) = await service.answer(unit, [asking.text], caller)
         return json_response(reply.as_dict())
 
-    app.post(
-        f"/v1/{unit.serving.path}",
-        summary=f"What {unit.name} says about a text",
-        response_model=Routed,
-        **_documented(Asking, 413, 422, 503),
-    )(ask)
+    return ask
+
+
+def _add_unit(app: FastAPI, unit: Unit, path: str, ask: Callable[[bytes], Awaitable[Response]]) -> None:
+    async def asked(request: Request) -> Response:
+        return await ask(await request.body())
+
+    documented = _documented(Asking, 413, 422, 503)
+    app.post(path, summary=f"What {unit.name} says about a text", response_model=Routed, **documented)(asked)
 
 
 def _add_feedback(app: FastAPI, desk: FeedbackDesk) -> None:

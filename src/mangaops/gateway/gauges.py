@@ -57,9 +57,20 @@ RESTARTS: Final = Counter("mangaops_restarts", "Processes started again after th
 
 
 @cache
-def of_request(unit: str, release: str) -> tuple[Counter, Histogram]:
-    """The counter and the histogram of a unit's release; looking them up each time would cost more."""
-    return REQUESTS.labels(unit, release), SECONDS.labels(unit)
+def _children(
+    unit: str, release: str, batch: int, mirror: str
+) -> tuple[Counter, Counter, Counter, Histogram]:
+    """Looked up once: by its labels a metric is found ten times slower than it counts."""
+    together, mirrored = TOGETHER.labels(unit, str(batch)), MIRRORED.labels(unit, mirror)
+    return REQUESTS.labels(unit, release), together, mirrored, SECONDS.labels(unit)
+
+
+def answered(unit: str, release: str, seconds: float, batch: int, mirror: str) -> None:
+    """An answer is counted, with its batch and with what became of its copy."""
+    *counters, histogram = _children(unit, release, batch, mirror)
+    for counter in counters:
+        counter.inc()
+    histogram.observe(seconds)
 
 
 def page() -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import time
 from collections import deque
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 from mangaops.gateway.lane import Lane
 from mangaops.stack import ShadowSpec
+from mangaops.stack.share import in_share
 
 OFF, OUT, SENT = "off", "out", "sent"
 SHED_QUEUE, SHED_RATE, SHED_DOWN = "shed_queue", "shed_rate", "shed_down"
@@ -29,6 +29,9 @@ _LEAST: Final = 0.02
 """Part of the capacity that the shadow gets however busy the users are, so that evidence goes on growing."""
 
 _BUFFER: Final = 16_384
+
+_LATE: Final = b"!"
+"""Before a copy that waited longer than its time limit: it is logged as such, and asked of nobody."""
 
 
 class Mirror:
@@ -45,7 +48,6 @@ class Mirror:
         self._asked, self._rate = 0, 0.0
         self._tokens, self._filled = 1.0, time.monotonic()
         self.capacity = 0.0
-        self.expired = 0
         self._limit = 1.0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -70,7 +72,7 @@ class Mirror:
         """
         if challenger not in self._ready:
             return SHED_DOWN if challenger in self._known else OFF
-        if spec.share < 1.0 and position(request_id) >= spec.share:
+        if not in_share(spec.share, request_id):
             return OUT
         if len(self._queue) >= spec.queue:
             return SHED_QUEUE
@@ -141,18 +143,11 @@ class Mirror:
                 self._arrived.clear()
                 await self._arrived.wait()
             queued, line = self._queue[0]
-            if time.monotonic() - queued > self._limit:
-                self.expired += 1
-            elif not self._lane.idle:
+            late = time.monotonic() - queued > self._limit
+            if not late and not self._lane.idle:
                 await asyncio.sleep(_BREATH)
                 continue
-            else:
-                writer.write(line)
-                await writer.drain()
+            writer.write(_LATE + line if late else line)
+            await writer.drain()
             if self._queue:
                 self._queue.popleft()
-
-
-def position(request_id: str) -> float:
-    """Where a request falls between 0 and 1: the same wherever it is asked."""
-    return int.from_bytes(hashlib.sha256(f"shadow\0{request_id}".encode()).digest()[:8], "big") / 2**64

@@ -31,7 +31,7 @@ class Pins:
             self._map = mmap.mmap(file.fileno(), _PLACES * _PLACE.size)
 
     def pinned(self, unit: str, conversation: str, generation: int, oldest: int, seconds: float) -> int:
-        """The generation that this conversation is pinned to; where there is none `generation`, for `seconds`.
+        """The generation that the conversation is pinned to; without a pin `generation`, for `seconds`.
 
         Pins to generations before `oldest` count for nothing.
         """

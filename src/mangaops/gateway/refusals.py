@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -78,47 +78,51 @@ def parsed(kind: type[Body], raw: bytes) -> Body:
 
 
 class BodyLimit:
-    """Bodies over the limit are refused with 413, whether or not they say their length."""
+    """Bodies over the limit are refused with 413, whether or not they say their length.
 
-    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], limit: int) -> None:
-        self._app, self._limit = app, limit
+    A path of `direct` is answered here, from its body alone, and the framework is not asked: it would take as
+    long as everything else that is not the model.
+    """
+
+    def __init__(
+        self,
+        app: Callable[[Scope, Receive, Send], Awaitable[None]],
+        limit: int,
+        direct: Mapping[str, Callable[[bytes], Awaitable[Response]]],
+    ) -> None:
+        self._app, self._limit, self._direct = app, limit, direct
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The request, with a body that ends at the limit."""
         if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
             await self._app(scope, receive, send)
             return
+        body = await self._body(scope, receive)
+        if body is None:
+            return
+        direct = self._direct.get(scope["path"]) if scope["method"] == "POST" else None
+        if isinstance(body, TooLarge):
+            await refusal(body)(scope, receive, send)
+        elif direct is None:
+            await self._app(scope, _whole(body, receive), send)
+        else:
+            await (await _answered(direct, body))(scope, receive, send)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes | TooLarge | None:
+        """The whole body; None where the client left before it had sent all of it."""
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
         if length.isdigit() and int(length) > self._limit:
-            await refusal(self._too_large(f"{int(length)} bytes"))(scope, receive, send)
-            return
-        if length:
-            await self._app(scope, receive, send)
-            return
-        await self._counted(scope, receive, send)
-
-    async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A body that does not say its length is read here, up to the limit, and handed on whole."""
+            return self._too_large(f"{int(length)} bytes")
         body, more = b"", True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                return
+                return None
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > self._limit:
-                await refusal(self._too_large(f"more than {self._limit} bytes"))(scope, receive, send)
-                return
-        handed = False
-
-        async def again() -> MutableMapping[str, Any]:
-            nonlocal handed
-            if handed:
-                return await receive()
-            handed = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        await self._app(scope, again, send)
+                return self._too_large(f"more than {self._limit} bytes")
+        return body
 
     def _too_large(self, found: str) -> TooLarge:
         return TooLarge(
@@ -127,3 +131,24 @@ class BodyLimit:
             accepted=f"at most {self._limit} bytes",
             next_step="send shorter texts; mangaops serve --body-limit raises the limit",
         )
+
+
+async def _answered(direct: Callable[[bytes], Awaitable[Response]], body: bytes) -> Response:
+    try:
+        return await direct(body)
+    except MangaopsError as error:
+        return refusal(error)
+
+
+def _whole(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body, which was read already, and then what the client does next."""
+    handed = False
+
+    async def again() -> MutableMapping[str, Any]:
+        nonlocal handed
+        if handed:
+            return await receive()
+        handed = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

@@ -136,12 +136,10 @@ class Service:
         batch: int,
     ) -> Reply:
         request_id = self.tickets.give(unit.name, served.generation)
-        count, seconds = gauges.of_request(unit.name, served.release)
-        count.inc()
-        seconds.observe(spent)
         said = json.dumps(answer.as_dict(), separators=(",", ":"), ensure_ascii=False)
         challenger = self.follower.wanted[unit.name].chain.shadow_of(served.release)
         word = self._mirrored(unit, challenger, request_id) if challenger else OFF
+        gauges.answered(unit.name, served.release, spent, batch, word)
         row = self._row(unit, served, text, caller, request_id)
         row |= {"answer": said, "latency_ms": spent * 1000, "error": None, "batch": batch, "mirror": word}
         seq = self.log.put(row)
@@ -154,16 +152,12 @@ class Service:
     def _mirrored(self, unit: Unit, challenger: str, request_id: str) -> str:
         """What becomes of the copy: none is sent while its request has no row in the log to belong to."""
         logs = self.log.trouble is None
-        word = self.mirror.decide(unit.shadow, challenger, request_id) if logs else SHED_DOWN
-        gauges.MIRRORED.labels(unit.name, word).inc()
-        return word
+        return self.mirror.decide(unit.shadow, challenger, request_id) if logs else SHED_DOWN
 
     def _without(self, unit: Unit, served: Served, text: str, caller: Caller, begun: float) -> Reply:
         request_id = self.tickets.give(unit.name, served.generation)
-        count, seconds = gauges.of_request(unit.name, served.release)
-        count.inc()
         spent = time.perf_counter() - begun
-        seconds.observe(spent)
+        gauges.answered(unit.name, served.release, spent, 1, OFF)
         row = self._row(unit, served, text, caller, request_id)
         said = json.dumps(dict(unit.without_release), separators=(",", ":"))
         row |= {"answer": said, "latency_ms": spent * 1000, "error": None, "batch": 1, "mirror": OFF}

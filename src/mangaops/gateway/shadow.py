@@ -21,16 +21,16 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, Final, cast
 
+from mangaops.datasets.logged import kept
 from mangaops.errors import MangaopsError
 from mangaops.gateway import gauges
 from mangaops.gateway.chain import Chain
 from mangaops.gateway.lineage import end_with_supervisor
-from mangaops.gateway.masking import prepared
-from mangaops.gateway.mirror import position
 from mangaops.gateway.releases import Releases, warm
 from mangaops.gateway.settings import GatewaySettings
 from mangaops.gateway.units import Unit
 from mangaops.inference.families import Servable
+from mangaops.stack.share import in_share
 from mangaops.store import Artifacts, ChainCopy, Ledger, LogWriter
 from mangaops.vocabulary import Purpose
 
@@ -71,7 +71,7 @@ class Shadow:
         with contextlib.suppress(OSError), connection, connection.makefile("rb") as lines:
             self._tell(connection)
             for line in lines:
-                self._copies.put(json.loads(line))
+                self._copies.put({**json.loads(line.lstrip(b"!")), "late": line.startswith(b"!")})
         self._workers.discard(connection)
 
     def _tell(self, *connections: socket.socket) -> None:
@@ -102,12 +102,18 @@ class Shadow:
         unit, sides = self._units[copy["unit"]], self._sides[copy["unit"]]
         row = _both_sides(copy)
         challenger = sides.predictors.get(copy["challenger"])
-        if challenger is None:
+        if copy["late"]:
+            row["challenger_error"] = "expired"
+        elif challenger is None:
             row["challenger_error"] = sides.refused.get(copy["challenger"], (0.0, "not loaded yet"))[1][:300]
         else:
             row |= _asked(challenger, copy["text"], "challenger", unit.shadow.time_limit_ms)
         champion = sides.predictors.get(copy["release"])
-        if champion is not None and position("control" + copy["request_id"]) < unit.shadow.control:
+        if (
+            champion is not None
+            and not copy["late"]
+            and in_share(unit.shadow.control, copy["request_id"], "control")
+        ):
             again = _asked(champion, copy["text"], "control", unit.shadow.time_limit_ms)
             again.pop("control_error", None)
             row |= again
@@ -193,7 +199,7 @@ def run_shadow(units: Mapping[str, Unit], settings: GatewaySettings, path: Path,
         "shadow",
         f"{settings.name}/shadow/{os.getpid()}-{time.time_ns():x}",
         segment_seconds=settings.roll_seconds,
-        prepare=prepared(units),
+        prepare=kept({name: unit.log for name, unit in units.items()}),
     )
     shadow = Shadow(units, settings, log)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: shadow.end())

@@ -30,7 +30,7 @@ MOVES: Final[Mapping[SlotState, frozenset[SlotState]]] = {
     _S.CLOSED: frozenset(),
 }
 """`adding`: files are fetched and verified; `warming`: it answers probes off the serving path; `healthy`: it
-could answer now; `active`: it answers; `draining`: it finishes what it has begun; `closed`: it holds nothing."""
+could answer now; `active`: it answers; `draining`: it finishes what it began; `closed`: it holds nothing."""
 
 WARM: Final = frozenset({_S.HEALTHY, _S.ACTIVE, _S.DRAINING})
 """States in which a slot can answer at once."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -14,6 +16,7 @@ from typing import Any, Final
 
 import uvicorn
 
+from mangaops.datasets.logged import kept
 from mangaops.errors import MangaopsError
 from mangaops.gateway import gauges
 from mangaops.gateway.app import make_app
@@ -23,7 +26,6 @@ from mangaops.gateway.health import measured
 from mangaops.gateway.lane import Lane
 from mangaops.gateway.lineage import end_with_supervisor
 from mangaops.gateway.link import Link
-from mangaops.gateway.masking import prepared
 from mangaops.gateway.mirror import Mirror
 from mangaops.gateway.pins import Pins
 from mangaops.gateway.releases import Releases
@@ -38,6 +40,9 @@ _START: Final = 60.0
 """Seconds after which a worker answers without being settled, and says what it lacks."""
 
 _TICK: Final = 0.5
+
+_SWITCH: Final = 0.0005
+"""Seconds after which a thread that computes in Python makes way for the event loop."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,9 @@ async def _serve(units: Mapping[str, Unit], settings: GatewaySettings, number: i
     service.mirror.start()
     ticking = asyncio.create_task(_tick(service, settings.workers))
     await asyncio.to_thread(service.follower.settled.wait, _START)
+    gc.collect()
+    gc.freeze()  # what stays for good is not looked through again and again while users wait
+    sys.setswitchinterval(_SWITCH)
     app = make_app(service, settings, FeedbackDesk(service, book))
     config = uvicorn.Config(
         app,
@@ -88,6 +96,8 @@ async def _serve(units: Mapping[str, Unit], settings: GatewaySettings, number: i
         ws="none",
         lifespan="off",
         access_log=False,
+        proxy_headers=False,
+        date_header=False,
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=int(settings.drain) or None,
@@ -143,7 +153,7 @@ def _service(units: Mapping[str, Unit], settings: GatewaySettings, number: int, 
             "requests",
             writer,
             segment_seconds=settings.roll_seconds,
-            prepare=prepared(units),
+            prepare=kept({name: unit.log for name, unit in units.items()}),
         ),
         mirror=Mirror(place.shadow, lane, workers=settings.workers, share=settings.mirror_share),
         writer=writer,

@@ -1,4 +1,4 @@
-"""What each family's predictor is to the gateway: how it is loaded, under which path it answers, and with what.
+"""What each family's predictor is to the gateway: how it is loaded, under which path it answers, with what.
 
 A unit is served by the family of its first model. A new family is one entry here; slots, cutover and shadow
 know none of them.
@@ -38,7 +38,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Serving:
-    """How a family is served: `POST /v1/<path>`, the outputs of an answer, and what a unit says without one."""
+    """How a family is served: `POST /v1/<path>`, an answer's outputs, and what a unit says without one."""
 
     path: str
     outputs: tuple[Output, ...]

@@ -34,7 +34,7 @@ class IntentPredictor:
         return self._answer(self.probabilities(text))
 
     def answer_together(self, texts: Sequence[str]) -> list[Answer]:
-        """The answer to each text, computed in one batch: a text alone may get a slightly other confidence."""
+        """The answer to each text, computed in one batch; alone a text may get another confidence."""
         if len(texts) == 1:
             return [self.answer(texts[0])]
         logits = self._runs.batch([self._reads.ids(text) for text in texts])

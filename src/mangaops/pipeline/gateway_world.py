@@ -8,8 +8,7 @@ releases; where none was rolled back, another variant is registered and measured
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +36,7 @@ UNIT: Final = "router"
 MODEL: Final = "intent-classifier"
 DATA: Final = "bench"
 WHY: Final = "a scratch world"
+_CLOSED: Final = frozenset({State.ROLLED_BACK, State.WITHDRAWN})
 FIRST: Final = datetime(2026, 4, 20, tzinfo=UTC)
 
 STACK: Final = """\
@@ -72,7 +72,6 @@ class GatewayWorld:
     folder: Path
     artifact: Path
     shop: Workshop
-    _labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def stack(self) -> Path:
@@ -93,14 +92,14 @@ class GatewayWorld:
         """Who serves; `fallback` where no release does."""
         return self.state().champion or FALLBACK
 
-    @property
-    def expected(self) -> Mapping[str, tuple[str, ...]]:
-        """The labels that each release gives, which are those of no other."""
-        current = self.state()
-        for name in current.releases.keys() - self._labels.keys():
-            record = current.models[f"{MODEL}@{current.releases[name].models[MODEL]}"]
-            self._labels[name] = label_map(self.shop.desk.artifacts.open(record.artifact)).labels
-        return self._labels
+    def expected(self, coming: int = 0) -> dict[str, tuple[str, ...]]:
+        """The labels that each release gives, which are those of no other; also of so many next ones."""
+        labels = label_map(self.artifact).labels
+        known = len(self.state().releases) + coming
+        return {
+            f"{UNIT}-{number}": tuple(f"{label}.{number}" for label in labels)
+            for number in range(1, known + 1)
+        }
 
     def history(self) -> dict[int, str]:
         """The release of each generation, as the ledger tells it; `fallback` for none."""
@@ -133,7 +132,7 @@ class GatewayWorld:
         """
         current = self.state()
         known = current.releases.items()
-        back = [name for name, each in known if each.state == State.ROLLED_BACK and not each.bootstrap]
+        back = [name for name, each in known if each.state in _CLOSED and not each.bootstrap]
         if current.challenger is not None:
             release = current.challenger
         elif back:
@@ -164,6 +163,13 @@ class GatewayWorld:
             told = drafts.shadow_started(UNIT, release=release, reason=WHY, actor=self.shop.desk.actor)
             append(self.shop.desk, [told], expect={UNIT: current.revision})
         return release
+
+    def end_shadow(self) -> None:
+        """No release is in shadow; the one that was is withdrawn, and `ready` reopens it."""
+        current = self.state()
+        if current.challenger is not None:
+            told = drafts.withdrawn(UNIT, release=current.challenger, reason=WHY, actor=self.shop.desk.actor)
+            append(self.shop.desk, [told], expect={UNIT: current.revision})
 
     def _register(self) -> str:
         """Another variant is a release: the unit's first one is its bootstrap."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -12,15 +13,17 @@ from pydantic import BaseModel
 
 from mangaops.datasets import Snapshot, nearness, traits
 from mangaops.evidence import Binding, Evidence
+from mangaops.gates import Asked
 from mangaops.inference import Predictor
 from mangaops.pipeline.dataset_run import find_version
 from mangaops.pipeline.order import order_facts
 from mangaops.pipeline.steps import Steps
 from mangaops.pipeline.workshop import Progress, Workshop
 from mangaops.registry import ModelRecord, Permit, UnitState, permit
-from mangaops.release import checks, evaluate, latency, shadow
+from mangaops.release import checks, evaluate, latency, live, shadow
 from mangaops.release.critical import critical_examples
 from mangaops.release.desk import bind, binding, model_spec, newest, release_of, state, unit_spec
+from mangaops.release.live_logs import LiveLogs, Watched
 from mangaops.stack import DataSpec, ModelSpec
 from mangaops.vocabulary import Digest, EvidenceKind, Purpose, Side
 
@@ -257,3 +260,58 @@ def measure_shadow(bench: Bench, traffic: shadow.Traffic) -> Evidence:
         ),
         _as_json(model=bench.model, shadow=unit_spec(bench.shop.desk, bench.unit).shadow),
     )
+
+
+def measure_live(bench: Bench) -> Evidence:
+    """What gateways logged of both sides is in the ledger, from the start of the shadow until it was enough.
+
+    The window is journalled before it is frozen, under what the rules ask: a run that was killed, and one
+    that comes back after its review, freeze the same.
+    """
+    desk, unit = bench.shop.desk, bench.unit
+    watched = live.begin(desk, unit, bench.release, reason=bench.reason)
+    wanted, logs = live.asked(desk, unit, bench.release), LiveLogs(bench.shop.files, unit, watched)
+    inputs = {
+        "binding": vars(bench.bound(bench.golden.digest)),
+        "watched": vars(watched),
+        "wanted": vars(wanted),
+        "run": bench.steps.run if EvidenceKind.SHADOW in bench.again else None,
+    }
+    window = bench.steps.do(f"{unit}/shadow window", inputs, lambda: _waited(bench, logs, watched, wanted))
+    done = bench.steps.do(
+        f"{unit}/{EvidenceKind.SHADOW}",
+        inputs | {"window": window},
+        lambda: {"digest": _frozen(bench, logs, watched, window).digest},
+        holds=lambda output: _listed(bench, output["digest"]),
+    )
+    return desk.evidence.get(done["digest"])
+
+
+def _waited(bench: Bench, logs: LiveLogs, watched: Watched, wanted: Asked) -> dict[str, Any]:
+    window = live.wait(
+        bench.shop.desk,
+        bench.unit,
+        logs,
+        watched,
+        wanted,
+        pause=bench.shop.pause,
+        check=bench.steps.check,
+        progress=bench.progress,
+    )
+    return {"until": window.until.isoformat(), "stopped": window.stopped}
+
+
+def _frozen(bench: Bench, logs: LiveLogs, watched: Watched, window: Mapping[str, Any]) -> Evidence:
+    return live.freeze(
+        bench.shop.desk,
+        bench.unit,
+        logs,
+        watched,
+        live.Window(datetime.fromisoformat(window["until"]), window["stopped"]),
+        against=bench.against,
+        reason=bench.reason,
+    )
+
+
+def _listed(bench: Bench, digest: Digest) -> bool:
+    return any(ref.digest == digest for ref in release_of(bench.state(), bench.release).evidence)

@@ -9,7 +9,7 @@ from typing import Any
 
 from mangaops.datasets import Source
 from mangaops.store.addresses import without_credentials
-from mangaops.vocabulary import Because, Digest, EvidenceKind
+from mangaops.vocabulary import Because, Digest, EvidenceKind, ShadowMode
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Plan:
     unit: str
     source: Source
     traffic: Source | None = None
+    shadow: ShadowMode = ShadowMode.REPLAY
     truth: str | None = None
     because: Because = Because.MANUAL
     reason: str = "weekly release"
@@ -33,6 +34,7 @@ class Plan:
             "unit": self.unit,
             "source": _named(self.source),
             "traffic": _named(self.traffic) if self.traffic else None,
+            "shadow": self.shadow,
             "truth": without_credentials(self.truth) if self.truth else None,
             "because": self.because,
             "grow_golden": self.grow_golden,

@@ -1,16 +1,17 @@
 """The quickstart's story: three releases on simulated traffic, one of them spoiled, and a rollback.
 
 weeks 1, 2    ─▶ bootstrap: the first champion, against a plain baseline
-weeks 1 to 3  ─▶ run: shadowed on week 4, reviewed, promoted
+weeks 1 to 3  ─▶ run: shadowed live by a gateway whose users ask what they asked in week 4, reviewed, promoted
 weeks 2, 3    ─▶ run on logs whose requests for a human were labelled chitchat: rejected, error review
-              ─▶ rollback, audit
+              ─▶ rollback while users ask, audit
 """
 
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +21,25 @@ import polars as pl
 from mangaops.datasets import Source
 from mangaops.errors import MangaopsError, UsageError
 from mangaops.pipeline import release_run, verbs, views
+from mangaops.pipeline.live_traffic import LiveTraffic, Told, questions_of
 from mangaops.pipeline.plan import Plan
 from mangaops.pipeline.release_run import RunResult
 from mangaops.pipeline.workshop import Announce, Progress, Workshop
 from mangaops.release.desk import state
 from mangaops.release.explain import explain
-from mangaops.vocabulary import Because, EvidenceKind, Outcome, RecordPart
+from mangaops.vocabulary import Because, EvidenceKind, Outcome, RecordPart, ShadowMode
 
 CONVERSATIONS = 850
 """Conversations a simulated week: enough for the gates of examples/quickstart, few enough for minutes."""
 
 LABELLED = 3
-"""Labelled weeks; the week after them is the traffic."""
+"""Labelled weeks; in the week after them users ask the gateway."""
 
 SPOILED = 0.6
 """Share of the requests for a human that the spoiled weeks label as chitchat."""
+
+SECONDS_BESIDE = 2.0
+"""How long users ask before and after the champion moves."""
 
 UNIT = "router"
 MARK = ".mangaops-quickstart"
@@ -69,8 +74,8 @@ def prepare(folder: Path) -> Path:
     return folder / "home"
 
 
-def tell_story(shop: Workshop, folder: Path, *, seed: int, teller: Teller) -> dict[str, Any]:
-    """The releases have happened; what they showed, as JSON values.
+def tell_story(shop: Workshop, folder: Path, stack: Path, *, seed: int, teller: Teller) -> dict[str, Any]:
+    """The releases have happened; what they showed, as JSON values. `stack` is the file of the stack.
 
     Raises:
         MangaopsError: a release was not decided as the story needs it; the message names its report.
@@ -83,30 +88,29 @@ def tell_story(shop: Workshop, folder: Path, *, seed: int, teller: Teller) -> di
     first = _ran(
         shop, Plan(UNIT, world.logs(1, 2), reason="first champion", bootstrap=True), Outcome.PROMOTE, teller
     )
-    teller.line("\n3. The weekly release: more logs, a challenger, replayed traffic, a blind review")
-    weekly = Plan(
-        UNIT,
-        world.logs(1, 3),
-        traffic=Source((str(world.traffic),)),
-        truth=str(world.truth),
-        because=Because.SCHEDULE,
-        reason="weekly release",
-    )
-    second = _ran(shop, weekly, Outcome.PROMOTE, teller)
-    _required_artifacts(shop, second.release, teller)
-    teller.line("\n4. A spoiled week: requests for a human were labelled chitchat")
-    spoiled = Plan(
-        UNIT,
-        world.logs(2, 3, "-spoiled"),
-        because=Because.SCHEDULE,
-        reason="weekly release, spoiled on purpose",
-    )
-    third = _ran(shop, spoiled, Outcome.REJECT, teller)
-    teller.line("\n   mangaops release explain " + third.release)
-    teller.line(_indented(explain(shop.desk, UNIT, third.release).text))
-    teller.line("\n5. Rollback: one command, to a release that was proven to load")
-    back = verbs.roll_back(shop, UNIT, reason="support saw wrong routes")
-    teller.line(f"   {back['says']}")
+    teller.line("\n3. The weekly release: a gateway serves, a challenger answers a copy of its live traffic")
+    questions = questions_of(pl.read_parquet(world.traffic), pl.read_parquet(world.truth))
+    with LiveTraffic(stack, folder / "home", questions, world.diary) as live:
+        teller.line(f"   the gateway serves {first.release} on {live.url}")
+        second, moved = _weekly(shop, world, live, teller)
+        teller.line("\n4. A spoiled week: requests for a human were labelled chitchat")
+        spoiled = Plan(
+            UNIT,
+            world.logs(2, 3, "-spoiled"),
+            because=Because.SCHEDULE,
+            reason="weekly release, spoiled on purpose",
+        )
+        third = _ran(shop, spoiled, Outcome.REJECT, teller)
+        teller.line("\n   mangaops release explain " + third.release)
+        teller.line(_indented(explain(shop.desk, UNIT, third.release).text))
+        teller.line("\n5. Rollback while users ask: one command, to a release that is warm in the gateway")
+        live.begin()
+        shop.pause(SECONDS_BESIDE)
+        back = verbs.roll_back(shop, UNIT, reason="support saw wrong routes")
+        shop.pause(SECONDS_BESIDE)
+        undone = live.end()
+        teller.line(f"   {back['says']}")
+        teller.line(f"   {undone.says}")
     teller.line("\n6. The ledger: every fact with actor and reason, chained")
     audit = views.audit(shop, ())
     teller.line(f"   {audit['says']}")
@@ -116,10 +120,47 @@ def tell_story(shop: Workshop, folder: Path, *, seed: int, teller: Teller) -> di
         "simulated": True,
         "folder": str(folder),
         "runs": [each.as_dict() for each in (first, second, third)],
+        "cutover_under_load": vars(moved),
         "rollback": back,
+        "rollback_under_load": vars(undone),
         "audit": audit,
         "champion": state(shop.desk, UNIT).champion,
     }
+
+
+def _weekly(shop: Workshop, world: _World, live: LiveTraffic, teller: Teller) -> tuple[RunResult, Told]:
+    """The weekly release, promoted under load: users begin to ask when the shadow begins."""
+    plan = Plan(
+        UNIT,
+        world.logs(1, 3),
+        shadow=ShadowMode.LIVE,
+        truth=str(world.diary),
+        because=Because.SCHEDULE,
+        reason="weekly release",
+    )
+    asking = replace(teller, progress=live.begins_with(teller.progress, "live shadow"))
+    second = _ran(
+        replace(shop, pause=lambda seconds: time.sleep(min(1.0, seconds))), plan, Outcome.PROMOTE, asking
+    )
+    shop.pause(SECONDS_BESIDE)
+    moved = live.end()
+    _required_artifacts(shop, second.release, teller)
+    teller.line(f"   {_shadowed(shop, second.release)}")
+    teller.line(f"   {moved.says}")
+    return second, moved
+
+
+def _shadowed(shop: Workshop, release: str) -> str:
+    """What the live shadow saw, in a line."""
+    ref = views.find_release(shop, release).release.latest(EvidenceKind.SHADOW)
+    facts = shop.desk.evidence.get(ref.digest).facts if ref else {}
+    shed = sum(facts.get("shed", {}).values())
+    return (
+        f"live shadow: {facts.get('requests', 0):,} requests, coverage {facts.get('coverage', 0):.1%}, "
+        f"{shed} copies shed, {facts.get('disagreements', 0):,} answered differently; "
+        f"the champion differed from itself in {facts.get('control_disagreements', 0)} "
+        f"of {facts.get('control_requests', 0):,}"
+    )
 
 
 @dataclass(frozen=True)
@@ -129,6 +170,11 @@ class _World:
     @property
     def traffic(self) -> Path:
         return self.folder / "traffic.parquet"
+
+    @property
+    def diary(self) -> Path:
+        """The true label of each request that the gateway answered, by its id."""
+        return self.folder / "live-truth.csv"
 
     @property
     def truth(self) -> Path:

@@ -15,10 +15,11 @@ from typing import Any
 
 from mangaops.datasets import Source
 from mangaops.errors import LeaseHeld, MangaopsError, RefusedError, UsageError
+from mangaops.evidence import Evidence
 from mangaops.gates import Decision
 from mangaops.pipeline.dataset_run import accepted, gather, take_snapshot
 from mangaops.pipeline.files import write_reports
-from mangaops.pipeline.measuring import Bench, measure_offline, measure_shadow
+from mangaops.pipeline.measuring import Bench, measure_live, measure_offline, measure_shadow
 from mangaops.pipeline.plan import Plan
 from mangaops.pipeline.steps import Steps
 from mangaops.pipeline.traffic import read_traffic, read_truth, require_simulated
@@ -31,7 +32,7 @@ from mangaops.release.cutover import Switched
 from mangaops.release.desk import model_spec, release_of, state
 from mangaops.release.due import FAILED
 from mangaops.release.standing import read_decision
-from mangaops.vocabulary import Digest, Outcome, State, Verdict
+from mangaops.vocabulary import Digest, Outcome, ShadowMode, State, Verdict
 
 CLOSED = frozenset({State.CHAMPION, State.RETIRED, State.REJECTED, State.WITHDRAWN, State.ROLLED_BACK})
 
@@ -71,7 +72,7 @@ def run(shop: Workshop, plan: Plan, progress: Progress, announce: Announce) -> R
     """The run is finished, and what it decided has happened.
 
     Raises:
-        UsageError: no champion to compare with.
+        UsageError: no champion to compare with, or a live shadow beside a file of traffic.
         RefusedError: a champion is there already where a bootstrap was asked, or equal inputs gave a
             release that was withdrawn before it was judged.
         LeaseHeld: another run of this unit is alive.
@@ -107,6 +108,13 @@ def _failed(shop: Workshop, unit: str, run: str, error: Exception) -> None:
 def _in_order(shop: Workshop, plan: Plan) -> None:
     if plan.truth:
         require_simulated(shop, plan.truth)
+    if plan.traffic and plan.shadow == ShadowMode.LIVE:
+        raise UsageError(
+            f"release run {plan.unit} was refused: a live shadow replays no --traffic",
+            found=f"--shadow live and --traffic {', '.join(plan.traffic.shown())}",
+            accepted="one of the two",
+            next_step="leave --traffic out, or take --shadow replay",
+        )
     if plan.bootstrap:
         require_first(shop.desk, plan.unit)
     elif state(shop.desk, plan.unit).generation == 0:
@@ -137,17 +145,22 @@ def _steps(shop: Workshop, plan: Plan, steps: Steps, since: int, progress: Progr
     if judged is not None:
         steps.announce("shadow", "left out: an offline gate failed")
         return _acted(bench, judged)
-    traffic = _shadowed(bench, plan) if plan.traffic and not plan.bootstrap else None
+    shadowed = (plan.traffic or plan.shadow == ShadowMode.LIVE) and not plan.bootstrap
+    traffic = _shadowed(bench, plan) if shadowed else None
     return _acted(bench, _judged(bench, traffic))
 
 
 def _shadowed(bench: Bench, plan: Plan) -> Digest:
-    source = plan.traffic or Source(())
-    traffic = bench.steps.timed("traffic", lambda: read_traffic(bench.data, source, bench.progress))
-    shadow = measure_shadow(bench, traffic)
+    shadow = measure_live(bench) if plan.shadow == ShadowMode.LIVE else _replayed(bench, plan)
     if shadow.facts["disagreements"]:
         _reviewed(bench, plan, shadow.digest)
-    return traffic.digest
+    return shadow.binding.dataset
+
+
+def _replayed(bench: Bench, plan: Plan) -> Evidence:
+    source = plan.traffic or Source(())
+    traffic = bench.steps.timed("traffic", lambda: read_traffic(bench.data, source, bench.progress))
+    return measure_shadow(bench, traffic)
 
 
 def _reviewed(bench: Bench, plan: Plan, shadow: Digest) -> None:

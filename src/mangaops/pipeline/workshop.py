@@ -30,7 +30,8 @@ class PlainBaseline(Protocol):
 class Workshop:
     """The desk with its tools.
 
-    `reports` is for people, `folder` is that of stack.yaml, `staging` is where things are made.
+    `reports` is for people, `folder` is that of stack.yaml, `staging` is where things are made. `files` is
+    the folder or fsspec URL under which gateways keep their logs. `pause` waits so many seconds.
     """
 
     desk: Desk
@@ -42,6 +43,8 @@ class Workshop:
     staging: Path
     folder: Path
     seconds: Callable[[], float]
+    files: str
+    pause: Callable[[float], None]
 
     def making(self) -> AbstractContextManager[Path]:
         """An empty folder to make something in, gone afterwards; what killed processes left goes with it."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any, Final
 
 from mangaops.errors import RefusedError
 from mangaops.gates import GATES
 from mangaops.registry import Release, UnitState
 from mangaops.release.desk import Desk, state, unit_spec
-from mangaops.stack import Rule
+from mangaops.stack import SPENT_ON_SHADOW, Rule
 from mangaops.vocabulary import Digest
 
 RECORD = "release_record"
@@ -64,17 +65,23 @@ def _with_record(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     return (Rule(RECORD, GATES[RECORD].params()), *rules)
 
 
+_NO_BEARING: Final[dict[str, Any]] = {
+    **dict.fromkeys(("gates", "bootstrap", "cadence", "log"), True),
+    "shadow": set(SPENT_ON_SHADOW),
+}
+
+
 def specs_digest(desk: Desk, unit: str) -> Digest:
     """The digest of what stack.yaml says beside the rules and bears on a decision.
 
-    It covers the unit without its cadence, its models without their training (that is in the artifact),
-    their data, and whether the stack is simulated.
+    It covers the unit without its cadence, its logs and what its gateways spend, its models without their
+    training (that is in the artifact), their data, and whether the stack is simulated.
     """
     spec = unit_spec(desk, unit)
     models = {name: desk.stack.models[name] for name in spec.models}
     data = {model.data: desk.stack.data[model.data] for model in models.values()}
     said = {
-        "unit": spec.model_dump(mode="json", exclude={"gates", "bootstrap", "cadence"}),
+        "unit": spec.model_dump(mode="json", exclude=_NO_BEARING),
         "models": {
             name: model.model_dump(mode="json", exclude={"training"}) for name, model in models.items()
         },

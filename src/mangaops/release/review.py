@@ -71,7 +71,7 @@ def _measured(desk: Desk, unit: str, subject: Release, wanted: Digest | None) ->
             f"a review of {subject.name} was refused",
             found=f"no {'shadow' if shadow is None else 'evaluation'} evidence",
             accepted="a release that was evaluated and shadowed",
-            next_step=f"mangaops release run {unit} --traffic ...",
+            next_step=f"mangaops release run {unit} --logs ... --traffic ...",
         )
     return shadow, evaluation
 

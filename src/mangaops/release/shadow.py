@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -25,9 +24,10 @@ from mangaops.release.desk import (
     unit_spec,
 )
 from mangaops.release.evaluate import Pair, answer_both, answer_columns, retitled
-from mangaops.vocabulary import Digest, EvidenceKind, State
+from mangaops.stack.share import in_share
+from mangaops.vocabulary import Digest, EvidenceKind, ShadowMode, State
 
-MODE: Final = "replay"
+MODE: Final = ShadowMode.REPLAY
 _COLUMNS: Final = ("row_id", "group", "text", "at")
 
 
@@ -65,7 +65,7 @@ def replay(
         RevisionConflict: the champion changed meanwhile.
     """
     bound = binding(desk, unit, release, traffic.digest, against=pair.against)
-    _begin(desk, unit, release, reason)
+    begin(desk, unit, release, reason)
     window = ordered(traffic.rows)
     wanted = unit_spec(desk, unit).shadow.share if share is None else share
     mirrored = sample(window, wanted)
@@ -108,15 +108,12 @@ def sample(window: pl.DataFrame, share: float) -> pl.DataFrame:
     """The requests whose hash falls under the share: the same ones on every machine and in every run."""
     if share >= 1.0:
         return window
-    kept = [_position(row_id) < share for row_id in window["row_id"]]
+    kept = [in_share(share, row_id) for row_id in window["row_id"]]
     return window.filter(pl.Series(kept, dtype=pl.Boolean))
 
 
-def _position(row_id: str) -> float:
-    return int.from_bytes(hashlib.sha256(f"shadow\0{row_id}".encode()).digest()[:8], "big") / 2**64
-
-
-def _begin(desk: Desk, unit: str, release: str, reason: str) -> None:
+def begin(desk: Desk, unit: str, release: str, reason: str) -> None:
+    """A challenger is in shadow; what is in shadow stays there. Raises RevisionConflict."""
     current = state(desk, unit)
     if release_of(current, release).state == State.CHALLENGER:
         draft = drafts.shadow_started(unit, release=release, reason=reason, actor=desk.actor)
@@ -138,12 +135,13 @@ def _answers(mirrored: pl.DataFrame, pair: Pair, progress: Progress) -> pl.DataF
         "release_label",
         "release_action",
         "release_confidence",
-        disagrees=_differs("baseline", "release"),
-        control_disagrees=_differs("baseline", "control"),
+        disagrees=differs("baseline", "release"),
+        control_disagrees=differs("baseline", "control"),
     )
 
 
-def _differs(one: str, other: str) -> pl.Expr:
+def differs(one: str, other: str) -> pl.Expr:
+    """Whether two sides gave another label or another action; null where one gave no answer."""
     labels = pl.col(f"{one}_label") != pl.col(f"{other}_label")
     return labels | (pl.col(f"{one}_action") != pl.col(f"{other}_action"))
 
@@ -167,7 +165,7 @@ def _facts(mirrored: pl.DataFrame, table: pl.DataFrame) -> dict[str, Any]:
         "hours": round(hours, 6),
         "requests": mirrored.height,
         "coverage": round(_answered(table) / mirrored.height, 6),
-        "mode": MODE,
+        "mode": str(MODE),
         "disagreements": int(table["disagrees"].sum()),
         "control_disagreements": int(table["control_disagrees"].sum()),
     }

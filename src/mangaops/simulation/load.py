@@ -14,6 +14,7 @@ none that this release gives.
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import resource
 import selectors
@@ -35,11 +36,12 @@ ROUTER_BODY: Final = '{"text": "TEXT"}'
 
 @dataclass(frozen=True)
 class Question:
-    """What a user says, and where it belongs."""
+    """What a user says, and where it belongs; `truth` is what they mean, where a simulation knows it."""
 
     text: str
     conversation_id: str | None = None
     user_id: str | None = None
+    truth: str | None = None
 
     def body(self, template: str) -> bytes:
         """The question as JSON: `"TEXT"` in the template is the text; ids join where the template is ours."""
@@ -56,7 +58,8 @@ class LoadPlan:
 
     `rate`: requests/s; None: a closed loop of `concurrency` clients. `requests`: stop after so many; None:
     after `seconds`. `expected`: the labels that each release gives; of a release that is not in it any label
-    is its own. `reads`: "route" for answers of the router, "any" for any JSON (other servers). `body`: the
+    is its own. `diary`: a CSV file that gets `request_id, label` of each answer, the label being the truth of
+    its question. `reads`: "route" for answers of the router, "any" for any JSON (other servers). `body`: the
     request with `"TEXT"` in the text's place. `timeout`: seconds after which a request has failed.
     """
 
@@ -74,6 +77,7 @@ class LoadPlan:
     body: str = ROUTER_BODY
     reads: Literal["route", "any"] = "route"
     expected: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    diary: str | None = None
 
     def __post_init__(self) -> None:
         wrong = not self.questions or self.seconds <= 0 or self.concurrency < 1 or self.connections < 1
@@ -86,7 +90,7 @@ class LoadPlan:
 
     def as_json(self) -> str:
         """The plan as a process of its own reads it."""
-        asked = [[each.text, each.conversation_id, each.user_id] for each in self.questions]
+        asked = [[each.text, each.conversation_id, each.user_id, each.truth] for each in self.questions]
         return json.dumps({**vars(self), "questions": asked})
 
     @classmethod
@@ -134,6 +138,7 @@ class _Run:
         requests = [target.request(question.body(plan.body)) for question in plan.questions]
         most = plan.connections if plan.rate is not None else plan.concurrency
         self._pool = Pool(target, requests, self._told, most=most, patience=plan.timeout)
+        self._diary = _Diary(plan) if plan.diary is not None else None
         self._asked = 0
         self._over = False
 
@@ -150,6 +155,8 @@ class _Run:
         seconds = time.monotonic() - self._begun
         sweeping.cancel()
         self._pool.close()
+        if self._diary is not None:
+            self._diary.close()
         return self._tally.report(asking, busy=(_cpu() - before) / seconds)
 
     async def _sweep(self) -> None:
@@ -190,11 +197,35 @@ class _Run:
     def _told(self, sent: Sent, status: int, body: bytes, wrong: str) -> None:
         now = time.monotonic()
         self._tally.count(sent, status, body, wrong, now, self._begun)
+        if self._diary is not None and status == 200:
+            self._diary.write(sent.number, body)
         if self._plan.rate is None:
             if wrong:  # a server that refuses every connection is asked again, but not without a pause
                 asyncio.get_running_loop().call_later(0.01, self._next)
             else:
                 self._next()
+
+
+class _Diary:
+    """The truth of each answered request, a line as soon as it is answered: readers may read along."""
+
+    def __init__(self, plan: LoadPlan) -> None:
+        self._truths = [question.truth for question in plan.questions]
+        self._file = open(str(plan.diary), "w", encoding="utf-8", newline="", buffering=1)  # noqa: SIM115
+        self._rows = csv.writer(self._file, lineterminator="\n")
+        self._rows.writerow(["request_id", "label"])
+
+    def write(self, number: int, body: bytes) -> None:
+        """The request of that number was answered so."""
+        try:
+            request_id = json.loads(body)["request_id"]
+        except (ValueError, KeyError, TypeError):
+            return  # the tally counts it as unreadable
+        self._rows.writerow([request_id, self._truths[number % len(self._truths)]])
+
+    def close(self) -> None:
+        """The file is whole."""
+        self._file.close()
 
 
 def _cpu() -> float:

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mangaops.stack.document import Path
-from mangaops.stack.specs import ANY, DataSpec, ModelSpec, Stack, UnitSpec
+from mangaops.stack.specs import ANY, DataSpec, ModelSpec, Rule, Stack, UnitSpec
 from mangaops.vocabulary import FROM_LOGS, REVIEW_WORDS, is_review_word
 
 Mistakes = Iterator[tuple[Path, str]]
@@ -74,12 +74,26 @@ def _unit(path: Path, unit: UnitSpec, stack: Stack, names: Collection[str]) -> M
             yield (*path, "models", at), f"{spot}: unknown model '{model}'{near(model, names)}"
     if unit.cadence is not None:
         yield from _cadence((*path, "cadence"), unit.cadence.cron, unit.cadence.timezone, spot)
+    yield from _readable((*path, "log", "text"), unit, spot)
     listed = _labels(unit, stack)
     for name in ("bootstrap", "gates"):
         for at, rule in enumerate(getattr(unit, name)):
             yield from _rule_labels(
                 (*path, name, at), rule.params.model_dump(), listed, f"{spot}.{name}[{at}]"
             )
+
+
+def _readable(path: Path, unit: UnitSpec, spot: str) -> Mistakes:
+    """People review texts, so that a gate that needs a review does not go with texts that nobody can read."""
+    reviewed = [at for at, rule in enumerate(unit.gates) if _needs_review(rule)]
+    if unit.log.text == "hash" and reviewed:
+        gates = ", ".join(f"{unit.gates[at].gate} (gates[{at}])" for at in reviewed)
+        says = f"{spot}.log.text: hash leaves people nothing to review, and {gates} needs a review"
+        yield path, f"{says}; write mask or keep, or take these gates away"
+
+
+def _needs_review(rule: Rule) -> bool:
+    return rule.gate == "disagreement" or rule.params.model_dump().get("on") == "shadow_review"
 
 
 def _labels(unit: UnitSpec, stack: Stack) -> Collection[str] | None:

@@ -155,7 +155,7 @@ class LogWriter:
         try:
             return self._as_batch(made)
         except (ValueError, TypeError, OverflowError):
-            return self._as_batch([row for row in made if self._fits(row)])
+            return self._as_batch([row for row in map(_mended, made) if self._fits(row)])
 
     def _as_batch(self, rows: list[Row]) -> tuple[list[int], Any]:
         if any(not row.keys() <= self._columns for row in rows):
@@ -198,3 +198,11 @@ class LogWriter:
         if segment is not None:
             with suppress(OSError):
                 segment.close()
+
+
+def _mended(row: Row) -> Row:
+    """The row with a question mark for each lone surrogate: users send such texts, and UTF-8 has none."""
+    return {
+        name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+        for name, value in row.items()
+    }
