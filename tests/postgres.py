@@ -35,21 +35,32 @@ def reason_to_skip() -> str | None:
 def server(*, fsync: bool = False) -> Iterator[Path]:
     """A running server; yields the folder of its socket. Without `fsync` it is quick, not durable."""
     folder = Path(tempfile.mkdtemp(prefix="mpg-"))
-    programs = find_programs()
-    assert programs is not None
     if os.geteuid() == 0:
         shutil.chown(folder, "nobody", "nogroup")
-    data, options = folder / "data", f"-c listen_addresses='' -c unix_socket_directories='{folder}'"
+    options = f"-c listen_addresses='' -c unix_socket_directories='{folder}'"
     options += f" -c fsync={'on' if fsync else 'off'} -c full_page_writes={'on' if fsync else 'off'}"
+    (folder / "options").write_text(options)
     try:
-        _run(folder, programs / "initdb", "--no-sync", "-A", "trust", "-U", ADMIN, "-D", data)
-        _run(folder, programs / "pg_ctl", "-w", "-D", data, "-l", folder / "log", "-o", options, "start")
+        _run(folder, "initdb", "--no-sync", "-A", "trust", "-U", ADMIN, "-D", folder / "data")
+        start(folder)
         try:
             yield folder
         finally:
-            _run(folder, programs / "pg_ctl", "-w", "-D", data, "-m", "immediate", "stop")
+            if (folder / "data" / "postmaster.pid").exists():
+                stop(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def start(folder: Path) -> None:
+    """The server of that folder runs, and takes connections."""
+    options = (folder / "options").read_text()
+    _run(folder, "pg_ctl", "-w", "-D", folder / "data", "-l", folder / "log", "-o", options, "start")
+
+
+def stop(folder: Path) -> None:
+    """The server of that folder does not run; its connections broke."""
+    _run(folder, "pg_ctl", "-w", "-D", folder / "data", "-m", "immediate", "stop")
 
 
 def url(folder: Path, database: str) -> str:
@@ -66,8 +77,10 @@ def create_database(folder: Path, database: str) -> str:
     return url(folder, database)
 
 
-def _run(folder: Path, *command: object) -> None:
-    words = [str(word) for word in command]
+def _run(folder: Path, program: str, *arguments: object) -> None:
+    programs = find_programs()
+    assert programs is not None
+    words = [str(programs / program), *map(str, arguments)]
     if os.geteuid() == 0:
         words = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *words]
     with (folder / "output").open("ab") as output:

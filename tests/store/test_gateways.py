@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
@@ -75,6 +76,23 @@ def test_a_member_that_does_not_beat_is_gone_and_stands_again_with_the_next_beat
     gateways.beat(name, DOING)
     assert [each.member for each in gateways.members()] == [name]
     assert gateways.acknowledgements("router", 7)[name].word == Acknowledged.READY
+
+
+def test_with_sqlite_members_beat_by_a_clock_that_nobody_sets(ledger: Ledger, gateways: Gateways) -> None:
+    gateways.join("gateway", 0, DOING)
+    (member,) = gateways.members()
+    clock = time.monotonic() if ledger.database.is_sqlite else time.time()
+    assert member.beat == pytest.approx(clock, abs=60.0)
+
+
+def test_a_beat_that_an_earlier_boot_left_in_the_clocks_future_is_no_life(
+    ledger: Ledger, gateways: Gateways
+) -> None:
+    gateways.join("gateway", 0, DOING)
+    age(ledger, "members", "beat", -4.0)
+    assert len(gateways.members()) == 1
+    age(ledger, "members", "beat", -100.0)
+    assert len(gateways.members()) == (0 if ledger.database.is_sqlite else 1)
 
 
 def test_a_process_that_ended_is_not_waited_for(ledger_url: str, gateways: Gateways) -> None:

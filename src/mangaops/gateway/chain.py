@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from mangaops.errors import LedgerTampered
+from mangaops.errors import LedgerTampered, MangaopsError, SetupError
 from mangaops.registry import Event, UnitState, fold, is_fallback
 from mangaops.store import Ledger
 from mangaops.store.chain import ChainCopy
@@ -19,38 +19,42 @@ _MOVES = frozenset({EventKind.PROMOTED, EventKind.ROLLED_BACK})
 
 @dataclass
 class Chain:
-    """One unit's stream, as far as it was followed."""
+    """One unit's stream, as far as it was followed; `known` once there is a copy or the ledger was read.
+
+    `uncopied` says why the local copy lacks what is known here, None where it does not.
+    """
 
     unit: str
     state: UnitState
     events: list[Event] = field(default_factory=list)
-    copied: int = 0
+    known: bool = False
+    uncopied: str | None = None
 
     @classmethod
     def of_copy(cls, unit: str, copy: ChainCopy) -> Chain:
         """The stream as the local disk has it; empty where nothing was ever read.
 
-        A copy that does not add up counts as none: it is made anew from the ledger.
+        A copy that does not add up, or cannot be read, is none: nothing in it loads, and the ledger makes it
+        anew.
         """
         try:
             events = copy.load(unit)
-        except LedgerTampered as error:
-            _LOG.error("%s", error.message)
+        except MangaopsError as error:
+            _LOG.error("the local copy of %s counts for nothing: %s", unit, error.message)
             events = []
-        return cls(unit, replace(fold(events), unit=unit), events, len(events))
+        return cls(unit, replace(fold(events), unit=unit), events, known=bool(events))
 
     def follow(self, ledger: Ledger, heads: dict[str, Head], copy: ChainCopy) -> bool:
-        """The ledger's newest events are known here and on the local disk; whether there were any.
+        """The ledger's newest events are known here, and copied to disk or `uncopied`; whether there were any.
 
         Raises:
             LedgerTampered: the ledger does not go on from what was read before: it was cut or rewritten.
-            SetupError: the ledger cannot be reached; or the disk is full, then the events are known all the
-                same, and copied with the next call.
+            SetupError: the ledger cannot be reached.
         """
         moved = self._read(ledger, heads.get(self.unit))
-        if self.copied < len(self.events):
-            copy.save(self.unit, self.events)
-            self.copied = len(self.events)
+        self.known = True
+        if moved or self.uncopied is not None:
+            self._save(copy)
         return moved
 
     def _read(self, ledger: Ledger, head: Head | None) -> bool:
@@ -63,6 +67,16 @@ class Chain:
         self.state = replace(fold(new, onto=self.state), unit=self.unit)
         self.events = self.events + new
         return True
+
+    def _save(self, copy: ChainCopy) -> None:
+        """The local disk has what is known here; where it has no room for that, it is tried again later."""
+        before, self.uncopied = self.uncopied, None
+        try:
+            copy.save(self.unit, self.events)
+        except SetupError as error:
+            self.uncopied = f"{error.refused}: {error.found}"
+            if before is None:
+                _LOG.error("the local copy of %s stays behind: %s", self.unit, error.message)
 
     def _require(self, holds: bool, found: str) -> None:
         if not holds:

@@ -113,8 +113,8 @@ class Follower:
 
     def _lack(self, unit: str, each: Wanted) -> str:
         champion = each.chain.champion
-        if not each.chain.events and self.link.trouble is not None:
-            return f"nothing is known of it: {self.link.trouble}"
+        if not each.chain.known:
+            return "the ledger was never read, and there is no verified copy of it"
         if champion is None or self.units[unit].served.release == champion:
             return ""
         _, _, why = each.refused.get(champion, (0, 0.0, ""))

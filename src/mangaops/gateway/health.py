@@ -21,6 +21,9 @@ def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
         warnings.append(
             f"the ledger is not followed for {silent:.0f} s, the verified local copy counts: {link.trouble}"
         )
+    for unit, each in service.follower.wanted.items():
+        if each.chain.uncopied is not None:
+            warnings.append(f"the local copy of {unit} is behind the ledger: {each.chain.uncopied}")
     if service.log.trouble is not None:
         warnings.append(f"the request log drops rows, shadow evidence stops: {service.log.trouble}")
     body = {

@@ -68,14 +68,21 @@ class Link:
         opened = self._reach()
         if opened is None:
             return
+        wrong: MangaopsError | None = None
         try:
             heads = opened.ledger.heads()
-            for chain in chains:
-                chain.follow(opened.ledger, heads, self.copy)
         except MangaopsError as error:
             self._lost(error)
-        else:
+            return
+        for chain in chains:
+            try:
+                chain.follow(opened.ledger, heads, self.copy)
+            except MangaopsError as error:  # the other units are followed all the same
+                wrong = error
+        if wrong is None:
             self._found()
+        else:
+            self._lost(wrong)
 
     def wait(self) -> None:
         """Something changed, or a little time has passed."""

@@ -20,7 +20,7 @@ from mangaops.errors import SetupError
 from mangaops.gateway import gauges
 from mangaops.gateway.follower import Follower
 from mangaops.gateway.lane import Asked, Full, Lane, Late
-from mangaops.gateway.mirror import OFF, SENT, Mirror
+from mangaops.gateway.mirror import OFF, SENT, SHED_DOWN, Mirror
 from mangaops.gateway.pins import Pins
 from mangaops.gateway.slots import Served, Slots
 from mangaops.gateway.tickets import Tickets
@@ -138,7 +138,7 @@ class Service:
         request_id = self.tickets.give(unit.name, served.generation)
         said = json.dumps(answer.as_dict(), separators=(",", ":"), ensure_ascii=False)
         challenger = self.follower.wanted[unit.name].chain.shadow_of(served.release)
-        word = self.mirror.decide(unit.shadow, challenger, request_id) if challenger else OFF
+        word = self._mirrored(unit, challenger, request_id) if challenger else OFF
         gauges.answered(unit.name, served.release, spent, batch, word)
         row = self._row(unit, served, text, caller, request_id)
         row |= {"answer": said, "latency_ms": spent * 1000, "error": None, "batch": batch, "mirror": word}
@@ -148,6 +148,11 @@ class Service:
             self.mirror.send({**copy, "seq": seq or 0, "writer": self.writer}, unit.shadow)
         outputs = {output.name: output.of(answer) for output in unit.serving.outputs}
         return Reply(outputs, request_id, served.release, served.generation)
+
+    def _mirrored(self, unit: Unit, challenger: str, request_id: str) -> str:
+        """What becomes of the copy: none is sent while its request has no row in the log to belong to."""
+        logs = self.log.trouble is None
+        return self.mirror.decide(unit.shadow, challenger, request_id) if logs else SHED_DOWN
 
     def _without(self, unit: Unit, served: Served, text: str, caller: Caller, begun: float) -> Reply:
         request_id = self.tickets.give(unit.name, served.generation)

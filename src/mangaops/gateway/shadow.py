@@ -25,6 +25,7 @@ from mangaops.datasets.logged import kept
 from mangaops.errors import MangaopsError
 from mangaops.gateway import gauges
 from mangaops.gateway.chain import Chain
+from mangaops.gateway.lineage import end_with_supervisor
 from mangaops.gateway.releases import Releases, warm
 from mangaops.gateway.settings import GatewaySettings
 from mangaops.gateway.units import Unit
@@ -85,6 +86,8 @@ class Shadow:
         """Copies are answered until the process ends; `beat.value` is the moment of the last sign of life."""
         while not self._ended.is_set():
             beat.value = time.monotonic()
+            gauges.LOGGED.labels("shadow").set(self._log.acknowledged)
+            gauges.DROPPED.labels("shadow").set(self._log.dropped)
             try:
                 copy = self._copies.get(timeout=_POLL)
             except Empty:
@@ -201,6 +204,7 @@ def run_shadow(units: Mapping[str, Unit], settings: GatewaySettings, path: Path,
     shadow = Shadow(units, settings, log)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: shadow.end())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_supervisor()
     server = _listening(path)
     threading.Thread(target=shadow.follow, name="shadow follower", daemon=True).start()
     threading.Thread(target=_accept, args=(server, shadow), name="shadow accept", daemon=True).start()

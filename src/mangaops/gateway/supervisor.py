@@ -32,6 +32,8 @@ _ROLL: Final = 2.0
 _HUNG: Final = 5.0
 """Seconds without a sign of life, beyond the longest time limit, after which the shadow is killed."""
 
+_SHARED: Final = "/dev/shm"
+
 _SOONEST, _LATEST = 0.1, 10.0
 """Seconds before a process that died is started again: doubled with each death within a minute."""
 
@@ -82,7 +84,7 @@ class Supervisor:
             SetupError: the address is taken, or the folder cannot be written.
         """
         settings = self._settings
-        with tempfile.TemporaryDirectory(prefix="mangaops-gateway-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="mangaops-gateway-", dir=_memory()) as scratch:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = scratch
             from mangaops.gateway.tickets import ticket_key
 
@@ -210,6 +212,11 @@ class Supervisor:
             roller.roll(living=())
         except MangaopsError as error:
             _LOG.error("the logs stay in the journal: %s", error.message)
+
+
+def _memory() -> str | None:
+    """A folder in memory, where there is one: a process that counts in a mapped file dies on a full disk."""
+    return _SHARED if os.access(_SHARED, os.W_OK | os.X_OK) else None
 
 
 def _resident(pid: int) -> int:

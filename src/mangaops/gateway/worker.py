@@ -24,6 +24,7 @@ from mangaops.gateway.feedback import FeedbackDesk
 from mangaops.gateway.follower import Follower
 from mangaops.gateway.health import measured
 from mangaops.gateway.lane import Lane
+from mangaops.gateway.lineage import end_with_supervisor
 from mangaops.gateway.link import Link
 from mangaops.gateway.mirror import Mirror
 from mangaops.gateway.pins import Pins
@@ -103,6 +104,7 @@ async def _serve(units: Mapping[str, Unit], settings: GatewaySettings, number: i
     )
     server = Server(config)
     server.service = service
+    end_with_supervisor()
     try:
         await server.serve(sockets=[place.listening])
     finally:

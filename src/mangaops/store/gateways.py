@@ -1,14 +1,18 @@
 """Who serves: the workers of gateways, whether they live, and what they acknowledged.
 
-A member beats. It is gone when it did not beat for `ttl` seconds by the database's clock, and at once when
-its process is known to be dead. A member that was only slow stands again with its next beat, and what it
-acknowledged before is kept for that.
+A member beats. It is gone when it did not beat for `ttl` seconds by the clock that all members share, and
+at once when its process is known to be dead. A member that was only slow stands again with its next beat, and
+what it acknowledged before is kept for that.
+
+That clock is the server's with PostgreSQL. With SQLite, whose users are all on one host, it is the monotonic
+clock of that host: a jump of the wall clock makes nobody look dead, and lets no promotion through.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -32,7 +36,7 @@ WARM: Final = frozenset({SlotState.HEALTHY, SlotState.ACTIVE, SlotState.DRAINING
 
 @dataclass(frozen=True)
 class Member:
-    """One worker of a gateway since one start. `beat` is in seconds since 1970, by the database's clock.
+    """One worker of a gateway since one start. `beat` is in seconds of the clock that all members share.
 
     `doing` is what it said last: `{"units": {unit: {"active", "generation", "revision", "slots"}}, ...}`.
     """
@@ -93,7 +97,7 @@ class Gateways:
         row: dict[str, Any] = {"member": member, "gateway": gateway, "worker": int(worker)}
         row |= {"host": me.host, "pid": me.pid, "started": me.started, "doing": json.dumps(doing)}
         with self._database.writing() as connection:
-            row["beat"] = self._database.now(connection)
+            row["beat"] = self._now(connection)
             connection.execute(self._database.replace(MEMBERS, row))
 
     def leave(self, member: str) -> None:
@@ -127,10 +131,10 @@ class Gateways:
         row: dict[str, Any] = {"member": member, "unit": unit, "revision": revision, "word": str(word)}
         row |= {"reason": " ".join(reason.split())[:REASON_LENGTH], "milliseconds": milliseconds}
         with self._database.writing() as connection:
-            row["at"] = self._database.now(connection)
+            row["at"] = now = self._now(connection)
             connection.execute(self._database.replace(ACKNOWLEDGEMENTS, row))
-            old = ACKNOWLEDGEMENTS.c.at < row["at"] - KEPT_SECONDS
-            connection.execute(delete(ACKNOWLEDGEMENTS).where(old))
+            recent = ACKNOWLEDGEMENTS.c.at.between(now - KEPT_SECONDS, now + KEPT_SECONDS)
+            connection.execute(delete(ACKNOWLEDGEMENTS).where(~recent))
 
     def acknowledgements(self, unit: str, revision: int) -> dict[str, Acknowledgement]:
         """The newest word of each member on that event of the unit."""
@@ -145,10 +149,19 @@ class Gateways:
 
     def _told(self, connection: Connection) -> tuple[list[Member], list[Member]]:
         """The living and the dead."""
-        now = self._database.now(connection)
+        now = self._now(connection)
         told = [_member(row) for row in connection.execute(select(MEMBERS).order_by(MEMBERS.c.member))]
-        dead = [each for each in told if now - each.beat > self.ttl or is_dead(each._process)]
+        dead = [each for each in told if self._silent(each, now) or is_dead(each._process)]
         return [each for each in told if each not in dead], dead
+
+    def _silent(self, member: Member, now: float) -> bool:
+        """Whether it beat too long ago; a monotonic clock that it is ahead of is one of a later boot."""
+        ahead = self._database.is_sqlite and member.beat > now + self.ttl
+        return ahead or now - member.beat > self.ttl
+
+    def _now(self, connection: Connection) -> float:
+        """Seconds of the clock that all members share."""
+        return time.monotonic() if self._database.is_sqlite else self._database.now(connection)
 
 
 def _member(row: Row[Any]) -> Member:

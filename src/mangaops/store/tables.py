@@ -68,7 +68,7 @@ MEMBERS: Final = Table(
     Column("beat", Float, nullable=False),
     Column("doing", Text, nullable=False),
 )
-"""Workers of gateways and when they last beat, by the database's clock; `doing` is JSON."""
+"""Workers of gateways and when they last beat, by the clock that they share; `doing` is JSON."""
 
 ACKNOWLEDGEMENTS: Final = Table(
     "acknowledgements",

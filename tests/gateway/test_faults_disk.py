@@ -1,0 +1,142 @@
+"""A disk that is full, or a limit under which no file may grow, while users ask: logs stop, answers go on."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import polars as pl
+import pytest
+from servers import UNDER_WAY, Gateway, serving, tiny_world, until, users
+
+from mangaops.pipeline.gateway_world import UNIT, GatewayWorld
+from mangaops.store import read_log
+
+pytestmark = [pytest.mark.xdist_group("gateway-disk"), pytest.mark.timeout(300)]
+
+SIZE = 32 * 2**20
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> GatewayWorld:
+    made = tiny_world(tmp_path_factory)
+    made.promote_next()
+    made.shadow_next()
+    return made
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    """The folder is a disk of its own, of few bytes. Skips where no disk may be mounted."""
+    folder.mkdir(parents=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.decode().strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@contextmanager
+def full(folder: Path) -> Iterator[None]:
+    """Not one byte is free on the folder's disk."""
+    filler = folder / "filler"
+    try:
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 2**16)
+        with suppress(OSError), filler.open("ab", buffering=0) as file:
+            while True:
+                file.write(b"x")
+        yield
+    finally:
+        filler.unlink()
+
+
+@contextmanager
+def no_file_grows(gateway: Gateway) -> Iterator[None]:
+    """No process of the gateway may write beyond the first byte of any file."""
+    with ExitStack() as undo:
+        for pid in gateway.children():
+            before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, before[1]))
+            undo.callback(resource.prlimit, pid, resource.RLIMIT_FSIZE, before)
+        yield
+
+
+def drops(gateway: Gateway) -> bool:
+    """Whether health and metrics say that rows of the request log are dropped, and users should ask on."""
+    said = gateway.health()
+    warned = any("the request log drops rows" in each for each in said["warnings"])
+    return warned and said["status"] == 200 and gateway.metric("mangaops_log_dropped") > 0
+
+
+def recovers(gateway: Gateway) -> bool:
+    """Whether new rows reach the disk again, and nothing is wrong any more."""
+    before = gateway.metric("mangaops_log_acknowledged", log="requests")
+    until(
+        lambda: gateway.metric("mangaops_log_acknowledged", log="requests") > before + 10, "rows on the disk"
+    )
+    until(lambda: not gateway.health()["warnings"], "no warning")
+    return True
+
+
+def test_a_full_disk_stops_the_logs_and_the_shadow_and_nothing_else(world: GatewayWorld) -> None:
+    folder = world.home / "gateway" / "full"
+    with small_disk(folder):
+        (folder / "tmp").mkdir()
+        env = {"TMPDIR": str(folder / "tmp")}
+        with serving(world, name="full", env=env, options=("--roll", "0.5")) as gateway:
+            assert gateway.shadows()
+            workers = gateway.worker_pids()
+            with users(gateway) as asking:
+                with full(folder):
+                    until(lambda: drops(gateway), "dropped rows that are told")
+                    until(lambda: not shadowed_more(gateway), "a shadow that rests")
+                    back = world.roll_back()
+                    assert len(back.acknowledged) == 2
+                    assert gateway.route()["release"] == back.to
+                    pid = gateway.kill_worker(0)
+                    until(
+                        lambda: gateway.settled() and gateway.worker_pids()[0] != pid,
+                        "a worker that starts on a full disk",
+                    )
+                    told = {"request_id": gateway.route()["request_id"], "outcome": "helped"}
+                    assert gateway.post("/v1/feedback", told)[0] in (202, 503)
+                until(lambda: recovers(gateway), "a log that goes on")
+                assert gateway.post("/v1/feedback", told)[0] in (202, 409)
+            assert asking.lost <= UNDER_WAY
+            assert not asking.mixed
+            assert gateway.worker_pids()[1] == workers[1]
+    rows = read_log(world.home, "requests", unit=UNIT).filter(pl.col("writer").str.starts_with("full/"))
+    for (_,), each in rows.group_by("writer"):
+        assert each["seq"].n_unique() == each.height
+        assert each["seq"].max() >= each.height
+
+
+def shadowed_more(gateway: Gateway) -> bool:
+    """Whether the shadow answers what users ask in half a second of their asking."""
+    before = gateway.metric("mangaops_shadowed_total")
+    asked = gateway.metric("mangaops_requests_total")
+    until(lambda: gateway.metric("mangaops_requests_total") > asked + 15, "users who ask")
+    return gateway.metric("mangaops_shadowed_total") > before
+
+
+def test_files_that_may_not_grow_stop_the_logs_and_no_answer(world: GatewayWorld) -> None:
+    with serving(world, name="limited", options=("--roll", "0.5")) as gateway:
+        workers = gateway.worker_pids()
+        with users(gateway) as asking:
+            with no_file_grows(gateway):
+                until(lambda: drops(gateway), "dropped rows that are told")
+            until(lambda: recovers(gateway), "a log that goes on")
+        assert asking.saw_nothing()
+        until(gateway.settled, "members that beat again")
+        assert gateway.worker_pids() == workers
+        assert os.path.exists(gateway.folder / "journal")
