@@ -45,7 +45,7 @@ class Chain:
         return cls(unit, replace(fold(events), unit=unit), events, known=bool(events))
 
     def follow(self, ledger: Ledger, heads: dict[str, Head], copy: ChainCopy) -> bool:
-        """The ledger's newest events are known here, and copied to disk or `uncopied`; whether there were any.
+        """The ledger's newest events are known here, and copied or `uncopied`; whether there were any.
 
         Raises:
             LedgerTampered: the ledger does not go on from what was read before: it was cut or rewritten.

@@ -150,6 +150,8 @@ class Follower:
         target = chain.champion or slots.fallback
         generation, begun = chain.state.generation, time.monotonic()
         if chain.champion is not None and slots.warm(chain.champion) is None:
+            if why := self.wanted[slots.unit].refusal(chain.champion):
+                self._acknowledge(slots.unit, chain.moved_at, Acknowledged.REFUSED, reason=why)
             return
         if (slots.served.release, slots.served.generation) != (target, generation):
             self._on_loop(slots.cut_over, target, generation, chain.rolled_back)
