@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from mangaops.datasets.personal import mask
 from mangaops.gateway.units import Unit
 
 Rows = list[dict[str, Any]]
+
+_SAID: Final = ("text", "conversation_id", "user_id")
 
 
 def prepared(units: Mapping[str, Unit]) -> Callable[[Rows], Rows]:
@@ -22,13 +24,17 @@ def prepared(units: Mapping[str, Unit]) -> Callable[[Rows], Rows]:
 
 
 def _kept(row: dict[str, Any], policy: str) -> dict[str, Any]:
-    text = row["text"]
-    if policy == "keep" or text is None:
-        return {**row, "text": text and text.encode("utf-8", "replace").decode()}
-    if policy == "mask":
-        return {**row, "text": mask(text.encode("utf-8", "replace").decode())}
-    hashed = {name: _hash(row[name]) for name in ("text", "conversation_id", "user_id")}
-    return {**row, **hashed}
+    if policy == "hash":
+        return {**row, **{name: _hash(row[name]) for name in _SAID}}
+    said = {name: _writable(row[name]) for name in _SAID}
+    if policy == "mask" and said["text"] is not None:
+        said["text"] = mask(said["text"])
+    return {**row, **said}
+
+
+def _writable(value: str | None) -> str | None:
+    """The value without lone surrogates, which no log can hold."""
+    return None if value is None else value.encode("utf-8", "replace").decode()
 
 
 def _hash(value: str | None) -> str | None:
