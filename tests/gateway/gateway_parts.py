@@ -17,7 +17,7 @@ ANY_TEXT = st.lists(st.one_of(st.characters(), st.sampled_from("\ud800\ud83d\udf
 """Texts of every kind, also those with lone surrogates, which no codec writes."""
 
 FALLBACK = "fallback:offer_human"
-PATIENCE = 12.0
+PATIENCE = 30.0
 """Seconds after which what was waited for counts as never happening; no test takes them when it passes."""
 
 
