@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
 from serving_room import Server
 
 SPARSE = settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],
