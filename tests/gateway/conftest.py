@@ -56,7 +56,7 @@ def room(tmp_path: Path) -> Iterator[Callable[..., Room]]:
         each.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, artifact: Path, first_world: Path) -> Iterator[Server]:
     """A server whose champion is router-1; tests only look."""
     folder = tmp_path_factory.mktemp("served")

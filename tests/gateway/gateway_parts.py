@@ -7,12 +7,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from hypothesis import strategies as st
+
 from mangaops.gateway.slots import Slot, Slots
 from mangaops.inference import Answer
 from mangaops.vocabulary import Action, SlotState
 
+ANY_TEXT = st.lists(st.one_of(st.characters(), st.sampled_from("\ud800\ud83d\udfff"))).map("".join)
+"""Texts of every kind, also those with lone surrogates, which no codec writes."""
+
 FALLBACK = "fallback:offer_human"
-PATIENCE = 12.0
+PATIENCE = 30.0
 """Seconds after which what was waited for counts as never happening; no test takes them when it passes."""
 
 

@@ -19,9 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mangaops.gateway.lane import Lane
-from mangaops.gateway.mirror import OFF, OUT, SENT, SHED_DOWN, SHED_QUEUE, SHED_RATE, Mirror, position
+from mangaops.gateway.mirror import OFF, OUT, SENT, SHED_DOWN, SHED_QUEUE, SHED_RATE, Mirror
 from mangaops.gateway.slots import BLUE, Slot
 from mangaops.stack import ShadowSpec
+from mangaops.stack.share import in_share
 from mangaops.vocabulary import SlotState
 
 FAST = ShadowSpec(rate=1e9, time_limit_ms=60_000)
@@ -305,12 +306,13 @@ def test_where_nobody_listens_at_first_the_mirror_waits_for_somebody() -> None:
 
 
 def test_the_share_is_by_hash_of_the_request_and_the_same_everywhere() -> None:
-    places = [position(f"router.1.{number:x}.{'0' * 12}") for number in range(4000)]
-    assert 0 <= min(places) <= max(places) < 1
-    assert statistics.fmean(places) == pytest.approx(0.5, abs=0.02)
-    code = "from mangaops.gateway.mirror import position; print(position('router.1.0.000000000000'))"
+    ids = [f"router.1.{number:x}.{'0' * 12}" for number in range(4000)]
+    inside = [in_share(0.25, each) for each in ids]
+    assert statistics.fmean(inside) == pytest.approx(0.25, abs=0.03)
+    assert all(in_share(0.5, each) for each, was in zip(ids, inside, strict=True) if was)
+    code = f"from mangaops.stack.share import in_share; print([in_share(0.25, i) for i in {ids[:50]}])"
     elsewhere = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert float(elsewhere.stdout) == places[0]
+    assert elsewhere.stdout.strip() == str(inside[:50])
 
 
 def test_what_falls_out_of_the_share_is_not_sent_and_costs_no_rate() -> None:
@@ -321,10 +323,10 @@ def test_what_falls_out_of_the_share_is_not_sent_and_costs_no_rate() -> None:
             shadow.say("router-2")
             await decided(mirror, SENT)
             for number in range(500):
-                word = SENT if position(f"r{number}") < 0.25 else OUT
+                word = SENT if in_share(0.25, f"r{number}") else OUT
                 assert mirror.decide(spec, "router-2", f"r{number}") == word
             slow = ShadowSpec(share=0.25, rate=0.01)
-            outside = next(f"r{n}" for n in range(500) if position(f"r{n}") >= 0.25)
+            outside = next(f"r{n}" for n in range(500) if not in_share(0.25, f"r{n}"))
             assert {mirror.decide(slow, "router-2", outside) for _ in range(50)} == {OUT}
 
     run(scenario)
@@ -332,5 +334,6 @@ def test_what_falls_out_of_the_share_is_not_sent_and_costs_no_rate() -> None:
 
 @given(st.text())
 def test_every_request_has_a_place_in_the_share(request_id: str) -> None:
-    assert 0 <= position(request_id) < 1
-    assert position(request_id) == position(request_id)
+    assert in_share(1.0, request_id)
+    assert not in_share(0.0, request_id)
+    assert in_share(0.5, request_id) == in_share(0.5, request_id)

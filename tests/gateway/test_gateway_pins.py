@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gateway_parts import ANY_TEXT
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from mangaops.errors import SetupError
 from mangaops.gateway.pins import Pins
@@ -74,7 +74,7 @@ def test_two_processes_share_pins_and_they_outlive_both(pins: Pins, tmp_path: Pa
     assert pins.pinned("router", "there", 4, 0, 600) == 3
 
 
-@given(st.text(st.characters(codec=None)), st.text(st.characters(codec=None)))
+@given(ANY_TEXT, ANY_TEXT)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_names_a_conversation(pins: Pins, unit: str, conversation: str) -> None:
     first = pins.pinned(unit, conversation, 1, 0, 600)

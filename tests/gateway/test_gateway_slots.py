@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 from gateway_parts import FALLBACK, Says, warm_slot
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -222,4 +223,5 @@ class EveryOrder(RuleBasedStateMachine):
                 assert (slot.state == S.DRAINING) <= (slot.running > 0)
 
 
+EveryOrder.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
 TestEveryOrder = EveryOrder.TestCase
