@@ -10,7 +10,8 @@ from pathlib import Path
 COUNT = """
 import os, signal
 from mangaops.gateway import gauges
-gauges.of_request("router", "router-1")[0].inc(2)
+for _ in range(2):
+    gauges.answered("router", "router-1", 0.004, 1, "off")
 gauges.BEHIND.labels("router").set(int(os.environ["GENERATION"]))
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -120,8 +120,9 @@ class Chain:
         """The revision of the event that made today's champion, 0 where there was none."""
         return next((event.revision for event in reversed(self.events) if event.kind in _MOVES), 0)
 
-    @property
-    def rolled_back(self) -> bool:
-        """Whether the last move of the champion was a rollback."""
-        moves = (event.kind for event in reversed(self.events) if event.kind in _MOVES)
-        return next(moves, None) == EventKind.ROLLED_BACK
+    def rolled_back_since(self, generation: int) -> bool:
+        """Whether a rollback is among the moves of the champion after that generation."""
+        return any(
+            event.kind == EventKind.ROLLED_BACK and event.body["generation"] > generation
+            for event in reversed(self.events)
+        )

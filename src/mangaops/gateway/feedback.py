@@ -80,7 +80,8 @@ class FeedbackDesk:
         self._tokens -= 1.0
 
     def _require_label(self, ticket: Ticket, label: str | None) -> None:
-        slot = self.service.slots[ticket.unit].served.slot
+        slots = self.service.slots[ticket.unit]
+        slot = slots.by_generation.get(ticket.generation, slots.served).slot
         known = slot.predictor.labels if slot is not None and slot.predictor is not None else None
         if label is not None and known is not None and label not in known:
             raise InputError(

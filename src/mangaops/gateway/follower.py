@@ -154,7 +154,8 @@ class Follower:
                 self._acknowledge(slots.unit, chain.moved_at, Acknowledged.REFUSED, reason=why)
             return
         if (slots.served.release, slots.served.generation) != (target, generation):
-            self._on_loop(slots.cut_over, target, generation, chain.rolled_back)
+            undone = chain.rolled_back_since(slots.served.generation)
+            self._on_loop(slots.cut_over, target, generation, undone)
         spent = (time.monotonic() - begun) * 1000
         self._acknowledge(slots.unit, chain.moved_at, Acknowledged.ACTIVE, milliseconds=spent)
 

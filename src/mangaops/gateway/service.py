@@ -105,7 +105,8 @@ class Service:
             answers = [await each.future for each in asked]
         except Exception as error:
             for each in asked:
-                each.future.cancel()
+                if not each.future.cancel() and not each.future.cancelled():
+                    each.future.exception()  # heard here, or asyncio says that nobody did
             raise self._unavailable(unit, served, texts[0], caller, begun, error) from error
         spent = time.perf_counter() - begun
         return [

@@ -76,7 +76,7 @@ class Shadow:
 
     def _tell(self, *connections: socket.socket) -> None:
         """The workers know which challengers are loaded: copies for others would wait in vain."""
-        ready = [release for sides in self._sides.values() for release in sides.predictors]
+        ready = [release for sides in self._sides.values() for release in list(sides.predictors)]
         line = json.dumps({"ready": ready}).encode() + b"\n"
         for connection in connections:
             with contextlib.suppress(OSError):  # a worker that is gone needs no news

@@ -37,6 +37,9 @@ WARM: Final = frozenset({_S.HEALTHY, _S.ACTIVE, _S.DRAINING})
 
 BLUE, GREEN = "blue", "green"
 
+_REMEMBERED: Final = 8
+"""How many generations back a pin may lead, while their releases are warm."""
+
 
 @dataclass(eq=False)
 class Slot:
@@ -112,7 +115,8 @@ class Slots:
         if slot is not None and slot is not before:
             slot.move(SlotState.ACTIVE)
         self.served = Served(release, generation, slot)
-        self.by_generation[generation] = self.served
+        newest = [*self.by_generation.items(), (generation, self.served)][-_REMEMBERED:]
+        self.by_generation = dict(newest)
         if overrides_pins:
             self.pins_from = generation
         if before is not None and before is not slot:
