@@ -316,7 +316,9 @@ def test_whatever_is_asked_everybody_hears_once_and_no_slot_stays_busy(
             if isinstance(result, Answer):
                 assert result.label == each.text
             else:
-                assert isinstance(result, asyncio.CancelledError if fate == "leave" else ArithmeticError)
+                # who leaves too late has heard already, perhaps what was raised at one of the same batch
+                left = (asyncio.CancelledError,) if fate == "leave" else ()
+                assert isinstance(result, (ArithmeticError, *left))
             assert 1 <= each.batch <= batch
         for slot in slots:
             await rested_all(slot)
