@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-import polars as pl
 import pytest
-from servers import UNDER_WAY, Gateway, serving, tiny_world, until, users
+from servers import UNDER_WAY, Gateway, logged, serving, tiny_world, until, users
 
-from mangaops.pipeline.gateway_world import UNIT, GatewayWorld
-from mangaops.store import read_log
+from mangaops.pipeline.gateway_world import GatewayWorld
 
 pytestmark = [pytest.mark.xdist_group("gateway-disk"), pytest.mark.timeout(300)]
 
@@ -114,10 +112,10 @@ def test_a_full_disk_stops_the_logs_and_the_shadow_and_nothing_else(world: Gatew
             assert asking.lost <= UNDER_WAY
             assert not asking.mixed
             assert gateway.worker_pids()[1] == workers[1]
-    rows = read_log(world.home, "requests", unit=UNIT).filter(pl.col("writer").str.starts_with("full/"))
-    for (_,), each in rows.group_by("writer"):
-        assert each["seq"].n_unique() == each.height
-        assert each["seq"].max() >= each.height
+            dropped = gateway.health_of(1)["log"]["dropped"]
+    rows = logged(gateway, 1, workers[1])
+    assert rows["seq"].n_unique() == rows.height
+    assert rows["seq"].max() - rows.height == dropped > 0
 
 
 def new_worker(gateway: Gateway, before: int) -> bool:
