@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import shlex
+import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 from conftest import logs, make_world
 from mangaops.cli import main
+from mangaops.pipeline.server_process import ServerProcess
 
 README = Path(__file__).parents[2] / "README.md"
 pytestmark = pytest.mark.xdist_group("readme")
@@ -59,12 +64,25 @@ def answer(queue: Path, truth: dict[str, str]) -> None:
         writer.writerows(rows)
 
 
+def curled() -> tuple[str, bytes]:
+    """Path and body of the README's request."""
+    found = re.search(r"curl -s localhost:8000(\S+) -d '(.*)'", README.read_text(encoding="utf-8"))
+    assert found is not None
+    return found[1], found[2].encode()
+
+
+def asked(url: str, request: tuple[str, bytes]) -> dict[str, Any]:
+    with urllib.request.urlopen(url + request[0], request[1], timeout=10) as reply:
+        answered: dict[str, Any] = json.load(reply)
+    return answered
+
+
 def test_the_readme_leads_from_init_to_a_reviewed_release_and_back(place: Path, base: Path) -> None:
     typed = commands("Release a model of your own")
     names = [" ".join(line[:2]) for line in typed]
     assert names == [
         "init", "stack check", "data validate", "release bootstrap", "release run",
-        "review export", "review import", "release run", "release rollback",
+        "review export", "review import", "release run", "serve --port", "release run", "release rollback",
     ]  # fmt: skip
     assert code_of(typed[0]) == 0
     world = make_world(place, base, simulated=False)
@@ -91,4 +109,9 @@ def test_the_readme_leads_from_init_to_a_reviewed_release_and_back(place: Path, 
     answer(place / "queue.csv", known)
     assert code_of(typed[6]) == 0
     assert code_of(typed[7]) == 0
-    assert code_of(typed[8]) == 0
+    free = [word.replace("8000", "0") for word in typed[8]]
+    with ServerProcess([sys.executable, "-c", "from mangaops.cli import main; main()", *free]) as gateway:
+        assert asked(gateway.url, curled())["release"] == "router-2"
+        assert code_of(typed[9]) == 0  # equal logs: decided already, so nothing is shadowed anew
+        assert code_of(typed[10]) == 0
+        assert asked(gateway.url, curled())["release"] == "router-1"

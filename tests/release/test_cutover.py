@@ -307,8 +307,8 @@ def test_a_rollback_without_gateways_is_told_so(standing: Standing) -> None:
     ("switched", "says"),
     [
         (Switched({}, ()), ""),
-        (Switched({"a": 3.6, "b": 12.4}, ()), "; 2 of 2 gateway workers follow within 12 ms"),
-        (Switched({"a": None}, ("b",)), "; 1 of 2 gateway workers follow, silent: b"),
+        (Switched({"a": 3.6, "b": 12.4}, (), 0.124), "; 2 of 2 gateway workers follow 0.12 s later"),
+        (Switched({"a": None}, ("b",), 10.0), "; 1 of 2 gateway workers follow 10.00 s later, silent: b"),
     ],
 )
 def test_who_followed_is_told_in_a_few_words(switched: Switched, says: str) -> None:

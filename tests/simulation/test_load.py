@@ -10,13 +10,13 @@ import time
 
 import numpy as np
 import pytest
-from a_server import answer, serving, speaking
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from starlette.requests import Request
 from starlette.responses import Response
 
+from a_server import answer, serving, speaking
 from mangaops.errors import SetupError, UsageError
 from mangaops.simulation.histogram import Histogram, bucket_of, middle_of
 from mangaops.simulation.load import LoadPlan, Question, moments, run_load

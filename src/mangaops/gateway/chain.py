@@ -45,25 +45,27 @@ class Chain:
         return cls(unit, replace(fold(events), unit=unit), events, known=bool(events))
 
     def follow(self, ledger: Ledger, heads: dict[str, Head], copy: ChainCopy) -> bool:
-        """The ledger's newest events are known here and on the local disk; whether there were any.
+        """The ledger's newest events are known here, and copied or `uncopied`; whether there were any.
 
         Raises:
             LedgerTampered: the ledger does not go on from what was read before: it was cut or rewritten.
             SetupError: the ledger cannot be reached.
         """
-        head = heads.get(self.unit)
+        moved = self._read(ledger, heads.get(self.unit))
+        self.known = True
+        if moved or self.uncopied is not None:
+            self._save(copy)
+        return moved
+
+    def _read(self, ledger: Ledger, head: Head | None) -> bool:
+        """Whether the ledger had newer events, which are known now."""
         if head is None or (head.revision, head.hash) == (self.state.revision, self.state.head):
             self._require(head is not None or not self.events, "no events at all")
-            self.known = True
-            if self.uncopied is not None:
-                self._save(copy)
             return False
         self._require(head.revision > self.state.revision, f"revision {head.revision}, hash {head.hash}")
         new = ledger.read(self.unit, after=self.state.revision)
         self.state = replace(fold(new, onto=self.state), unit=self.unit)
         self.events = self.events + new
-        self.known = True
-        self._save(copy)
         return True
 
     def _save(self, copy: ChainCopy) -> None:

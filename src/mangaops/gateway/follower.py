@@ -18,12 +18,13 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Final, ParamSpec, TypeVar
 
-from mangaops.errors import MangaopsError
+from mangaops.errors import MangaopsError, SetupError
 from mangaops.gateway.chain import Chain
 from mangaops.gateway.link import Link
 from mangaops.gateway.releases import Releases, warm
 from mangaops.gateway.slots import Slot, Slots
 from mangaops.inference.families import Servable
+from mangaops.registry.state import Cutover
 from mangaops.vocabulary import Acknowledged, Purpose, SlotState
 
 _LOG: Final = logging.getLogger("mangaops.gateway")
@@ -84,6 +85,7 @@ class Follower:
         self.settled = threading.Event()
         self.seconds_a_text: dict[str, float] = {}
         self._releases, self._loop, self._told = releases, loop, told
+        self._listed: set[tuple[str, str, int, str]] = set()
         self._acknowledged: set[tuple[str, int, Acknowledged]] = set()
         self._loads: SimpleQueue[tuple[str, str] | None] = SimpleQueue()
         self._ended = threading.Event()
@@ -148,6 +150,8 @@ class Follower:
         target = chain.champion or slots.fallback
         generation, begun = chain.state.generation, time.monotonic()
         if chain.champion is not None and slots.warm(chain.champion) is None:
+            if why := self.wanted[slots.unit].refusal(chain.champion):
+                self._acknowledge(slots.unit, chain.moved_at, Acknowledged.REFUSED, reason=why)
             return
         if (slots.served.release, slots.served.generation) != (target, generation):
             self._on_loop(slots.cut_over, target, generation, chain.rolled_back)
@@ -187,13 +191,25 @@ class Follower:
                 self._load(unit, release)
                 each.refused.pop(release, None)
             except MangaopsError as error:
-                revision = prepared.revision if prepared and prepared.release == release else 0
-                each.refused[release] = (revision, time.monotonic(), error.message)
-                self._told(unit, release, error)
-                self.link.refuse(unit, release, error)
+                self._refuse(unit, release, prepared, error)
+            except Exception as error:  # noqa: BLE001 - a thread that ends would never load again
+                if self._ended.is_set():
+                    return  # the event loop is gone, and its slots with it
+                found = f"{type(error).__name__}: {error}"
+                self._refuse(unit, release, prepared, SetupError(f"loading {release} failed", found=found))
             finally:
                 each.loading.discard(release)
             self.link.interrupt()
+
+    def _refuse(self, unit: str, release: str, prepared: Cutover | None, error: MangaopsError) -> None:
+        """The release is tried again later; what the ledger was told of this reason, it is told once."""
+        each = self.wanted[unit]
+        revision = prepared.revision if prepared and prepared.release == release else 0
+        each.refused[release] = (revision, time.monotonic(), error.message)
+        self._told(unit, release, error)
+        told = (unit, release, revision, error.message)
+        if told not in self._listed and self.link.refuse(unit, release, error):
+            self._listed.add(told)
 
     def _load(self, unit: str, release: str) -> None:
         """The release has a slot that could answer; what failed leaves no slot behind."""

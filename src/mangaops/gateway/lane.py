@@ -158,9 +158,12 @@ def _answered(batch: Sequence[Asked]) -> list[Answer | Exception]:
     if predictor is None:
         return [RuntimeError("the slot was closed")] * len(batch)
     try:
-        return list(predictor.answer_together([asked.text for asked in batch]))
+        answers = list(predictor.answer_together([asked.text for asked in batch]))
     except Exception as error:  # noqa: BLE001 - whatever a model raises goes to those who asked, not to the thread
         return [error] * len(batch)
+    if len(answers) != len(batch):
+        return [ValueError(f"the model gave {len(answers)} answers to {len(batch)} texts")] * len(batch)
+    return [*answers]
 
 
 def _alike(one: Asked, other: Asked) -> bool:

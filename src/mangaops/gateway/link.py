@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from mangaops.errors import MangaopsError, RefusedError
+from mangaops.errors import MangaopsError
 from mangaops.gateway.chain import Chain
 from mangaops.registry import drafts
 from mangaops.store import Ledger
@@ -119,12 +119,12 @@ class Link:
         self._try_beat()
         return True
 
-    def refuse(self, unit: str, release: str, error: MangaopsError) -> None:
-        """The ledger lists that this worker could not load the release; out of reach, only the log does."""
+    def refuse(self, unit: str, release: str, error: MangaopsError) -> bool:
+        """Whether the ledger lists now that this worker could not load the release; the log does at least."""
         _LOG.error("%s %s was not loaded: %s", unit, release, error.message)
         opened = self._reach()
         if opened is None:
-            return
+            return False
         draft = drafts.load_refused(
             unit=unit,
             release=release,
@@ -138,10 +138,10 @@ class Link:
         at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         try:
             opened.ledger.append([draft], expect={}, at=at)
-        except RefusedError:
-            raise
         except MangaopsError as trouble:
             self._lost(trouble)
+            return False
+        return True
 
     def close(self) -> None:
         """This worker is no member any more, and no connection is open."""

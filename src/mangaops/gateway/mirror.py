@@ -61,9 +61,9 @@ class Mirror:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def asked(self) -> None:
-        """A user asked: the shadow's rate is what users leave."""
-        self._asked += 1
+    def asked(self, texts: int = 1) -> None:
+        """A user asked so many texts: the shadow's rate is what users leave."""
+        self._asked += texts
 
     def decide(self, spec: ShadowSpec, challenger: str, request_id: str) -> str:
         """What becomes of the copy of this request: `sent`, `out` of the share, or shed and why.
@@ -131,8 +131,8 @@ class Mirror:
                 writer.close()
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
-        """Which challengers the shadow process holds, as it tells, until it is gone."""
-        with contextlib.suppress(ConnectionError):
+        """Which challengers the shadow process holds, as it tells, until it is gone or talks nonsense."""
+        with contextlib.suppress(ConnectionError, ValueError, TypeError, KeyError):
             while line := await reader.readline():
                 self._ready = frozenset(json.loads(line)["ready"])
                 self._known |= self._ready

@@ -9,6 +9,7 @@ Source: https://github.com/kserve/open-inference-protocol, and the binary tensor
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Sequence
 from typing import Any, Final
@@ -26,6 +27,7 @@ from mangaops.inference.families import Output
 INPUT: Final = "text"
 MOST_TEXTS: Final = 64
 _HEADER: Final = "inference-header-content-length"
+_NUMBER: Final = re.compile("[0-9]{1,15}")
 
 
 def metadata(unit: Unit, release: str) -> dict[str, Any]:
@@ -95,7 +97,7 @@ def _plain(caller: Caller) -> Caller:
 def _header_length(header: str | None, size: int) -> int:
     if header is None:
         return size
-    if not header.isdigit() or int(header) > size:
+    if _NUMBER.fullmatch(header) is None or int(header) > size:
         raise _refused(f"{_HEADER}: {header[:40]}", f"a number of bytes, at most {size}")
     return int(header)
 
@@ -109,7 +111,7 @@ def _texts(tensor: Tensor, binary: bytes, limit: int) -> list[str]:
     wanted = 1
     for side in tensor.shape:
         wanted *= side
-    if len(texts) != wanted or not 1 <= wanted <= MOST_TEXTS or tensor.shape[1:] not in ([], [1]):
+    if len(texts) != wanted or not 1 <= wanted <= MOST_TEXTS or tensor.shape not in ([wanted], [wanted, 1]):
         accepted = f"shape [n] or [n, 1] with n texts, n from 1 to {MOST_TEXTS}"
         raise _refused(f"shape {tensor.shape} and {len(texts)} texts", accepted)
     if any(len(text) > limit for text in texts):

@@ -2,8 +2,9 @@
 
 The pins of all workers of a gateway lie in one file that each maps into memory: 65,536 places of 16 bytes. A
 place holds a hash of unit and conversation, the generation, and the end in seconds of the system's monotonic
-clock, which no jump of the wall clock moves. Where many conversations meet in a few places the oldest pin
-goes: that conversation is then answered by today's release, which is what happens without pins.
+clock, which no jump of the wall clock moves; an end that no pin of today could have is of before the machine
+started anew, and counts for nothing. Where many conversations meet in a few places the oldest pin goes: that
+conversation is then answered by today's release, which is what happens without pins.
 """
 
 from __future__ import annotations
@@ -36,17 +37,17 @@ class Pins:
         Pins to generations before `oldest` count for nothing.
         """
         key = hashlib.blake2b(f"{unit}\0{conversation}".encode(errors="replace"), digest_size=8).digest()
-        now = int(time.monotonic())
+        now, lasts = int(time.monotonic()), max(1, int(seconds))
         start = int.from_bytes(key[:4], "little")
         place, soonest = start % _PLACES, 2**32
         for step in range(_TRIES):
             at = (start + step) % _PLACES
             known, pinned, ends = _PLACE.unpack_from(self._map, at * _PLACE.size)
-            if known == key and ends > now and pinned >= oldest:
+            if known == key and now < ends <= now + lasts and pinned >= oldest:
                 return int(pinned)
             if known == key or ends < soonest:
                 place, soonest = at, -1 if known == key else ends
-        _PLACE.pack_into(self._map, place * _PLACE.size, key, generation, now + max(1, int(seconds)))
+        _PLACE.pack_into(self._map, place * _PLACE.size, key, generation, now + lasts)
         return generation
 
     def close(self) -> None:

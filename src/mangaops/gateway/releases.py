@@ -72,7 +72,23 @@ class Releases:
 
 
 def warm(predictor: Servable) -> float:
-    """The predictor has answered texts of all lengths; the seconds that a typical one takes alone."""
+    """The predictor has answered texts of all lengths; the seconds that a typical one takes alone.
+
+    Raises:
+        IntegrityError: it failed.
+    """
+    try:
+        return _warmed(predictor)
+    except Exception as error:
+        raise IntegrityError(
+            f"{predictor.name} was refused: it failed while it was warmed",
+            found=f"{type(error).__name__}: {error}",
+            accepted="an answer to each probe, alone and together",
+            next_step="roll back to a release that answers, or train again",
+        ) from error
+
+
+def _warmed(predictor: Servable) -> float:
     for text in PROBES:
         predictor.answer(text)
     predictor.answer_together(PROBES[:4])

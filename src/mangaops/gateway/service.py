@@ -95,7 +95,7 @@ class Service:
         """
         begun = time.perf_counter()
         served = served or self._served(unit, caller)
-        self.mirror.asked()
+        self.mirror.asked(len(texts))
         if served.slot is None:
             return [self._without(unit, served, text, caller, begun) for text in texts]
         asked: list[Asked] = []

@@ -7,6 +7,7 @@ they were killed, are brought to Parquet from here, at a low priority.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import multiprocessing
 import os
@@ -15,7 +16,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -89,7 +90,7 @@ class Supervisor:
             from mangaops.gateway.tickets import ticket_key
 
             ticket_key(settings.folder)
-            with self._listening() as listening:
+            with self._alone(), self._listening() as listening:
                 children = self._children(listening, Path(scratch) / "shadow.sock")
                 for number in (signal.SIGTERM, signal.SIGINT):
                     signal.signal(number, lambda _signal, _frame: self._ended.set())
@@ -122,6 +123,20 @@ class Supervisor:
 
         workers = [Child(f"worker {number}", worker(number)) for number in range(self._settings.workers)]
         return [*workers, Child("shadow", mirror)]
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """This gateway's folder is nobody else's; the lock goes with the process, however that ends."""
+        with (self._settings.folder / "gateway.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise SetupError(
+                    f"serving as {self._settings.name} was refused: a gateway of that name runs in this home",
+                    accepted="one gateway of each name",
+                    next_step="mangaops serve --name another; mangaops gateway list shows who runs",
+                ) from error
+            yield
 
     @contextlib.contextmanager
     def _listening(self) -> Any:

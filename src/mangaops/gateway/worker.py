@@ -41,6 +41,9 @@ _START: Final = 60.0
 
 _TICK: Final = 0.5
 
+_KEEP_ALIVE: Final = 75
+"""Seconds for which an idle connection stays open: longer than with proxies, so that they close first."""
+
 _SWITCH: Final = 0.0005
 """Seconds after which a thread that computes in Python makes way for the event loop."""
 
@@ -100,6 +103,7 @@ async def _serve(units: Mapping[str, Unit], settings: GatewaySettings, number: i
         date_header=False,
         log_level="warning",
         server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=int(settings.drain) or None,
     )
     server = Server(config)

@@ -1,4 +1,4 @@
-"""The quickstart's live side: a real gateway on loopback, and simulated users who ask it while releases move."""
+"""The quickstart's live side: a real gateway on loopback, and simulated users who ask while releases move."""
 
 from __future__ import annotations
 

@@ -200,8 +200,9 @@ def _acted(bench: Bench, judged: judge.Judged) -> RunResult:
     result = _result(bench, judged.decision, _says(bench, judged.decision), judged.outcome)
     if (done := acted.promoted) is None:
         return result
-    followed = Switched(done.acknowledged, done.silent)
-    return replace(result, says=result.says + followed.says, **vars(followed))
+    followed = Switched(done.acknowledged, done.silent, done.seconds)
+    says = result.says + followed.says
+    return replace(result, says=says, acknowledged=done.acknowledged, silent=done.silent)
 
 
 def _says(bench: Bench, decision: Decision) -> str:

@@ -27,7 +27,7 @@ def promote(shop: Workshop, name: str, *, reason: str, progress: Progress | None
         shop.desk, named.unit, named.release.name, prove=shop.load, reason=reason, progress=progress
     )
     says = f"{done.champion} is champion; rollback pointer {done.rollback_pointer}"
-    return {**vars(done), "says": says + Switched(done.acknowledged, done.silent).says}
+    return {**vars(done), "says": says + Switched(done.acknowledged, done.silent, done.seconds).says}
 
 
 def roll_back(
@@ -36,7 +36,7 @@ def roll_back(
     """The rollback pointer serves again."""
     done = rollback.roll_back(shop.desk, unit, prove=shop.load, reason=reason, to=to, progress=progress)
     says = f"{unit} went back from {done.left} to {done.to}, generation {done.generation}"
-    return {**vars(done), "says": says + Switched(done.acknowledged, done.silent).says}
+    return {**vars(done), "says": says + Switched(done.acknowledged, done.silent, done.seconds).says}
 
 
 def reopen(shop: Workshop, name: str, *, reason: str) -> Row:

@@ -34,10 +34,14 @@ PATIENCE = Patience()
 
 @dataclass(frozen=True)
 class Switched:
-    """Who follows the ledger, in how many milliseconds (None: it did not say), and who does not."""
+    """Who follows the ledger, in how many milliseconds (None: it did not say), and who does not.
+
+    `seconds` passed here from the event until the last of those who follow had said so.
+    """
 
     acknowledged: Mapping[str, float | None]
     silent: tuple[str, ...]
+    seconds: float = 0.0
 
     @property
     def says(self) -> str:
@@ -45,8 +49,7 @@ class Switched:
         members = len(self.acknowledged) + len(self.silent)
         if not members:
             return ""
-        took = [each for each in self.acknowledged.values() if each is not None]
-        within = f" within {max(took):.0f} ms" if took else ""
+        within = f" {self.seconds:.2f} s later" if self.acknowledged else ""
         serve = f"; {len(self.acknowledged)} of {members} gateway workers follow{within}"
         return serve + (f", silent: {', '.join(self.silent)}" if self.silent else "")
 
@@ -86,7 +89,7 @@ def await_active(
 
     `after` is the unit as `moved` left it. A member counts also when it says that it is there, or further.
     """
-    deadline = time.monotonic() + patience.active
+    begun = time.monotonic()
     while True:
         words = desk.gateways.acknowledgements(moved.stream, moved.revision)
         members = desk.gateways.members()
@@ -94,9 +97,9 @@ def await_active(
         silent = [m.member for m in members if m.member not in active]
         waited = [name for name in silent if name not in words or words[name].word != Acknowledged.REFUSED]
         _tell(progress, "gateway workers that follow", len(active), len(members))
-        if not waited or time.monotonic() > deadline:
+        if not waited or time.monotonic() - begun > patience.active:
             took = {name: words[name].milliseconds if name in words else None for name in active}
-            return Switched(took, tuple(silent))
+            return Switched(took, tuple(silent), round(time.monotonic() - begun, 4))
         time.sleep(patience.poll)
 
 

@@ -20,7 +20,7 @@ class Promoted:
     """Who serves now, who did before, and where a rollback leads.
 
     `acknowledged` has the milliseconds that each gateway worker took to follow (None: it did not say),
-    `silent` the workers that live and did not follow in time.
+    `silent` the workers that live and did not follow in time; `seconds` passed until the last had said so.
     """
 
     champion: str
@@ -29,6 +29,7 @@ class Promoted:
     generation: int
     acknowledged: Mapping[str, float | None] = field(default_factory=dict)
     silent: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 def promote(
@@ -86,4 +87,5 @@ def _told(after: UnitState, before: str | None, switched: Switched) -> Promoted:
         generation=after.generation,
         acknowledged=switched.acknowledged,
         silent=switched.silent,
+        seconds=switched.seconds,
     )

@@ -17,7 +17,7 @@ class RolledBack:
     """Which release was left, what serves now (a release or `fallback:...`), and the new generation.
 
     `acknowledged` has the milliseconds that each gateway worker took to follow (None: it did not say),
-    `silent` the workers that live and did not follow in time.
+    `silent` the workers that live and did not follow in time; `seconds` passed until the last had said so.
     """
 
     left: str
@@ -25,6 +25,7 @@ class RolledBack:
     generation: int
     acknowledged: Mapping[str, float | None] = field(default_factory=dict)
     silent: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 def roll_back(
@@ -59,7 +60,7 @@ def roll_back(
     serves = None if is_fallback(target) else target
     after = replace(current, champion=serves, generation=generation)
     followed = await_active(desk, moved, after, patience, progress)
-    return RolledBack(left, target, generation, followed.acknowledged, followed.silent)
+    return RolledBack(left, target, generation, followed.acknowledged, followed.silent, followed.seconds)
 
 
 def _pointer(current: UnitState, to: str | None) -> tuple[str, str]:

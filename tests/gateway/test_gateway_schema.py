@@ -1,0 +1,70 @@
+"""The OpenAPI document against the server: no 5xx but the documented 503, and no status that is not told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    status_code_conformance,
+)
+from serving_room import Server
+
+SPARSE = settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
+    derandomize=True,
+)
+
+
+@pytest.fixture(scope="module")
+def document(server: Server) -> Any:
+    return schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+
+
+def check(case: Any) -> None:
+    response = case.call()
+    checks = [status_code_conformance, content_type_conformance]
+    if response.status_code == 503:
+        assert response.headers["retry-after"] == ["1"]
+    else:
+        checks.append(not_a_server_error)
+    case.validate_response(response, checks=checks)
+
+
+def test_every_answer_is_one_that_the_document_tells(document: Any) -> None:
+    operations = [each.ok() for each in document.get_all_operations()]
+    assert len(operations) >= 12
+    for operation in operations:
+        if operation.path != "/metrics":  # which joins the counts of processes that do not run here
+            SPARSE(given(case=operation.as_strategy())(check))()
+
+
+def test_bodies_that_the_document_forbids_are_422(document: Any) -> None:
+    def refused(case: Any) -> None:
+        response = case.call()
+        case.validate_response(response, checks=[negative_data_rejection])
+        assert response.status_code in (413, 422)
+
+    for path in ("/v1/route", "/v1/feedback"):
+        wrong = document[path]["POST"].as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
+        SPARSE(given(case=wrong)(refused))()
+
+
+def test_the_document_tells_every_path(server: Server) -> None:
+    told = server.ask("GET", "/openapi.json").json
+    assert {"/v1/route", "/v1/feedback", "/health/live", "/health/ready", "/metrics"} <= told["paths"].keys()
+    assert "/v2/models/{name}/versions/{version}/infer" in told["paths"]
+    for path, methods in told["paths"].items():
+        for method, each in methods.items():
+            assert each["summary"], (method, path)
+            if method == "post":
+                assert each["requestBody"]["content"]["application/json"]["schema"]["properties"]
+                assert {"413", "422", "503"} <= each["responses"].keys()
