@@ -170,6 +170,7 @@ class Gateway:
         """A worker is killed with SIGKILL; gives the process that it was."""
         pid = self.worker_pids()[number]
         os.kill(pid, signal.SIGKILL)
+        until(lambda: not runs(pid), "the end of a killed worker")
         return pid
 
     def stop(self) -> int:
@@ -284,7 +285,7 @@ class Users:
 def users(gateway: Gateway, rate: float = 30.0, after: float = 1.0) -> Iterator[Users]:
     """Users ask, from before the block until `after` seconds after it, at that rate."""
     with contextlib.suppress(SetupError):  # a ledger that is away has no new releases either
-        gateway.expected = gateway.world.expected
+        gateway.expected = gateway.world.expected()
     plan = LoadPlan(
         url=gateway.address,
         questions=gateway.world.questions(),

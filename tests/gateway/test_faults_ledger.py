@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from servers import UNDER_WAY, Gateway, serving, tiny_world, until, users
 
 import postgres
-from mangaops.pipeline.gateway_world import GatewayWorld
 
 pytestmark = [pytest.mark.xdist_group("gateway-ledger"), pytest.mark.timeout(300)]
 
@@ -26,16 +28,29 @@ def database() -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="module")
-def far(database: Path, tmp_path_factory: pytest.TempPathFactory) -> GatewayWorld:
-    """A world whose ledger is on that server."""
-    return tiny_world(tmp_path_factory, postgres.create_database(database, "ledger"))
+@contextmanager
+def stopped(database: Path) -> Iterator[None]:
+    """The server does not run."""
+    postgres.stop(database)
+    try:
+        yield
+    finally:
+        postgres.start(database)
 
 
 @pytest.fixture(scope="module")
-def near(tmp_path_factory: pytest.TempPathFactory) -> GatewayWorld:
-    """A world whose ledger is a file."""
-    return tiny_world(tmp_path_factory)
+def far_gateway(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway of a world whose ledger is on that server."""
+    world = tiny_world(tmp_path_factory, postgres.create_database(database, "ledger"))
+    with serving(world) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway of one worker in a world whose ledger is a file."""
+    with serving(tiny_world(tmp_path_factory), workers=1) as made:
+        yield made
 
 
 def not_followed(gateway: Gateway) -> bool:
@@ -54,78 +69,61 @@ def followed(gateway: Gateway) -> bool:
     )
 
 
-def test_an_unreachable_ledger_costs_users_nothing_and_a_restart_serves_what_was_verified(
-    far: GatewayWorld, database: Path
+def test_an_unreachable_ledger_costs_users_nothing_and_is_followed_once_it_is_back(
+    far_gateway: Gateway, database: Path
 ) -> None:
-    release = far.ready()
-    with serving(far) as gateway:
-        with users(gateway) as asking:
-            postgres.stop(database)
-            until(lambda: not_followed(gateway), "a warning that the ledger is not followed")
-        assert {version for version, _ in asking.report.versions} == {"router-1"}
-        assert not asking.report.failed, asking.report.errors
-        pid = gateway.children()[0]
-        assert gateway.stop() == 0
-    with serving(far, wait=False) as gateway:
+    world = far_gateway.world
+    release = world.ready()
+    with users(far_gateway) as asking:
+        with stopped(database):
+            until(lambda: not_followed(far_gateway), "a warning that the ledger is not followed")
+            assert far_gateway.route()["release"] == "router-1"
+            asking.ask_on(1.0)
+        until(lambda: followed(far_gateway), "a ledger that is followed again")
+        assert len(world.promote(release).acknowledged) == 2
+    assert asking.saw_nothing()
+    assert world.roll_back().silent == ()
+
+
+def test_a_worker_that_starts_while_the_ledger_is_away_serves_what_was_verified(
+    far_gateway: Gateway, database: Path
+) -> None:
+    serves, left = far_gateway.route()["release"], set(far_gateway.children())
+    pid = far_gateway.worker_pids()[0]
+    with users(far_gateway) as asking:
+        with stopped(database):
+            os.kill(pid, signal.SIGKILL)
+            until(lambda: far_gateway.health().get("member", "") is None, "a worker that is no member yet")
+            assert far_gateway.health()["status"] == 200
+            assert {far_gateway.route()["release"] for _ in range(20)} == {serves}
+        until(lambda: followed(far_gateway), "a ledger that is followed again")
+    assert asking.lost <= UNDER_WAY
+    assert not asking.mixed
+    assert len(set(far_gateway.children()) - left) == 1
+
+
+def test_a_gateway_that_starts_while_the_ledger_is_away_serves_what_was_verified(
+    far_gateway: Gateway, database: Path
+) -> None:
+    world, serves = far_gateway.world, far_gateway.route()
+    shutil.copytree(far_gateway.folder, far_gateway.folder.with_name("again"))
+    with stopped(database), serving(world, name="again", workers=1, wait=False) as gateway:
         until(lambda: gateway.health()["status"] == 200, "an answer from the verified local copy")
-        assert pid not in gateway.children()
         assert not_followed(gateway)
         assert gateway.health()["member"] is None
         with users(gateway) as asking:
-            assert (gateway.route()["release"], gateway.route()["generation"]) == ("router-1", 1)
-            postgres.start(database)
-            until(lambda: followed(gateway), "a ledger that is followed again")
-            assert len(far.promote(release).acknowledged) == 2
-        assert asking.saw_nothing()
-        assert gateway.route()["release"] == release
+            told = gateway.route()
+            assert (told["release"], told["generation"]) == (serves["release"], serves["generation"])
+            asking.ask_on(1.0)
+    assert asking.saw_nothing()
 
 
-def test_a_worker_that_is_started_while_the_ledger_is_away_serves_what_was_verified(
-    far: GatewayWorld, database: Path
-) -> None:
-    with serving(far, workers=1) as gateway:
-        serves = gateway.route()["release"]
-        gateway.kill_worker(0)
-        postgres.stop(database)
-        try:
-            until(lambda: not_followed(gateway), "a new worker that does not follow the ledger")
-            with users(gateway) as asking:
-                assert gateway.route()["release"] == serves
-        finally:
-            postgres.start(database)
-        assert asking.saw_nothing()
-        until(lambda: followed(gateway), "a ledger that is followed again")
-
-
-def test_a_ledger_file_that_is_moved_away_and_back_costs_users_nothing(near: GatewayWorld) -> None:
-    away = near.folder / "away"
-    away.mkdir()
-    files = [path for path in near.home.iterdir() if path.name.startswith("ledger.db")]
-    with serving(near, workers=1) as gateway, users(gateway, after=0.0) as asking:
-        pid = gateway.kill_worker(0)
-        near.shop.desk.ledger.close()
-        for path in files:
-            path.rename(away / path.name)
-        until(lambda: not_followed(gateway), "a worker that does not follow the ledger")
-        assert gateway.route()["release"] == near_champion(gateway)
-        for path in files:
-            (away / path.name).rename(path)
-        until(lambda: followed(gateway), "a ledger that is followed again")
-        assert gateway.worker_pids()[0] != pid
-    assert asking.lost <= UNDER_WAY
-    assert not asking.mixed
-
-
-def near_champion(gateway: Gateway) -> str:
-    """What the worker says that it serves."""
-    return str(gateway.health()["units"]["router"]["active"])
-
-
-def test_a_ledger_that_was_cut_is_not_followed_until_it_is_whole_again(near: GatewayWorld) -> None:
+def test_a_ledger_that_was_cut_is_not_followed_until_it_is_whole_again(gateway: Gateway) -> None:
+    near = gateway.world
     release = near.ready()
     old, whole = near.folder / "old.db", near.folder / "whole.db"
     file = near.home / "ledger.db"
-    with serving(near, workers=1) as gateway, users(gateway) as asking:
+    with users(gateway) as asking:
         copy(file, old)
         near.promote(release)
         copy(file, whole)
@@ -145,8 +143,9 @@ def copy(source: Path, target: Path) -> None:
         one.backup(other)
 
 
-def test_a_ledger_that_somebody_locks_for_long_costs_users_nothing(near: GatewayWorld) -> None:
-    with serving(near, workers=1) as gateway, users(gateway) as asking:
+def test_a_ledger_that_somebody_locks_for_long_costs_users_nothing(gateway: Gateway) -> None:
+    near = gateway.world
+    with users(gateway) as asking:
         (before,) = near.shop.desk.gateways.members()
         with closing(sqlite3.connect(near.home / "ledger.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -159,12 +158,31 @@ def test_a_ledger_that_somebody_locks_for_long_costs_users_nothing(near: Gateway
     assert asking.saw_nothing()
 
 
-def test_a_damaged_local_copy_is_made_anew_from_the_ledger(near: GatewayWorld) -> None:
-    with serving(near, workers=1) as gateway:
-        copied = gateway.folder / "chain" / "router.jsonl"
-        whole = copied.read_text()
-        copied.write_text(whole.replace("router-1", "router-7"))
+def test_a_damaged_local_copy_is_made_anew_from_the_ledger(gateway: Gateway) -> None:
+    copied = gateway.folder / "chain" / "router.jsonl"
+    whole = copied.read_text()
+    copied.write_text(whole.replace("router-1", "router-7"))
+    pid = gateway.kill_worker(0)
+    until(lambda: gateway.settled() and gateway.worker_pids()[0] != pid, "a worker that answers")
+    assert gateway.route()["release"] == gateway.world.champion
+    until(lambda: copied.read_text() == whole, "the copy as the ledger has it")
+
+
+def test_a_ledger_file_that_is_moved_away_and_back_costs_users_nothing(gateway: Gateway) -> None:
+    home, away = gateway.world.home, gateway.world.folder / "away"
+    away.mkdir()
+    serves = gateway.route()["release"]
+    with users(gateway, after=0.0) as asking:
         pid = gateway.kill_worker(0)
-        until(lambda: gateway.settled() and gateway.worker_pids()[0] != pid, "a worker that answers")
-        assert gateway.route()["release"] == near.champion
-        until(lambda: copied.read_text() == whole, "the copy as the ledger has it")
+        gateway.world.shop.desk.ledger.close()
+        files = [path for path in home.iterdir() if path.name.startswith("ledger.db")]
+        for path in files:
+            path.rename(away / path.name)
+        until(lambda: not_followed(gateway), "a worker that does not follow the ledger")
+        assert gateway.route()["release"] == serves
+        for path in files:
+            (away / path.name).rename(path)
+        until(lambda: followed(gateway), "a ledger that is followed again")
+        assert gateway.worker_pids()[0] != pid
+    assert asking.lost <= UNDER_WAY
+    assert not asking.mixed

@@ -8,6 +8,7 @@ import random
 import select
 import signal
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -346,3 +347,37 @@ def test_a_log_file_that_is_none_is_told(tmp_path: Path) -> None:
     (place / "20260420T030000-x.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(IntegrityError, match="cannot be read"):
         read_log(tmp_path, "requests", unit="router", since=None)
+
+
+def test_a_roller_takes_no_segment_that_is_just_being_begun(journal: Path, tmp_path: Path) -> None:
+    ended = threading.Event()
+
+    def roll() -> None:
+        roller = Roller(journal, tmp_path / "files")
+        while not ended.is_set():
+            roller.roll(living=())
+
+    rolling = threading.Thread(target=roll)
+    rolling.start()
+    try:
+        log = written(journal, range(1, 301), segment_bytes=1)
+    finally:
+        ended.set()
+        rolling.join()
+    Roller(journal, tmp_path / "files").roll(living=())
+    assert (log.acknowledged, log.dropped) == (300, 0)
+    rows = read_log(tmp_path / "files", "requests", unit="router")
+    assert rows["seq"].sort().to_list() == list(range(1, 301))
+
+
+def test_what_a_killed_writer_left_before_it_had_begun_goes_after_an_hour(journal: Path) -> None:
+    folder = journal / "requests"
+    folder.mkdir(parents=True)
+    old, young = folder / "a@000000000001-00.new", folder / "b@000000000001-00.new"
+    for path in (old, young):
+        path.touch()
+    long_ago = time.time() - 7200
+    os.utime(old, (long_ago, long_ago))
+    assert Roller(journal, journal.parent / "files").roll(living=()) == 0
+    assert not old.exists()
+    assert young.exists()

@@ -26,6 +26,7 @@ Kind = Literal["requests", "shadow"]
 
 OPEN: Final = ".open"
 CLOSED: Final = ".closed"
+NEW: Final = ".new"
 
 _TIME: Final = pl.Datetime("us", "UTC")
 
@@ -113,19 +114,25 @@ class Segment:
     """An open segment. Its writer holds a lock on it that the system takes back when the writer is killed."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        """The segment is on disk with its schema. Raises OSError, and then leaves no file behind."""
+        """The segment is on disk with its schema. Raises OSError, and then leaves no file behind.
+
+        It gets its name when it is locked: under that name, unlocked means that its writer was killed.
+        """
         self.path = path
         self.size = 0
         self.rows = 0
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        new = path.with_suffix(NEW)
+        self._file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX)
             self._frame(schema.serialize())
+            new.rename(path)
             sync_folder(path.parent)
         except OSError:
             os.close(self._file)
-            with suppress(OSError):
-                path.unlink()
+            for left in (new, path):
+                with suppress(OSError):
+                    left.unlink()
             raise
 
     def append(self, batch: pa.RecordBatch) -> None:

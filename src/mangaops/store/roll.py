@@ -15,15 +15,16 @@ import io
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
 from mangaops.store.foreign import file_errors
-from mangaops.store.log_form import CLOSED, COLUMNS, OPEN, arrow, is_held, read_segment
+from mangaops.store.log_form import CLOSED, COLUMNS, NEW, OPEN, arrow, is_held, read_segment
 from mangaops.store.objects import open_objects
 
 LOGS: Final = "logs"
@@ -31,6 +32,7 @@ _ROLLING: Final = "rolling"
 _DAMAGED: Final = "damaged"
 _DONE: Final = ".done"
 _FILE_BYTES: Final = 64 * 2**20
+_UNBORN_SECONDS: Final = 3600.0
 
 
 class Roller:
@@ -65,6 +67,7 @@ class Roller:
                 for left in sorted(self._journal.glob(f"{_ROLLING}/*")):
                     rows += self._finish(left)
                 for kind in COLUMNS:
+                    self._forget_unborn(kind)
                     for segments in self._ready(kind, living):
                         rows += self._finish(self._claim(kind, segments))
         return rows
@@ -100,6 +103,13 @@ class Roller:
         opened = sorted((self._journal / kind).glob(f"*{OPEN}"))
         dead = [path for path in opened if unquote(path.name.rpartition("@")[0]) not in living]
         return [path for path in dead if not _held(path)]
+
+    def _forget_unborn(self, kind: str) -> None:
+        """Files of writers that were killed before they had begun a segment are gone: they hold no rows."""
+        for path in (self._journal / kind).glob(f"*{NEW}"):
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _UNBORN_SECONDS and not is_held(path):
+                    path.unlink()
 
     def _claim(self, kind: str, segments: list[Path]) -> Path:
         folder = self._journal / _ROLLING / f"{kind}.{secrets.token_hex(8)}"
