@@ -16,12 +16,12 @@ from desk_world import WHY, Rigged, evaluate, judge, make_desk, make_world, prov
 from serving import Worker, holding, live, patient, promote_there
 
 from mangaops.errors import IntegrityError, RefusedError, RevisionConflict
-from mangaops.registry import Draft, Permit
+from mangaops.registry import Draft, Permit, drafts
 from mangaops.release.cutover import Patience, Switched
-from mangaops.release.desk import Desk, state
+from mangaops.release.desk import Desk, append, state
 from mangaops.release.promote import Promoted, promote
 from mangaops.release.rollback import RolledBack, roll_back
-from mangaops.vocabulary import Acknowledged
+from mangaops.vocabulary import Acknowledged, Because
 
 SHORT = Patience(ready=0.2, active=0.2, poll=0.005)
 LONG = Patience(ready=60, active=60, poll=0.005)
@@ -268,8 +268,8 @@ def test_a_rollback_needs_no_artifacts_where_all_who_serve_hold_the_target(stand
     assert standing.champion == "router-1"
 
 
-@pytest.mark.parametrize("held", [[], [["router-1"], []], [[NEXT]]], ids=["nobody", "one of two", "another"])
-def test_a_rollback_to_what_neither_loads_nor_is_held_by_all_is_refused(
+@pytest.mark.parametrize("held", [[], [[], []], [[NEXT]]], ids=["nobody", "by none of two", "another"])
+def test_a_rollback_to_what_neither_loads_nor_is_held_is_refused(
     standing: Standing, held: list[list[str]]
 ) -> None:
     standing.promote()
@@ -279,6 +279,47 @@ def test_a_rollback_to_what_neither_loads_nor_is_held_by_all_is_refused(
     with pytest.raises(IntegrityError):
         standing.roll_back(patience=SHORT)
     assert standing.champion == NEXT
+
+
+def test_a_rollback_waits_for_no_sick_worker_where_another_holds_the_target(standing: Standing) -> None:
+    standing.promote()
+    remove_artifacts(standing, "v1", "v2")
+    for number, releases in enumerate((["router-1"], [])):
+        standing.desk.gateways.join("gateway", number, holding(*releases))
+    assert standing.roll_back(patience=SHORT).to == "router-1"
+    assert standing.champion == "router-1"
+
+
+def test_a_rollback_is_not_refused_for_what_leaves_the_champion_alone(standing: Standing) -> None:
+    standing.promote()
+
+    def beside(permit: Permit) -> object:
+        told = drafts.run_requested(
+            "router", run=f"run-{permit.version}", because=Because.MANUAL, reason=WHY, actor="mei"
+        )
+        return append(standing.desk, [told], expect={})
+
+    assert roll_back(standing.desk, "router", prove=beside, reason=WHY, patience=SHORT).to == "router-1"
+    assert standing.champion == "router-1"
+
+
+def test_a_rollback_is_refused_where_the_champion_moved_meanwhile(standing: Standing) -> None:
+    standing.promote()
+
+    def beside(_permit: Permit) -> object:
+        return roll_back(standing.desk, "router", prove=lambda _each: None, reason=WHY, patience=SHORT)
+
+    with pytest.raises(RevisionConflict):
+        roll_back(standing.desk, "router", prove=beside, reason=WHY, patience=SHORT)
+    assert standing.champion == "router-1"
+
+
+def test_a_worker_that_serves_other_units_is_waited_for_by_nobody(standing: Standing) -> None:
+    standing.desk.gateways.join("gateway", 0, {"units": {"sentiment": {"slots": {"router-1": "healthy"}}}})
+    standing.promote(patience=SHORT)
+    assert standing.champion == NEXT
+    done = standing.roll_back(patience=SHORT)
+    assert (done.to, done.silent) == ("router-1", ())
 
 
 def test_a_rollback_to_what_all_hold_loads_nothing(standing: Standing) -> None:

@@ -133,7 +133,7 @@ def test_words_of_long_ago_are_gone(ledger: Ledger, gateways: Gateways) -> None:
 
 
 def test_a_check_sees_the_transaction_and_keeps_the_events_out(ledger: Ledger, gateways: Gateways) -> None:
-    name = gateways.join("gateway", 0, DOING)
+    name = gateways.join("gateway", 0, {"units": {}})
 
     def everybody_ready(connection: object) -> None:
         if lacking := gateways.lacking(connection, "stack", 1, Acknowledged.READY):

@@ -63,8 +63,9 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """No new traffic is wanted; what has begun is finished."""
+        # uvicorn's own handler raises the signal again at its end: no log would be whole, no member gone.
         self.service.draining = True
-        super().handle_exit(sig, frame)
+        self.should_exit = True
 
 
 def run_worker(units: Mapping[str, Unit], settings: GatewaySettings, number: int, place: Place) -> None:

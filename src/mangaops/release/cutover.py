@@ -1,6 +1,6 @@
 """A cutover in two phases: who serves is asked before the champion moves, and listened to afterwards.
 
-First every living member of every gateway loads the release and says READY; one that refuses, or says
+First every living member that serves the unit loads the release and says READY; one that refuses, or says
 nothing in time, ends the cutover and the champion stays. Then the champion moves, and the members say that
 they serve it. Whoever dies meanwhile is not waited for, whoever appears is.
 """
@@ -92,7 +92,7 @@ def await_active(
     begun = time.monotonic()
     while True:
         words = desk.gateways.acknowledgements(moved.stream, moved.revision)
-        members = desk.gateways.members()
+        members = desk.gateways.members(moved.stream)
         active = [m.member for m in members if _word(words, m) == Acknowledged.ACTIVE or _follows(m, after)]
         silent = [m.member for m in members if m.member not in active]
         waited = [name for name in silent if name not in words or words[name].word != Acknowledged.REFUSED]
@@ -125,7 +125,7 @@ def _preparation(made: Draft) -> Draft:
 def _await_ready(desk: Desk, asked: Event, deadline: float, patience: Patience, progress: Progress) -> None:
     release = asked.body["release"]
     while True:
-        members = desk.gateways.members()
+        members = desk.gateways.members(asked.stream)
         words = desk.gateways.acknowledgements(asked.stream, asked.revision)
         said = {m.member: _word(words, m) for m in members}
         refused = {name: words[name].reason or "no reason" for name in said if said[name] == "refused"}

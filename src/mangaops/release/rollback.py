@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
-from mangaops.errors import RefusedError
-from mangaops.registry import Permit, UnitState, drafts, is_fallback, permit
+from mangaops.errors import RefusedError, RevisionConflict
+from mangaops.registry import Draft, Event, Permit, UnitState, drafts, is_fallback, permit
 from mangaops.release.cutover import PATIENCE, Patience, await_active
 from mangaops.release.desk import Desk, Progress, append, state
 from mangaops.vocabulary import Purpose
+
+_TRIES: Final = 20
+"""How often a rollback gives way to others that append at the same moment."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,14 @@ def roll_back(
 ) -> RolledBack:
     """The newest rollback pointer serves again, or the older one named by `to`; it was proven to load.
 
-    Proven is what every living gateway worker (one at least) holds loaded, or what loads here.
+    Proven is what a living gateway worker holds loaded, or what loads here: undoing waits for no sick
+    worker. What others append meanwhile is no hindrance while champion and target stay what they are.
 
     Raises:
         RefusedError: the unit has no champion, or `to` is no rollback pointer.
         IntegrityError: the target does not load; an older pointer may.
-        SetupError: the artifacts cannot be reached, and not every gateway worker holds the target.
-        RevisionConflict: another verb appended first.
+        SetupError: the artifacts cannot be reached, and no gateway worker holds the target.
+        RevisionConflict: the champion moved meanwhile.
     """
     current = state(desk, unit)
     left, target = _pointer(current, to)
@@ -56,11 +61,28 @@ def roll_back(
     draft = drafts.rolled_back(
         unit, release=left, to=target, generation=generation, reason=reason, actor=desk.actor
     )
-    (moved,) = append(desk, [draft], expect={unit: current.revision})
+    moved = _appended(desk, draft, current)
     serves = None if is_fallback(target) else target
     after = replace(current, champion=serves, generation=generation)
     followed = await_active(desk, moved, after, patience, progress)
     return RolledBack(left, target, generation, followed.acknowledged, followed.silent, followed.seconds)
+
+
+def _appended(desk: Desk, draft: Draft, current: UnitState) -> Event:
+    """The rollback is in the ledger, behind whatever others appended that left the champion alone."""
+    for _ in range(_TRIES):
+        try:
+            return append(desk, [draft], expect={current.unit: current.revision})[0]
+        except RevisionConflict:
+            now = state(desk, current.unit)
+            if (now.champion, now.rollback, now.generation) != (
+                current.champion,
+                current.rollback,
+                current.generation,
+            ):
+                raise
+            current = now
+    return append(desk, [draft], expect={current.unit: current.revision})[0]
 
 
 def _pointer(current: UnitState, to: str | None) -> tuple[str, str]:
@@ -83,10 +105,9 @@ def _pointer(current: UnitState, to: str | None) -> tuple[str, str]:
 
 
 def _proven(desk: Desk, current: UnitState, target: str, prove: Callable[[Permit], object]) -> None:
-    """Nothing happens where all who serve hold the target already, or where it loads here."""
+    """Nothing happens where somebody who serves holds the target already, or where it loads here."""
     permits = permit(current, target, Purpose.SERVE)
-    members = desk.gateways.members()
-    if members and all(member.holds(current.unit, target) for member in members):
+    if any(member.holds(current.unit, target) for member in desk.gateways.members(current.unit)):
         return
     for each in permits.values():
         prove(each)

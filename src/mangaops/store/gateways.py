@@ -59,6 +59,11 @@ class Member:
     def _process(self) -> Process:
         return Process(self.host, self.pid, self.started)
 
+    def serves(self, unit: str) -> bool:
+        """Whether it answers for the unit; one that has not said which units it serves may."""
+        units = self.doing.get("units")
+        return not units or unit in units
+
     def holds(self, unit: str, release: str) -> bool:
         """Whether it says that the release is loaded in one of its slots."""
         said = self.doing.get("units", {}).get(unit, {})
@@ -106,8 +111,8 @@ class Gateways:
             for table in (MEMBERS, ACKNOWLEDGEMENTS):
                 connection.execute(delete(table).where(table.c.member == member))
 
-    def members(self) -> list[Member]:
-        """The living, sorted by name. Rows of the dead are gone afterwards."""
+    def members(self, unit: str | None = None) -> list[Member]:
+        """The living, sorted by name: all, or those that serve the unit. Rows of the dead are gone then."""
         with self._database.reading() as connection:
             living, dead = self._told(connection)
         if dead:
@@ -115,7 +120,7 @@ class Gateways:
                 for each in dead:
                     same = (MEMBERS.c.member == each.member, MEMBERS.c.beat == each.beat)
                     connection.execute(delete(MEMBERS).where(*same))
-        return living
+        return [each for each in living if unit is None or each.serves(unit)]
 
     def acknowledge(
         self,
@@ -142,10 +147,14 @@ class Gateways:
             return _words(connection, unit, revision)
 
     def lacking(self, connection: Connection, unit: str, revision: int, word: Acknowledged) -> list[str]:
-        """The living members whose newest word on that event is another one, as the transaction sees it."""
+        """Living members that serve the unit and whose newest word on that event is another one.
+
+        As the transaction sees it.
+        """
         living, _ = self._told(connection)
         words = _words(connection, unit, revision)
-        return [m.member for m in living if m.member not in words or words[m.member].word != word]
+        serving = [each.member for each in living if each.serves(unit)]
+        return [name for name in serving if name not in words or words[name].word != word]
 
     def _told(self, connection: Connection) -> tuple[list[Member], list[Member]]:
         """The living and the dead."""
