@@ -317,7 +317,7 @@ def test_a_chain_tells_what_a_gateway_asks_of_it(world: GatewayWorld, tmp_path: 
     assert (chain.champion, chain.way_back, chain.shadowed, chain.moved_at) == (None, None, None, 0)
     assert chain.follow(ledger, ledger.heads(), copy)
     assert not chain.follow(ledger, ledger.heads(), copy)
-    assert (chain.champion, chain.way_back, chain.rolled_back_since(0)) == ("router-1", None, False)
+    assert (chain.champion, chain.way_back, chain.rolled_back_at) == ("router-1", None, 0)
     challenger = world.shadow_next()
     chain.follow(ledger, ledger.heads(), copy)
     assert chain.shadowed == chain.shadow_of("router-1") == challenger == "router-2"
@@ -325,8 +325,7 @@ def test_a_chain_tells_what_a_gateway_asks_of_it(world: GatewayWorld, tmp_path: 
     world.promote(challenger)
     world.roll_back()
     chain.follow(ledger, ledger.heads(), copy)
-    assert (chain.champion, chain.shadowed, chain.rolled_back_since(2)) == ("router-1", None, True)
-    assert not chain.rolled_back_since(3)
+    assert (chain.champion, chain.shadowed, chain.rolled_back_at) == ("router-1", None, 3)
     assert {n: chain.release_of(n) for n in range(5)} == {
         0: "",
         1: "router-1",

@@ -83,11 +83,11 @@ def test_a_request_of_many_texts_sees_one_release_over_a_cutover(tmp_path: Path)
     async def scenario(service: Service) -> None:
         slots = service.slots["router"]
         warm_slot(slots, "router-1", Says(lambda texts: echoed(["one"] * len(texts))))
-        slots.cut_over("router-1", 1, overrides_pins=False)
+        slots.cut_over("router-1", 1)
         old = asyncio.create_task(service.answer(UNIT, ["a", "b", "c"], Caller()))
         await asyncio.sleep(0)
         warm_slot(slots, "router-2", Says(lambda texts: echoed(["two"] * len(texts))))
-        slots.cut_over("router-2", 2, overrides_pins=False)
+        slots.cut_over("router-2", 2)
         new = await service.answer(UNIT, ["a", "b"], Caller())
         seen = [(each.outputs["intent"], each.release, each.generation) for each in await old + new]
         assert seen == [("one", "router-1", 1)] * 3 + [("two", "router-2", 2)] * 2
@@ -103,16 +103,16 @@ def test_a_conversation_stays_with_its_release_until_a_rollback(tmp_path: Path) 
             return (await service.answer(UNIT, ["text"], Caller(conversation)))[0].release
 
         warm_slot(slots, "router-1")
-        slots.cut_over("router-1", 1, overrides_pins=False)
+        slots.cut_over("router-1", 1)
         assert await release("old") == "router-1"
         warm_slot(slots, "router-2")
-        slots.cut_over("router-2", 2, overrides_pins=False)
+        slots.cut_over("router-2", 2)
         assert [await release("old"), await release("new"), await release(None)] == [
             "router-1",
             "router-2",
             "router-2",
         ]
-        slots.cut_over("router-1", 3, overrides_pins=True)
+        slots.cut_over("router-1", 3, pins_from=3)
         assert [await release("old"), await release("new")] == ["router-1", "router-1"]
         assert slots.keep(frozenset({"router-1"})) == ["router-2"]
         assert await release("new") == "router-1"
@@ -125,7 +125,7 @@ def test_a_pin_to_a_release_that_is_closed_leads_to_todays(tmp_path: Path) -> No
         slots = service.slots["router"]
         for number in (1, 2):
             warm_slot(slots, f"router-{number}")
-            slots.cut_over(f"router-{number}", number, overrides_pins=False)
+            slots.cut_over(f"router-{number}", number)
             await service.answer(UNIT, ["text"], Caller(f"c{number}"))
         slots.keep(frozenset({"router-2"}))
         (reply,) = await service.answer(UNIT, ["text"], Caller("c1"))
@@ -154,7 +154,7 @@ def test_what_fails_is_told_once_and_leaves_nothing_unheard(tmp_path: Path, serv
     async def scenario(service: Service) -> None:
         slots = service.slots["router"]
         slot = warm_slot(slots, "router-1", Says(say))  # type: ignore[arg-type]
-        slots.cut_over("router-1", 1, overrides_pins=False)
+        slots.cut_over("router-1", 1)
         with pytest.raises(Unavailable, match=why):
             await service.answer(UNIT, [f"text {n}" for n in range(6)], Caller())
         while slot.running:
@@ -175,7 +175,7 @@ def test_every_request_has_one_row_also_those_that_failed(tmp_path: Path) -> Non
 
         await service.answer(UNIT, ["nobody serves"], Caller())
         warm_slot(slots, "router-1", Says(sometimes))
-        slots.cut_over("router-1", 1, overrides_pins=False)
+        slots.cut_over("router-1", 1)
         await service.answer(UNIT, ["good \ud83d"], Caller("c\ud83d", "u"))
         with pytest.raises(Unavailable):
             await service.answer(UNIT, ["bad"], Caller())

@@ -39,7 +39,7 @@ def serving(slots: Slots, *releases: str) -> None:
     for release in releases:
         if slots.warm(release) is None:
             warm_slot(slots, release)
-        slots.cut_over(release, slots.served.generation + 1, overrides_pins=False)
+        slots.cut_over(release, slots.served.generation + 1)
 
 
 def test_every_state_has_a_row_in_the_table() -> None:
@@ -84,7 +84,7 @@ def test_a_cutover_replaces_one_reference_and_who_holds_the_old_one_keeps_it(slo
     serving(slots, "router-1")
     taken = slots.served
     warm_slot(slots, "router-2")
-    slots.cut_over("router-2", 2, overrides_pins=False)
+    slots.cut_over("router-2", 2)
     assert (taken.release, taken.generation, taken.slot) == ("router-1", 1, slots.held["router-1"])
     assert (slots.served.release, slots.served.generation) == ("router-2", 2)
     assert slots.served.slot is slots.held["router-2"]
@@ -134,7 +134,7 @@ def test_colours_take_turns(slots: Slots) -> None:
 
 def test_rolled_back_to_the_fallback_nothing_serves_and_the_old_release_stays_warm(slots: Slots) -> None:
     serving(slots, "router-1")
-    slots.cut_over(FALLBACK, 2, overrides_pins=True)
+    slots.cut_over(FALLBACK, 2, pins_from=2)
     assert slots.served == Served(FALLBACK, 2, None)
     assert slots.held["router-1"].state == S.HEALTHY
 
@@ -143,7 +143,7 @@ def test_only_a_rollback_overrides_pins(slots: Slots) -> None:
     serving(slots, "router-1", "router-2")
     assert slots.pins_from == 0
     assert slots.by_generation[1].release == "router-1"
-    slots.cut_over("router-1", 3, overrides_pins=True)
+    slots.cut_over("router-1", 3, pins_from=3)
     assert slots.pins_from == 3
     serving(slots, "router-2")
     assert slots.pins_from == 3

@@ -73,10 +73,12 @@ class Chain:
         before, self.uncopied = self.uncopied, None
         try:
             copy.save(self.unit, self.events)
-        except SetupError as error:
+        except MangaopsError as error:
             self.uncopied = f"{error.refused}: {error.found}"
             if before is None:
                 _LOG.error("the local copy of %s stays behind: %s", self.unit, error.message)
+            if not isinstance(error, SetupError):
+                raise  # the ledger is not the one that was copied: said so at every look
 
     def _require(self, holds: bool, found: str) -> None:
         if not holds:
@@ -120,9 +122,8 @@ class Chain:
         """The revision of the event that made today's champion, 0 where there was none."""
         return next((event.revision for event in reversed(self.events) if event.kind in _MOVES), 0)
 
-    def rolled_back_since(self, generation: int) -> bool:
-        """Whether a rollback is among the moves of the champion after that generation."""
-        return any(
-            event.kind == EventKind.ROLLED_BACK and event.body["generation"] > generation
-            for event in reversed(self.events)
-        )
+    @property
+    def rolled_back_at(self) -> int:
+        """The generation that the last rollback made, 0 where there was none."""
+        undone = (event for event in reversed(self.events) if event.kind == EventKind.ROLLED_BACK)
+        return next((int(event.body["generation"]) for event in undone), 0)

@@ -79,8 +79,11 @@ class Follower:
         link: Link,
         loop: asyncio.AbstractEventLoop,
         told: Told,
+        *,
+        alone: bool = True,
     ) -> None:
-        self.units, self.link = units, link
+        """`alone`: no other worker answers while this one waits for its champion."""
+        self.units, self.link, self.alone = units, link, alone
         self.wanted = {unit: Wanted(Chain.of_copy(unit, link.copy)) for unit in units}
         self.settled = threading.Event()
         self.seconds_a_text: dict[str, float] = {}
@@ -120,6 +123,11 @@ class Follower:
         _, _, why = each.refused.get(champion, (0, 0.0, ""))
         return f"{champion} cannot be loaded: {why}" if why else f"{champion} is being loaded"
 
+    def _stuck(self, each: Wanted) -> bool:
+        """Whether waiting promises nothing: the fallback answers, and readiness says why."""
+        unknown = not each.chain.known and self.link.trouble is not None
+        return self.alone and (unknown or each.chain.champion in each.refused)
+
     def _follow(self) -> None:
         while not self._ended.is_set():
             try:
@@ -131,7 +139,7 @@ class Follower:
                     return  # the event loop is gone, and its slots with it
                 _LOG.exception("following the ledger failed; it goes on")
                 self.link.trouble = f"{type(error).__name__}: {error}"
-            if not self.unready():
+            if all(not self._lack(unit, each) or self._stuck(each) for unit, each in self.wanted.items()):
                 self.settled.set()
             self.link.wait()
 
@@ -154,8 +162,7 @@ class Follower:
                 self._acknowledge(slots.unit, chain.moved_at, Acknowledged.REFUSED, reason=why)
             return
         if (slots.served.release, slots.served.generation) != (target, generation):
-            undone = chain.rolled_back_since(slots.served.generation)
-            self._on_loop(slots.cut_over, target, generation, undone)
+            self._on_loop(slots.cut_over, target, generation, chain.rolled_back_at)
         spent = (time.monotonic() - begun) * 1000
         self._acknowledge(slots.unit, chain.moved_at, Acknowledged.ACTIVE, milliseconds=spent)
 
@@ -208,7 +215,7 @@ class Follower:
         revision = prepared.revision if prepared and prepared.release == release else 0
         each.refused[release] = (revision, time.monotonic(), error.message)
         self._told(unit, release, error)
-        told = (unit, release, revision, error.message)
+        told = (unit, release, revision, type(error).__name__)
         if told not in self._listed and self.link.refuse(unit, release, error):
             self._listed.add(told)
 

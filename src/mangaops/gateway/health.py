@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
+from typing import Any, Final
 
 from mangaops.gateway import gauges
 from mangaops.gateway.service import Service
+
+SILENT: Final = 5.0
+"""Seconds without a look at the ledger after which it counts as out of reach."""
 
 
 def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
@@ -16,10 +18,10 @@ def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
         reasons.append("it drains: it was told to stop")
     link = service.follower.link
     warnings = []
-    if link.trouble is not None:
-        silent = time.monotonic() - link.since
+    if link.trouble is not None or link.silent > SILENT:
+        why = link.trouble or "it does not answer"
         warnings.append(
-            f"the ledger is not followed for {silent:.0f} s, the verified local copy counts: {link.trouble}"
+            f"the ledger is not followed for {link.silent:.0f} s, the verified local copy counts: {why}"
         )
     for unit, each in service.follower.wanted.items():
         if each.chain.uncopied is not None:
@@ -43,7 +45,8 @@ def measured(service: Service) -> None:
     for unit, generation in generations.items():
         gauges.GENERATION.labels(unit).set(generation)
         gauges.BEHIND.labels(unit).set(generation)
-    gauges.LEDGER_DOWN.set(service.follower.link.trouble is not None)
+    link = service.follower.link
+    gauges.LEDGER_DOWN.set(link.trouble is not None or link.silent > SILENT)
     gauges.WAITING.set(len(service.lane.waiting))
     gauges.LOGGED.labels("requests").set(service.log.acknowledged)
     gauges.DROPPED.labels("requests").set(service.log.dropped)

@@ -58,9 +58,13 @@ class Link:
         self._poked, self._ended = threading.Event(), threading.Event()
         self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
+    @property
+    def silent(self) -> float:
+        """Seconds since the ledger was last read."""
+        return time.monotonic() - self.since
+
     def start(self) -> None:
-        """This worker is a member, if the ledger can be reached, and beats from now on."""
-        self._try_beat()
+        """This worker beats from now on, as a member once the ledger can be reached."""
         self._heart.start()
 
     def follow(self, chains: Iterable[Chain]) -> None:
@@ -172,16 +176,16 @@ class Link:
 
     def _lost(self, error: MangaopsError) -> None:
         if self.trouble is None:
-            self.since = time.monotonic()
             _LOG.error("the ledger is not followed: %s", error.message)
         self.trouble = f"{error.refused}{f': {error.found}' if error.found else ''}"
 
     def _found(self) -> None:
         if self.trouble is not None:
-            _LOG.warning("the ledger is followed again, after %.0f s", time.monotonic() - self.since)
+            _LOG.warning("the ledger is followed again, after %.0f s", self.silent)
         self.trouble, self.since = None, time.monotonic()
 
     def _beat(self) -> None:
+        self._try_beat()
         while not self._ended.wait(_BEAT):
             self._try_beat()
 

@@ -123,8 +123,10 @@ class Service:
         pinned = self.pins.pinned(
             unit.name, caller.conversation, served.generation, slots.pins_from, unit.pin_seconds
         )
-        old = slots.by_generation.get(pinned, served)
-        return old if old.slot is None or old.slot.predictor is not None else served
+        if pinned == served.generation:
+            return served
+        chain = self.follower.wanted[unit.name].chain
+        return slots.of_generation(pinned, chain.release_of(pinned)) or served
 
     def _reply(
         self,

@@ -106,10 +106,11 @@ class Slots:
         slot = self.held.get(release)
         return slot if slot is not None and slot.state in WARM else None
 
-    def cut_over(self, release: str, generation: int, overrides_pins: bool) -> None:
+    def cut_over(self, release: str, generation: int, pins_from: int = 0) -> None:
         """The release answers from the next request on; what answered before drains and stays warm.
 
-        `release` is warm, or a fallback. After a rollback no pin leads to what was rolled away from.
+        `release` is warm, or a fallback. No pin leads to a generation before `pins_from`, that of the last
+        rollback.
         """
         before, slot = self.served.slot, self.warm(release)
         if slot is not None and slot is not before:
@@ -117,8 +118,7 @@ class Slots:
         self.served = Served(release, generation, slot)
         newest = [*self.by_generation.items(), (generation, self.served)][-_REMEMBERED:]
         self.by_generation = dict(newest)
-        if overrides_pins:
-            self.pins_from = generation
+        self.pins_from = max(self.pins_from, pins_from)
         if before is not None and before is not slot:
             before.move(SlotState.DRAINING)
             self.rest(before)
@@ -140,6 +140,14 @@ class Slots:
         for number in [n for n, old in self.by_generation.items() if old.release in gone]:
             del self.by_generation[number]
         return gone
+
+    def of_generation(self, generation: int, release: str) -> Served | None:
+        """What answered in that generation, which was this release; None where it is not warm any more."""
+        known = self.by_generation.get(generation)
+        if known is None and (slot := self.warm(release)) is not None:
+            known = self.by_generation[generation] = Served(release, generation, slot)
+        usable = known is not None and (known.slot is None or known.slot.state in WARM)
+        return known if usable else None
 
     def doing(self) -> dict[str, object]:
         """What heartbeats and /health tell of this unit."""

@@ -61,7 +61,7 @@ class Server(uvicorn.Server):
 
     service: Service
 
-    def handle_exit(self, sig: int, frame: Any) -> None:
+    def handle_exit(self, sig: int, frame: Any) -> None:  # noqa: ARG002 - the names are uvicorn's
         """No new traffic is wanted; what has begun is finished."""
         # uvicorn's own handler raises the signal again at its end: no log would be whole, no member gone.
         self.service.draining = True
@@ -85,7 +85,7 @@ async def _serve(units: Mapping[str, Unit], settings: GatewaySettings, number: i
     service = _service(units, settings, number, place)
     link = service.follower.link
     book = FeedbackBook(settings.folder / "feedback.db")
-    await asyncio.to_thread(link.start)
+    link.start()
     service.follower.start()
     service.mirror.start()
     ticking = asyncio.create_task(_tick(service, settings.workers))
@@ -138,7 +138,7 @@ def _service(units: Mapping[str, Unit], settings: GatewaySettings, number: int, 
         lambda: Artifacts(f"{settings.files_root}/artifacts"),
         {name: unit.family for name, unit in units.items()},
     )
-    follower = Follower(slots, releases, link, asyncio.get_running_loop(), _told)
+    follower = Follower(slots, releases, link, asyncio.get_running_loop(), _told, alone=settings.workers == 1)
     lane = Lane(
         settings.lanes,
         capacity=settings.queue,

@@ -23,11 +23,15 @@ from mangaops.store.rows import event_of, hash_of, row_of
 _LOCK: Final = ".lock"
 
 
+_Stamp = tuple[int, int, int]
+
+
 class ChainCopy:
     """Copies of streams in one folder. Several processes may read and save."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._seen: dict[str, tuple[_Stamp, Event]] = {}
 
     def save(self, stream: str, events: Sequence[Event]) -> None:
         """The copy holds these events of the stream, from its first on; a longer copy stays.
@@ -42,10 +46,14 @@ class ChainCopy:
             return
         _verified(stream, events, "what was to be saved")
         with file_errors(f"copying stream {stream} to {self.folder} was refused"), self._locked():
-            known = self._known(stream)
-            _same_chain(stream, known, events)
-            if len(known) < len(events):
-                self._write(self._path(stream), events)
+            path, newest = self._path(stream), self._newest(stream, events)
+            if newest is None:
+                self._write(path, events)
+            elif newest.revision < len(events):
+                self._add(path, events[newest.revision :])
+            else:
+                return
+            self._seen[stream] = (_stamp(path), events[-1])
 
     def load(self, stream: str) -> list[Event]:
         """The events of the copy, each hash and link verified; none where there is no copy.
@@ -58,16 +66,30 @@ class ChainCopy:
         with file_errors(f"reading {path} was refused"):
             if not path.exists():
                 return []
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        if lines and not lines[-1].endswith("\n"):
+            del lines[-1]  # it was being added when its process was killed, and nobody counts on it
         events = [_event(stream, number, line) for number, line in enumerate(lines, 1)]
         _verified(stream, events, f"the copy {path.name}")
         return events
 
-    def _known(self, stream: str) -> list[Event]:
+    def _newest(self, stream: str, events: Sequence[Event]) -> Event | None:
+        """The newest event of the copy, of the same chain as these; None where it is to be written anew.
+
+        A copy that this process wrote last, and that nobody touched since, is not read again.
+        """
+        path = self._path(stream)
+        stamp, newest = self._seen.get(stream, (None, None))
+        if newest is not None and path.exists() and _stamp(path) == stamp and newest.revision <= len(events):
+            _same_chain(stream, [newest], [events[newest.revision - 1]])
+            return newest
         try:
-            return self.load(stream)
+            known = self.load(stream)
         except LedgerTampered:
-            return []
+            return None
+        _same_chain(stream, known, events)
+        whole = known and path.read_bytes().endswith(b"\n")
+        return known[-1] if whole else None
 
     def _path(self, stream: str) -> Path:
         return self.folder / f"{stream}.jsonl"
@@ -86,12 +108,24 @@ class ChainCopy:
         finally:
             os.close(descriptor)
 
+    def _add(self, path: Path, events: Sequence[Event]) -> None:
+        with path.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row_of(event)) + "\n" for event in events)
+            file.flush()
+            os.fsync(file.fileno())
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / _LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _stamp(path: Path) -> _Stamp:
+    """What changes with a file when somebody else writes it."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _event(stream: str, number: int, line: str) -> Event:

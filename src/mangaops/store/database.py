@@ -33,6 +33,15 @@ NEWEST: Final = "0002"
 BUSY_SECONDS: Final = 60
 """How long a writer waits for its turn on SQLite."""
 
+_IMPATIENT: Final = {
+    "connect_timeout": 10,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+"""A server that says nothing any more is noticed within seconds, and not when TCP gives up."""
+
 _ACCEPTED: Final = "sqlite:////folder/ledger.db or postgresql://user@host/database"
 _MIGRATING: Final = 4_021_776_114
 
@@ -163,9 +172,7 @@ def _sqlite(url: URL, shown: str, create: bool) -> Engine:
 
 def _postgres(url: URL) -> Engine:
     try:
-        engine = create_engine(
-            url, hide_parameters=True, pool_pre_ping=True, connect_args={"connect_timeout": 10}
-        )
+        engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=_IMPATIENT)
     except ImportError as error:
         raise SetupError(
             "a PostgreSQL ledger cannot be used", found=str(error), next_step="pip install 'psycopg[binary]'"
