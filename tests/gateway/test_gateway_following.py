@@ -225,7 +225,8 @@ def test_without_ledger_and_local_copy_a_worker_is_not_ready_and_says_why(
     alone = room(f"sqlite:///{world.folder}/nowhere.db", world.home)
     until(lambda: alone.link.trouble is not None, "the trouble")
     assert "the ledger was never read" in alone.follower.unready()["router"]
-    assert not alone.follower.settled.is_set()
+    until(alone.follower.settled.is_set, "the end of waiting")
+    assert alone.follower.unready()
 
 
 def test_a_local_copy_that_was_edited_is_made_anew_from_the_ledger(

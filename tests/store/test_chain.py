@@ -172,3 +172,23 @@ def test_a_folder_that_cannot_be_written_is_one_plain_error(tmp_path: Path) -> N
     (tmp_path / "file").write_text("")
     with pytest.raises(SetupError):
         ChainCopy(tmp_path / "file" / "chain").save("router", EVENTS)
+
+
+def test_an_event_that_was_being_added_when_its_process_was_killed_is_left_out(copy: ChainCopy) -> None:
+    copy.save("router", EVENTS[:-1])
+    path = copy.folder / "router.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"stream": "rou')
+    assert copy.load("router") == EVENTS[:-1]
+    ChainCopy(copy.folder).save("router", EVENTS)
+    assert copy.load("router") == EVENTS
+
+
+def test_a_copy_that_another_process_wrote_meanwhile_is_read_again(copy: ChainCopy) -> None:
+    copy.save("router", EVENTS[:2])
+    ChainCopy(copy.folder).save("router", EVENTS)
+    copy.save("router", EVENTS[:3])
+    assert copy.load("router") == EVENTS
+    (copy.folder / "router.jsonl").unlink()
+    copy.save("router", EVENTS)
+    assert copy.load("router") == EVENTS

@@ -67,7 +67,7 @@ class ChainCopy:
             if not path.exists():
                 return []
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-        if lines and not lines[-1].endswith("\n"):
+        if len(lines) > 1 and not lines[-1].endswith("\n"):
             del lines[-1]  # it was being added when its process was killed, and nobody counts on it
         events = [_event(stream, number, line) for number, line in enumerate(lines, 1)]
         _verified(stream, events, f"the copy {path.name}")
