@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -191,8 +191,12 @@ def due_units(settings: Settings) -> dict[str, Any]:
     return views.due_units(read_stack(settings.stack), open_if_there(settings), datetime.now(UTC))
 
 
-def serve_stack(settings: Settings, options: Mapping[str, Any], ready: Callable[[str], None]) -> None:
-    """The stack was served until somebody ended it; `ready` is told the address. `options`: GatewaySettings.
+def serve_stack(
+    settings: Settings, units: Sequence[str], options: Mapping[str, Any], ready: Callable[[str], None]
+) -> None:
+    """The units (none named: all of the stack) were served until somebody ended it.
+
+    `ready` is told the address. `options`: fields of GatewaySettings.
 
     Raises:
         UsageError, StackError: the stack file is missing or holds mistakes, or the name is none.
@@ -215,7 +219,7 @@ def serve_stack(settings: Settings, options: Mapping[str, Any], ready: Callable[
         files_root=settings.files_url or str(settings.home.resolve()),
         **options,
     )
-    Supervisor(units_of(read_stack(settings.stack)), given, ready).run()
+    Supervisor(units_of(read_stack(settings.stack), units), given, ready).run()
 
 
 def write_stack(out: Path) -> None:

@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
 @shared
 def serve(
     call: Call,
+    unit: Annotated[list[str], typer.Option("--unit", help="Serve this unit alone. Repeatable.")] = [],  # noqa: B006 - typer copies it
     host: Annotated[
         str, typer.Option(help="Where to listen; other machines reach no loopback.")
     ] = "127.0.0.1",
@@ -61,4 +62,4 @@ def serve(
         "drain": drain,
         "roll_seconds": roll,
     }
-    serve_stack(call.settings, options, ready)
+    serve_stack(call.settings, unit, options, ready)

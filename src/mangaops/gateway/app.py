@@ -12,7 +12,7 @@ from starlette.responses import Response
 from mangaops import __version__
 from mangaops.errors import MangaopsError
 from mangaops.gateway import gauges, open_inference
-from mangaops.gateway.bodies import Accepted, Asking, Feedback, Inference, Inferred, Refusal, Routed
+from mangaops.gateway.bodies import Accepted, Asking, Feedback, Inference, Inferred, Refusal, reply_model
 from mangaops.gateway.feedback import FeedbackDesk
 from mangaops.gateway.health import measured, readiness
 from mangaops.gateway.open_inference import metadata, served_as
@@ -117,7 +117,8 @@ def _add_unit(app: FastAPI, unit: Unit, path: str, ask: Callable[[bytes], Awaita
         return await ask(await request.body())
 
     documented = _documented(Asking, 413, 422, 503)
-    app.post(path, summary=f"What {unit.name} says about a text", response_model=Routed, **documented)(asked)
+    summary, reply = f"What {unit.name} says about a text", reply_model(unit)
+    app.post(path, summary=summary, response_model=reply, **documented)(asked)
 
 
 def _add_feedback(app: FastAPI, desk: FeedbackDesk) -> None:

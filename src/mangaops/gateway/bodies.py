@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+
+from mangaops.gateway.units import Unit
 
 _ID = Annotated[str, Field(max_length=200)]
 
@@ -19,15 +21,13 @@ class Asking(BaseModel):
     user_id: _ID | None = None
 
 
-class Routed(BaseModel):
-    """What the router says. `intent` is null where no release serves: then the fallback answers."""
-
-    intent: str | None
-    confidence: Annotated[float, Field(ge=0, le=1, description="Calibrated probability of the intent.")]
-    action: Literal["route", "clarify", "offer_human"]
-    request_id: str
-    release: str
-    generation: int
+def reply_model(unit: Unit) -> type[BaseModel]:
+    """What the unit says: the outputs of its family, null where no release serves, and what gave them."""
+    kinds: dict[str, Any] = {"BYTES": str | None, "FP64": float}
+    said = {output.name: (kinds[output.datatype], ...) for output in unit.serving.outputs}
+    told = {"request_id": (str, ...), "release": (str, ...), "generation": (int, ...)}
+    fields: dict[str, Any] = {**said, **told}
+    return create_model(f"{unit.name.title()}Reply", **fields)
 
 
 class Feedback(BaseModel):

@@ -202,7 +202,7 @@ def _why(error: BaseException, lane: Lane) -> tuple[str, Unavailable]:
         return "late", Unavailable(
             f"no answer within {lane.time_limit:g} s", next_step="try again in a second"
         )
-    _LOG.error("a model failed: %s: %s", type(error).__name__, error)
+    _LOG.error("a model failed: %s", type(error).__name__)  # its words may hold the text of a user
     return "failed", Unavailable(
         "no answer: the model failed", found=type(error).__name__, next_step="try again; roll back"
     )

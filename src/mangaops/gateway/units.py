@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from mangaops.errors import UsageError
@@ -33,13 +33,19 @@ class Unit:
         return self.serving.fallback(self.fallback.removeprefix(FALLBACK))
 
 
-def units_of(stack: Stack) -> dict[str, Unit]:
-    """The units of a stack, by name.
+def units_of(stack: Stack, only: Collection[str] = ()) -> dict[str, Unit]:
+    """The units of a stack, by name: all, or those that are named.
 
     Raises:
         SetupError: this version cannot serve one of their families.
-        UsageError: two units want one path.
+        UsageError: a name is none of a unit, or two units want one path.
     """
+    if unknown := sorted(set(only) - stack.units.keys()):
+        raise UsageError(
+            f"serving {', '.join(unknown)} was refused: the stack has no such unit",
+            accepted=", ".join(stack.units),
+            next_step=f"mangaops serve --unit {next(iter(stack.units))}",
+        )
     units = {
         name: Unit(
             name=name,
@@ -50,6 +56,7 @@ def units_of(stack: Stack) -> dict[str, Unit]:
             pin_seconds=spec.pin_seconds,
         )
         for name, spec in stack.units.items()
+        if not only or name in only
     }
     taken: dict[str, str] = {}
     for unit in units.values():
@@ -58,7 +65,7 @@ def units_of(stack: Stack) -> dict[str, Unit]:
             raise UsageError(
                 f"serving {unit.name} was refused: {taken[path]} answers under /v1/{path} already",
                 accepted="one unit a path",
-                next_step="serve them with two gateways, each with a stack.yaml of its own",
+                next_step="serve them with two gateways: mangaops serve --unit ... --name ...",
             )
         taken[path] = unit.name
     return units
