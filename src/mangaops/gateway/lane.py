@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -45,7 +46,10 @@ class Asked:
 
 
 class Lane:
-    """`threads` threads that share one queue of at most `capacity` texts; used from one event loop."""
+    """`threads` threads that share one queue of at most `capacity` texts; used from one event loop.
+
+    `texts` were answered in `seconds` of its threads, all told: what the machine can do is learnt from that.
+    """
 
     def __init__(
         self,
@@ -66,7 +70,7 @@ class Lane:
             threading.Thread(target=self._work, name=f"lane {number}", daemon=True)
             for number in range(threads)
         ]
-        self.busy = 0
+        self.busy, self.texts, self.seconds = 0, 0, 0.0
         for thread in self._threads:
             thread.start()
 
@@ -107,9 +111,12 @@ class Lane:
                 self.busy += bool(batch)
             if not batch:
                 continue  # what this token was for went with another batch
+            begun = time.perf_counter()
             done = _answered(batch)
             with self._lock:
                 self.busy -= 1
+                self.texts += len(batch)
+                self.seconds += time.perf_counter() - begun
             try:
                 self._loop.call_soon_threadsafe(self._finish, batch, done)
             except RuntimeError:

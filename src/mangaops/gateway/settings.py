@@ -34,7 +34,7 @@ class GatewaySettings:
     drain: float = 10.0
     roll_seconds: float = 30.0
     shadow_memory: int = 4 * 1024**3
-    mirror_share: float = 0.55
+    mirror_share: float = 0.7
 
     @property
     def folder(self) -> Path:

@@ -44,6 +44,9 @@ _TICK: Final = 0.5
 _KEEP_ALIVE: Final = 75
 """Seconds for which an idle connection stays open: longer than with proxies, so that they close first."""
 
+_ENOUGH: Final = 10
+"""Texts after which what they took corrects the idea of the machine's capacity."""
+
 _SWITCH: Final = 0.0005
 """Seconds after which a thread that computes in Python makes way for the event loop."""
 
@@ -188,9 +191,14 @@ def _told(unit: str, _release: str, error: MangaopsError) -> None:
 
 async def _tick(service: Service, workers: int) -> None:
     """Gauges and the mirror's idea of the machine's capacity are fresh, twice a second."""
+    lane, each = service.lane, 0.0
+    texts, seconds = lane.texts, lane.seconds
     while True:
         await asyncio.sleep(_TICK)
         measured(service)
-        slowest = max(service.follower.seconds_a_text.values(), default=0.0)
-        if slowest:
-            service.mirror.capacity = service.lane.size * workers / slowest
+        each = each or max(service.follower.seconds_a_text.values(), default=0.0)
+        if lane.texts - texts >= _ENOUGH:
+            each += 0.2 * ((lane.seconds - seconds) / (lane.texts - texts) - each)
+            texts, seconds = lane.texts, lane.seconds
+        if each:
+            service.mirror.capacity = lane.size * workers / each
