@@ -423,6 +423,7 @@ def test_of_dropped_rows_those_count_that_reach_into_the_window_times_the_share(
     assert dropped(found, minute(0), minute(30), 0.01).height == 1
     assert dropped(found, minute(0), minute(8), 1.0).height == 10
     assert dropped(found, minute(12), minute(13), 1.0).is_empty()
+    assert dropped(found, minute(8), minute(30), 1.0)["after"].min() == minute(8), "no window begins earlier"
     assert gaps(known.clear(), NOW).is_empty()
 
 

@@ -61,7 +61,9 @@ def dropped(found: pl.DataFrame, begin: datetime, until: datetime, share: float)
     taken for one of this unit and champion, a gap that reaches into the window for one that lies in it, and a
     part of a request for a whole one; `share` of them would have been mirrored.
     """
-    mine = found.filter(pl.col("before") > begin, pl.col("after") < until)
+    mine = found.filter(pl.col("before") > begin, pl.col("after") < until).with_columns(
+        after=pl.max_horizontal("after", pl.lit(begin, found.schema["after"]))  # no window grows by them
+    )
     upto = (pl.col("missing").cum_sum() * share - 1e-9).ceil().cast(pl.Int64)
     counted = mine.with_columns(count=upto - upto.shift(1, fill_value=0))
     return (
