@@ -18,6 +18,10 @@ STACK_STREAM = "stack"
 """The stream of the stack itself: no unit may be called so."""
 
 
+SHADOW_WORKER: Final = -1
+"""In `load_refused` the worker's number of a gateway's shadow process: it is none of the workers."""
+
+
 class Family(StrEnum):
     """The six ways to train, evaluate and serve a model."""
 

@@ -201,6 +201,7 @@ MISUSED = {
     "a missing argument": ("release list --json", "unit"),
     "a bad value": ("simulate traffic --json --out world --weeks many", "--weeks"),
     "a value too small": ("simulate traffic --out world --weeks 0 --json", "--weeks"),
+    "logs that would come too late": ("serve --roll 61 --json", "--roll"),
     "an unknown command": ("release rollbak router --json", "rollbak"),
     "an unknown option": ("release due --json --nonsense", "--nonsense"),
     "before the command": ("--json release due", "--json"),

@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mangaops.gateway.lane import Lane
-from mangaops.gateway.mirror import OFF, OUT, SENT, SHED_DOWN, SHED_QUEUE, SHED_RATE, Mirror
+from mangaops.gateway.mirror import _AGAIN, OUT, SENT, SHED_DOWN, SHED_QUEUE, SHED_RATE, Mirror
 from mangaops.gateway.slots import BLUE, Slot
 from mangaops.stack import ShadowSpec
 from mangaops.stack.share import in_share
@@ -115,14 +116,42 @@ async def mirroring(path: Path, lane: Lane, *, workers: int = 1, share: float = 
         await mirror.close()
 
 
-def test_until_the_challenger_was_loaded_once_there_is_no_shadow() -> None:
+def test_a_worker_that_never_saw_the_challenger_sheds_what_falls_into_the_share() -> None:
+    """It may be one that was started again while the shadow was down: nobody else counts its requests."""
+
     async def scenario(path: Path, lane: Lane) -> None:
         async with listening(path) as shadow, mirroring(path, lane) as mirror:
-            assert mirror.decide(FAST, "router-2", "r") == OFF
+            assert mirror.decide(FAST, "router-2", "r") == SHED_DOWN
             await shadow.connections()
             shadow.say("router-1")
             await decided(mirror, SENT, challenger="router-1")
-            assert mirror.decide(FAST, "router-2", "r") == OFF
+            assert mirror.decide(FAST, "router-2", "r") == SHED_DOWN
+            assert mirror.decide(FAST, "router-1", "r", logged=False) == SHED_DOWN
+
+    run(scenario)
+
+
+def test_what_falls_out_of_the_share_is_out_also_while_nothing_can_be_sent() -> None:
+    async def scenario(path: Path, lane: Lane) -> None:
+        half = ShadowSpec(share=0.5, rate=1e9)
+        ids = [f"r{number}" for number in range(200)]
+        wanted = [SHED_DOWN if in_share(0.5, each) else OUT for each in ids]
+        mirror = Mirror(str(path), lane, workers=1, share=0.5)
+        assert [mirror.decide(half, "router-2", each) for each in ids] == wanted
+        assert [mirror.decide(half, "router-2", each, logged=False) for each in ids] == wanted
+
+    run(scenario)
+
+
+def test_a_shadow_that_ends_every_connection_is_not_asked_again_and_again_without_a_pause() -> None:
+    async def scenario(path: Path, lane: Lane) -> None:
+        async with listening(path) as shadow, mirroring(path, lane):
+            await shadow.connections()
+            begun = time.monotonic()
+            for count in (2, 3):
+                await shadow.crash()
+                await shadow.connections(count)
+            assert time.monotonic() - begun >= 2 * _AGAIN
 
     run(scenario)
 
@@ -262,7 +291,7 @@ def test_a_shadow_that_is_gone_sheds_and_one_that_comes_back_gets_copies_again(l
             shadow.writers[-1].write(last)
             await shadow.crash()
             await decided(mirror, SHED_DOWN)
-            assert mirror.decide(FAST, "router-3", "r") == OFF
+            assert mirror.decide(FAST, "router-3", "r") == SHED_DOWN
             await shadow.connections(2)
             shadow.say("router-2", "router-3")
             await decided(mirror, SENT)
@@ -298,7 +327,7 @@ def test_what_waited_for_a_shadow_that_died_is_not_sent_to_the_next() -> None:
 def test_where_nobody_listens_at_first_the_mirror_waits_for_somebody() -> None:
     async def scenario(path: Path, lane: Lane) -> None:
         async with mirroring(path, lane) as mirror:
-            assert mirror.decide(FAST, "router-2", "r") == OFF
+            assert mirror.decide(FAST, "router-2", "r") == SHED_DOWN
             async with listening(path) as shadow:
                 await shadow.connections()
                 shadow.say("router-2")

@@ -14,8 +14,10 @@ import pytest
 from following import FAMILIES
 from gateway_parts import FALLBACK, PATIENCE, Says, echoed, told, warm_slot
 
+import histories as h
 from mangaops.datasets.logged import kept
 from mangaops.errors import UsageError
+from mangaops.gateway import gauges
 from mangaops.gateway.follower import Follower
 from mangaops.gateway.lane import Lane
 from mangaops.gateway.link import Link
@@ -28,6 +30,7 @@ from mangaops.gateway.tickets import Tickets
 from mangaops.gateway.units import Unit, units_of
 from mangaops.inference import Answer
 from mangaops.inference.families import SERVING, serving
+from mangaops.registry import fold
 from mangaops.stack import LogSpec, ShadowSpec
 from mangaops.store import Artifacts, Ledger, LogWriter
 from mangaops.store.log_reading import read_log
@@ -189,6 +192,32 @@ def test_every_request_has_one_row_also_those_that_failed(tmp_path: Path) -> Non
     assert [row["release"] for row in rows] == [FALLBACK, "router-1", "router-1"]
     assert [row["error"] for row in rows] == [None, None, "failed"]
     assert {row["mirror"] for row in rows} == {"off"}
+
+
+def mirrored(word: str) -> float:
+    """How many answers the metrics count under that word."""
+    return gauges.MIRRORED.labels("router", word)._value.get()
+
+
+@pytest.mark.parametrize(("full", "word", "copies"), [(False, "sent", 1), (True, "shed_down", 0)])
+def test_a_copy_whose_request_gets_no_row_is_shed_and_not_sent(
+    tmp_path: Path, full: bool, word: str, copies: int
+) -> None:
+    async def scenario(service: Service) -> None:
+        slots = service.slots["router"]
+        warm_slot(slots, "router-1")
+        slots.cut_over("router-1", 1, overrides_pins=False)
+        history = [*h.weeks(1), h.model(2), h.release(2), h.evidence(2), h.passed(2), h.shadowed(2)]
+        service.follower.wanted["router"].chain.state = fold(h.sealed(history))
+        service.mirror._ready = frozenset({"router-2"})
+        if full:
+            service.log.close()  # it takes no row any more, as one whose queue is over
+        before = mirrored(word)
+        await service.answer(UNIT, ["text"], Caller())
+        assert mirrored(word) == before + 1
+        assert len(service.mirror._queue) == copies
+
+    assert run(tmp_path, scenario) == []
 
 
 def test_every_family_that_a_unit_can_be_served_with_says_what_and_under_which_path() -> None:

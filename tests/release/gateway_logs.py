@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from desk_world import Rigged, text_of
 
 from mangaops.inference import Answer
@@ -32,22 +34,36 @@ class GatewayLogs:
     theirs: Rigged = field(default_factory=lambda: Rigged("champion", 0.1))
     asked: int = 0
     sessions: int = 0
+    writer: str = ""
 
     def serve(self, count: int, *, rolled: bool = True, **changes: Any) -> None:
-        """So many requests are logged. `mirror`, `error`, `lost` and `hidden` say what became of them."""
+        """So many requests are logged; `changes` say what became of them: see `_one`."""
+        self.serve_each([changes] * count, rolled=rolled)
+
+    def serve_each(
+        self, changes: Sequence[Mapping[str, Any]], *, rolled: bool = True, born: str = ""
+    ) -> None:
+        """A request is logged for each of these, by one writer; `born` is the end of its name."""
         self.sessions += 1
-        writers = [
-            LogWriter(self.journal, kind, f"gateway/{kind}/{self.sessions}", every=0.0)
-            for kind in ("requests", "shadow")
-        ]
-        for number in range(self.asked, self.asked + count):
-            self._one(number, number - self.asked + 1, *writers, **changes)
-        for writer in writers:
+        self.writer = f"gateway/requests/{self.sessions}{born}"
+        requests = LogWriter(self.journal, "requests", self.writer, every=0.0)
+        shadow = LogWriter(self.journal, "shadow", f"gateway/shadow/{self.sessions}", every=0.0)
+        for number, change in enumerate(changes):
+            self._one(self.asked + number, number + 1, requests, shadow, **change)
+        for writer in (requests, shadow):
             writer.close()
-            assert writer.dropped == 0
-        self.asked += count
+        assert (requests.dropped, shadow.dropped) == (sum("dropped" in each for each in changes), 0)
+        self.asked += len(changes)
         if rolled:
             self.roll()
+
+    def behind(self, rows: int) -> Callable[[], None]:
+        """The newest so many rows of the request log are not rolled yet; what is given rolls them."""
+        newest = max((self.root / "logs" / "requests").glob("*/*.parquet"))
+        whole = pl.read_parquet(newest).sort("at")
+        newest.unlink()
+        whole.head(-rows).write_parquet(newest.with_name("19990101T000000-first.parquet"))
+        return lambda: whole.tail(rows).write_parquet(newest)
 
     def roll(self) -> None:
         Roller(self.journal, self.root).roll(living=())
@@ -63,6 +79,8 @@ class GatewayLogs:
         error: str | None = None,
         lost: bool = False,
         hidden: bool = False,
+        dropped: bool = False,
+        unit: str = "router",
         release: str | None = None,
         challenger: str | None = None,
     ) -> None:
@@ -70,7 +88,7 @@ class GatewayLogs:
         same = {
             "at": at,
             "request_id": f"q{number:05}",
-            "unit": "router",
+            "unit": unit,
             "generation": self.generation,
             "conversation_id": f"c{number // 2}",
             "user_id": None,
@@ -79,11 +97,12 @@ class GatewayLogs:
         theirs = told(self.theirs.answer(text))
         if not hidden:
             row = {"release": release or self.champion, "answer": theirs, "latency_ms": 3.0, "batch": 1}
-            requests.put(same | row | {"error": None, "mirror": mirror})
-        if mirror != "sent" or lost:
+            fault = {"no column of this log": 1} if dropped else {}
+            requests.put(same | row | {"error": None, "mirror": mirror} | fault)
+        if mirror != "sent" or lost or dropped:
             return
         row = {
-            "request_writer": f"gateway/requests/{self.sessions}",
+            "request_writer": self.writer,
             "request_seq": seq,
             "champion": release or self.champion,
             "challenger": challenger or self.challenger,

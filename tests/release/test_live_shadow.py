@@ -20,13 +20,15 @@ from mangaops.gates import asked_of_shadow
 from mangaops.pipeline.measuring import Bench, measure_live
 from mangaops.pipeline.steps import Steps
 from mangaops.pipeline.workshop import Workshop
+from mangaops.registry import drafts
 from mangaops.release import evaluate, judge, live, review
 from mangaops.release.desk import state
 from mangaops.release.live_logs import LiveLogs, answered
+from mangaops.release.live_numbers import dropped, gaps
 from mangaops.release.report import release_report
 from mangaops.release.rollback import roll_back
 from mangaops.store import Journal, Leases
-from mangaops.vocabulary import EvidenceKind, Outcome, State, Verdict
+from mangaops.vocabulary import SHADOW_WORKER, EvidenceKind, Outcome, State, Verdict
 
 HARD = GATE_LIST.replace("review_over: 0.02", "review_over: 0.02, hard_limit: 0.1")
 NOW = datetime(2026, 4, 21, 12, tzinfo=UTC)
@@ -207,7 +209,7 @@ def test_a_shadow_answer_that_may_still_come_is_waited_for_and_a_lost_one_is_not
     late = logs.start + timedelta(minutes=120)
     shadowed.world.desk = replace(shadowed.world.desk, clock=lambda: late + timedelta(seconds=80))
     assert shadowed.measure().facts["requests"] == 120
-    shadowed.world.desk = replace(shadowed.world.desk, clock=lambda: late + timedelta(seconds=91))
+    shadowed.world.desk = replace(shadowed.world.desk, clock=lambda: late + timedelta(minutes=20))
     again = shadowed.measure(run="run-2", again=frozenset({EvidenceKind.SHADOW}))
     assert (again.facts["requests"], again.facts["errors"]) == (131, {"lost": 1})
 
@@ -320,7 +322,7 @@ def test_logs_that_are_gone_are_told(shadowed: Shadowed) -> None:
 def test_an_answer_in_the_log_that_is_none_is_told(shadowed: Shadowed, bad: str) -> None:
     shadowed.logs.serve(2)
     watched = live.begin(shadowed.world.desk, "router", "router-2", reason=WHY)
-    rows = LiveLogs(shadowed.logs.root, "router", watched).mirrored()
+    rows = LiveLogs(shadowed.logs.root, "router", watched).look().mirrored
     assert answered(rows).height == 2
     with pytest.raises(IntegrityError, match="cannot be read"):
         answered(rows.with_columns(challenger_answer=pl.lit(bad)))
@@ -336,3 +338,134 @@ def test_progress_tells_how_much_there_is(shadowed: Shadowed) -> None:
     assert told[0] == ("live shadow: no request was mirrored yet", 0, 100)
     assert ("live shadow, requests", 50, 100) in told
     assert told[-2:] == [("live shadow, requests", 100, 100), ("live shadow, minutes", 60, 60)]
+
+
+SENT, SHED, DROPPED = {}, {"mirror": "shed_rate"}, {"dropped": True}
+
+
+def at_clock(shadowed: Shadowed, minutes: float) -> None:
+    """It is so many minutes after the first request."""
+    moment = shadowed.logs.start + timedelta(minutes=minutes)
+    shadowed.world.desk = replace(shadowed.world.desk, clock=lambda: moment)
+
+
+def test_where_the_shadow_log_is_ahead_the_window_ends_where_the_request_log_does(shadowed: Shadowed) -> None:
+    """The truth is a coverage of one half; what the shadow log has beyond the request log is all answered."""
+    shadowed.logs.serve_each([SENT, SHED] * 220)
+    roll = shadowed.logs.behind(160)
+    at_clock(shadowed, 280)
+    evidence = shadowed.measure()
+    assert (evidence.facts["coverage"], evidence.facts["requests"]) == (round(140 / 279, 6), 279)
+    roll()
+    at_clock(shadowed, 445)
+    whole = shadowed.measure(run="run-2", again=frozenset({EvidenceKind.SHADOW}))
+    assert (whole.facts["coverage"], whole.facts["requests"]) == (0.5, 440)
+
+
+def test_the_slowest_of_the_living_writers_says_how_far_the_request_logs_are(shadowed: Shadowed) -> None:
+    shadowed.logs.serve_each([SENT] * 110)
+    shadowed.logs.serve_each([SENT] * 20)
+    shadowed.logs.asked -= 20
+    at_clock(shadowed, 110)
+    assert shadowed.measure().facts["requests"] == 109, "what the first writer had after that is not known"
+    at_clock(shadowed, 140)
+    again = shadowed.measure(run="run-2", again=frozenset({EvidenceKind.SHADOW}))
+    assert again.facts["requests"] == 130, "it wrote no more: it is dead or idle"
+
+
+def test_rows_that_a_log_dropped_lower_coverage(shadowed: Shadowed) -> None:
+    shadowed.logs.serve_each([*[SENT] * 60, *[DROPPED] * 50, *[SENT] * 60])
+    evidence = shadowed.measure()
+    assert evidence.facts["errors"] == {"dropped": 50}
+    assert (evidence.facts["requests"], evidence.facts["coverage"]) == (170, round(120 / 170, 6))
+    assert evidence.tables["unanswered"]["request_writer"].unique().to_list() == [shadowed.logs.writer]
+    (finding,) = [f for f in shadowed.decided(evidence).decision.findings if f.gate == "disagreement"]
+    assert finding.verdict == Verdict.INCONCLUSIVE
+    assert "dropped 50" in release_report(shadowed.world.desk, "router", shadowed.release)
+
+
+def test_numbers_that_another_log_or_another_unit_has_are_not_dropped(shadowed: Shadowed) -> None:
+    other = {"unit": "sentiment", "mirror": "off"}
+    shadowed.logs.serve_each([*[SENT] * 60, *[other] * 30, *[SENT] * 60])
+    evidence = shadowed.measure()
+    assert (evidence.facts["errors"], evidence.facts["coverage"]) == ({}, 1.0)
+
+
+def test_what_a_writer_dropped_before_its_first_row_counts_where_it_began_meanwhile(
+    shadowed: Shadowed,
+) -> None:
+    logs = shadowed.logs
+    logs.serve_each([SENT] * 60)
+    nanoseconds = int(logs.start.timestamp() + 3600) * 10**9
+    logs.serve_each([*[DROPPED] * 20, *[SENT] * 60], born=f"/41-{nanoseconds:x}")
+    logs.serve_each([*[DROPPED] * 20, *[SENT] * 5])
+    assert shadowed.measure().facts["errors"] == {"dropped": 20}
+
+
+def test_of_dropped_rows_those_count_that_reach_into_the_window_times_the_share() -> None:
+    def minute(number: float) -> datetime:
+        return NOW + timedelta(minutes=number)
+
+    seqs = {"a": [1, 2, 12, 13, 24], "b": [7, 9]}
+    known = pl.DataFrame(
+        [(name, seq, minute(seq)) for name, told in seqs.items() for seq in told],
+        schema={"writer": pl.String, "seq": pl.Int64, "at": pl.Datetime("us", "UTC")},
+        orient="row",
+    )
+    found = gaps(pl.concat([known, known]), NOW)
+    assert found.rows() == [
+        ("a", 9, minute(2), minute(12)),
+        ("b", 1, minute(7), minute(9)),
+        ("a", 10, minute(13), minute(24)),
+    ]
+    assert dropped(found, minute(0), minute(30), 1.0).height == 20
+    assert dropped(found, minute(0), minute(30), 0.25).height == 5
+    assert dropped(found, minute(0), minute(30), 0.01).height == 1
+    assert dropped(found, minute(0), minute(8), 1.0).height == 10
+    assert dropped(found, minute(12), minute(13), 1.0).is_empty()
+    assert dropped(found, minute(8), minute(30), 1.0)["after"].min() == minute(8), "no window begins earlier"
+    assert gaps(known.clear(), NOW).is_empty()
+
+
+def refused_load(shadowed: Shadowed, *, worker: int = SHADOW_WORKER, release: str = "router-2") -> None:
+    desk = shadowed.world.desk
+    draft = drafts.load_refused(
+        unit="router",
+        release=release,
+        gateway="east",
+        worker=worker,
+        error="ArtifactTampered",
+        found="labels.json",
+        reason="it is not as it was sealed",
+        actor="gateway east",
+    )
+    at = (shadowed.logs.start + timedelta(seconds=1)).isoformat()
+    desk.ledger.append([draft], expect={}, at=at.replace("+00:00", "Z"))
+
+
+def test_a_challenger_that_no_gateway_can_load_is_told_and_ends_the_wait(shadowed: Shadowed) -> None:
+    refused_load(shadowed)
+    at_clock(shadowed, 1)
+    told: list[str] = []
+    with pytest.raises(Waited):
+        shadowed.measure(progress=lambda what, _done, _total: told.append(what))
+    assert "live shadow: the shadow of gateway east could not load router-2: labels.json" in told
+    at_clock(shadowed, 2)
+    with pytest.raises(RefusedError, match="gateway east could not load router-2") as refused:
+        shadowed.measure()
+    assert refused.value.found == "ArtifactTampered: labels.json"
+    assert "audit log stack" in refused.value.next_step
+
+
+def test_a_challenger_that_one_gateway_answers_with_is_waited_for(shadowed: Shadowed) -> None:
+    refused_load(shadowed)
+    shadowed.logs.serve(3)
+    with pytest.raises(Waited):
+        shadowed.measure()
+
+
+@pytest.mark.parametrize("other", [{"worker": 0}, {"release": "router-1"}])
+def test_what_another_process_could_not_load_ends_no_wait(shadowed: Shadowed, other: Any) -> None:
+    refused_load(shadowed, **other)
+    with pytest.raises(Waited):
+        shadowed.measure()

@@ -34,7 +34,9 @@ def serve(
     body_limit: Annotated[int, typer.Option(min=256, help="Bytes of a body; then 413.")] = 65_536,
     text_limit: Annotated[int, typer.Option(min=16, help="Characters of a text; then 413.")] = 8_192,
     drain: Annotated[float, typer.Option(min=1, help="Seconds for what has begun, at the end.")] = 10.0,
-    roll: Annotated[float, typer.Option(min=0.5, help="Seconds after which logs become Parquet.")] = 30.0,
+    roll: Annotated[
+        float, typer.Option(min=0.5, max=60, help="Seconds after which logs become Parquet; at most 60.")
+    ] = 30.0,
 ) -> None:
     """Answer requests with the releases that the ledger names; follows every cutover and rollback."""
     from mangaops.wiring import serve_stack

@@ -20,6 +20,8 @@ from mangaops.stack import ShadowSpec
 from mangaops.stack.share import in_share
 
 OFF, OUT, SENT = "off", "out", "sent"
+"""What becomes of a copy; `off`: no challenger is wanted."""
+
 SHED_QUEUE, SHED_RATE, SHED_DOWN = "shed_queue", "shed_rate", "shed_down"
 
 _TICK: Final = 0.25
@@ -44,7 +46,6 @@ class Mirror:
         self._queue: deque[tuple[float, bytes]] = deque()
         self._arrived = asyncio.Event()
         self._ready: frozenset[str] = frozenset()
-        self._known: set[str] = set()
         self._asked, self._rate = 0, 0.0
         self._tokens, self._filled = 1.0, time.monotonic()
         self.capacity = 0.0
@@ -65,15 +66,16 @@ class Mirror:
         """A user asked so many texts: the shadow's rate is what users leave."""
         self._asked += texts
 
-    def decide(self, spec: ShadowSpec, challenger: str, request_id: str) -> str:
+    def decide(self, spec: ShadowSpec, challenger: str, request_id: str, *, logged: bool = True) -> str:
         """What becomes of the copy of this request: `sent`, `out` of the share, or shed and why.
 
-        Until the shadow process has loaded the challenger for the first time there is no shadow: `off`.
+        Shed is every request of the share that the challenger cannot get, also where this worker never saw
+        one that could: what evidence lacks counts. `logged`: whether the request's row reaches the log.
         """
-        if challenger not in self._ready:
-            return SHED_DOWN if challenger in self._known else OFF
         if not in_share(spec.share, request_id):
             return OUT
+        if not logged or challenger not in self._ready:
+            return SHED_DOWN
         if len(self._queue) >= spec.queue:
             return SHED_QUEUE
         if not self._token(spec):
@@ -129,13 +131,15 @@ class Mirror:
                 self._ready = frozenset()
                 self._queue.clear()
                 writer.close()
+            await asyncio.sleep(
+                _AGAIN
+            )  # a shadow that takes connections only to end them costs users nothing
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         """Which challengers the shadow process holds, as it tells, until it is gone or talks nonsense."""
         with contextlib.suppress(ConnectionError, ValueError, TypeError, KeyError):
             while line := await reader.readline():
                 self._ready = frozenset(json.loads(line)["ready"])
-                self._known |= self._ready
 
     async def _pump(self, writer: asyncio.StreamWriter) -> None:
         while True:

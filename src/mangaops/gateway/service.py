@@ -142,20 +142,22 @@ class Service:
         said = json.dumps(answer.as_dict(), separators=(",", ":"), ensure_ascii=False)
         challenger = self.follower.wanted[unit.name].chain.shadow_of(served.release)
         word = self._mirrored(unit, challenger, request_id) if challenger else OFF
-        gauges.answered(unit.name, served.release, spent, batch, word)
         row = self._row(unit, served, text, caller, request_id)
         row |= {"answer": said, "latency_ms": spent * 1000, "error": None, "batch": batch, "mirror": word}
         seq = self.log.put(row)
+        if word == SENT and seq is None:
+            word = SHED_DOWN  # a copy without a row of its request would belong to nothing
+        gauges.answered(unit.name, served.release, spent, batch, word)
         if word == SENT:
             copy = {**row, "at": row["at"].timestamp(), "challenger": challenger}
-            self.mirror.send({**copy, "seq": seq or 0, "writer": self.writer}, unit.shadow)
+            self.mirror.send({**copy, "seq": seq, "writer": self.writer}, unit.shadow)
         outputs = {output.name: output.of(answer) for output in unit.serving.outputs}
         return Reply(outputs, request_id, served.release, served.generation)
 
     def _mirrored(self, unit: Unit, challenger: str, request_id: str) -> str:
         """What becomes of the copy: none is sent while its request has no row in the log to belong to."""
-        logs = self.log.trouble is None
-        return self.mirror.decide(unit.shadow, challenger, request_id) if logs else SHED_DOWN
+        logged = self.log.trouble is None
+        return self.mirror.decide(unit.shadow, challenger, request_id, logged=logged)
 
     def _without(self, unit: Unit, served: Served, text: str, caller: Caller, begun: float) -> Reply:
         request_id = self.tickets.give(unit.name, served.generation)

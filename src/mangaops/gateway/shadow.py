@@ -15,24 +15,25 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, Final, cast
 
 from mangaops.datasets.logged import kept
-from mangaops.errors import MangaopsError
+from mangaops.errors import MangaopsError, SetupError
 from mangaops.gateway import gauges
 from mangaops.gateway.chain import Chain
 from mangaops.gateway.lineage import end_with_supervisor
+from mangaops.gateway.link import Link
 from mangaops.gateway.releases import Releases, warm
 from mangaops.gateway.settings import GatewaySettings
 from mangaops.gateway.units import Unit
 from mangaops.inference.families import Servable
 from mangaops.stack.share import in_share
-from mangaops.store import Artifacts, ChainCopy, Ledger, LogWriter
-from mangaops.vocabulary import Purpose
+from mangaops.store import Artifacts, Ledger, LogWriter
+from mangaops.vocabulary import SHADOW_WORKER, Purpose
 
 _LOG: Final = logging.getLogger("mangaops.gateway")
 _WAITING: Final = 64
@@ -42,27 +43,45 @@ _RETRY: Final = 5.0
 
 @dataclass
 class Sides:
-    """What the shadow process holds of one unit: predictors by release, and why one could not be loaded."""
+    """What the shadow process holds of one unit: predictors by release, and why one could not be loaded.
+
+    `listed`: which reasons the ledger knows.
+    """
 
     chain: Chain
-    predictors: dict[str, Servable]
-    refused: dict[str, tuple[float, str]]
+    predictors: dict[str, Servable] = field(default_factory=dict)
+    refused: dict[str, tuple[float, str]] = field(default_factory=dict)
+    listed: set[tuple[str, str]] = field(default_factory=set)
 
 
 class Shadow:
     """Answers copies, one at a time, in one thread; another follows the ledger and loads what is needed."""
 
-    def __init__(self, units: Mapping[str, Unit], settings: GatewaySettings, log: LogWriter) -> None:
-        self._units, self._settings, self._log = units, settings, log
-        self._releases = Releases(
+    def __init__(
+        self,
+        units: Mapping[str, Unit],
+        settings: GatewaySettings,
+        log: LogWriter,
+        releases: Releases | None = None,
+    ) -> None:
+        """`releases` loads what is wanted; None: as the settings say."""
+        self._units, self._log = units, log
+        self._releases = releases or Releases(
             settings.folder,
             lambda: Artifacts(f"{settings.files_root}/artifacts"),
             {name: unit.family for name, unit in units.items()},
         )
-        self._copy = ChainCopy(settings.folder / "chain-shadow")
-        self._sides = {name: Sides(Chain.of_copy(name, self._copy), {}, {}) for name in units}
+        self._link = Link(  # it only reads and tells: the shadow process is no member
+            lambda: Ledger(settings.ledger_url, create=False),
+            gateway=settings.name,
+            worker=SHADOW_WORKER,
+            copies=settings.folder / "chain-shadow",
+            poll=_POLL,
+            doing=dict,
+        )
+        self._sides = {name: Sides(Chain.of_copy(name, self._link.copy)) for name in units}
         self._copies: Queue[dict[str, Any]] = Queue(_WAITING)
-        self._ended = threading.Event()
+        self.ended = threading.Event()
         self._workers: set[socket.socket] = set()
 
     def read(self, connection: socket.socket) -> None:
@@ -84,7 +103,7 @@ class Shadow:
 
     def answer_all(self, beat: Any) -> None:
         """Copies are answered until the process ends; `beat.value` is the moment of the last sign of life."""
-        while not self._ended.is_set():
+        while not self.ended.is_set():
             beat.value = time.monotonic()
             gauges.LOGGED.labels("shadow").set(self._log.acknowledged)
             gauges.DROPPED.labels("shadow").set(self._log.dropped)
@@ -96,7 +115,7 @@ class Shadow:
 
     def end(self) -> None:
         """The process may end."""
-        self._ended.set()
+        self.ended.set()
 
     def _answer(self, copy: Mapping[str, Any]) -> None:
         unit, sides = self._units[copy["unit"]], self._sides[copy["unit"]]
@@ -122,17 +141,14 @@ class Shadow:
 
     def follow(self) -> None:
         """What the ledger wants to be shadowed is loaded, and what it no longer wants is let go."""
-        ledger: Ledger | None = None
-        while not self._ended.wait(_POLL):
+        while not self.ended.wait(_POLL):
             try:
-                ledger = ledger or Ledger(self._settings.ledger_url, create=False)
-                heads = ledger.heads()
+                self._link.follow([sides.chain for sides in self._sides.values()])
                 for name, sides in self._sides.items():
-                    sides.chain.follow(ledger, heads, self._copy)
                     self._load(name, sides)
-            except MangaopsError as error:
-                _LOG.error("the shadow does not follow the ledger: %s", error.message)
-                self._ended.wait(_RETRY)
+            except Exception:  # noqa: BLE001 - a thread that ends would never follow again
+                _LOG.exception("the shadow failed to follow the ledger; it goes on")
+                self.ended.wait(_RETRY)
 
     def _load(self, unit: str, sides: Sides) -> None:
         chain = sides.chain
@@ -148,13 +164,23 @@ class Shadow:
                 predictor = self._releases.load(chain.state, release, Purpose.SHADOW)
                 warm(predictor)
             except MangaopsError as error:
-                sides.refused[release] = (time.monotonic(), error.refused)
-                gauges.LOAD_REFUSED.labels(unit, type(error).__name__).inc()
-                _LOG.error("the shadow could not load %s: %s", release, error.message)
+                self._refuse(unit, release, error)
+            except Exception as error:  # noqa: BLE001 - whatever a model raises, the other releases load
+                found = f"{type(error).__name__}: {error}"
+                self._refuse(unit, release, SetupError(f"loading {release} failed", found=found))
             else:
                 sides.predictors[release] = predictor
         if held != set(sides.predictors):
             self._tell(*list(self._workers))
+
+    def _refuse(self, unit: str, release: str, error: MangaopsError) -> None:
+        """The release is tried again later; of this reason the ledger was told once."""
+        sides = self._sides[unit]
+        sides.refused[release] = (time.monotonic(), error.refused)
+        gauges.LOAD_REFUSED.labels(unit, type(error).__name__).inc()
+        told = (release, error.message)
+        if told not in sides.listed and self._link.refuse(unit, release, error):
+            sides.listed.add(told)
 
 
 def _both_sides(copy: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,7 +209,7 @@ def _asked(predictor: Servable, text: str, side: str, limit_ms: float) -> dict[s
     try:
         answer = predictor.answer(text)
     except Exception as error:  # noqa: BLE001 - whatever a model raises is a fact about that model
-        return {f"{side}_error": f"{type(error).__name__}: {error}"[:300]}
+        return {f"{side}_error": type(error).__name__}  # its message may hold the user's text
     spent = (time.perf_counter() - begun) * 1000
     if spent > limit_ms:
         return {f"{side}_error": "timeout", f"{side}_ms": spent}
@@ -214,8 +240,14 @@ def run_shadow(units: Mapping[str, Unit], settings: GatewaySettings, path: Path,
 
 
 def _accept(server: socket.socket, shadow: Shadow) -> None:
-    while True:
-        connection, _ = server.accept()
+    """Every worker that connects is read until the process ends, also after there was no room for one."""
+    while not shadow.ended.is_set():
+        try:
+            connection, _ = server.accept()
+        except OSError as error:
+            _LOG.error("the shadow could not take a worker's connection: %s", error)
+            shadow.ended.wait(_POLL)
+            continue
         threading.Thread(target=shadow.read, args=(connection,), name="shadow copies", daemon=True).start()
 
 

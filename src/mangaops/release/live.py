@@ -16,9 +16,18 @@ from mangaops.gates import Asked, asked_of_shadow
 from mangaops.release import shadow
 from mangaops.release.bootstrap import rules_for
 from mangaops.release.desk import Desk, Progress, binding, record_evidence, release_of, state, unit_spec
-from mangaops.release.live_logs import LiveLogs, Watched, answered, counted, settled, unanswered
+from mangaops.release.live_logs import LiveLogs, Watched, answered, counted, unanswered
+from mangaops.release.live_numbers import LATE
 from mangaops.stats import bernoulli_sequence
-from mangaops.vocabulary import Digest, EventKind, EvidenceKind, ShadowMode, State
+from mangaops.vocabulary import (
+    SHADOW_WORKER,
+    STACK_STREAM,
+    Digest,
+    EventKind,
+    EvidenceKind,
+    ShadowMode,
+    State,
+)
 
 POLL_SECONDS: Final = 5.0
 """How long a look at the logs waits for the next one."""
@@ -81,15 +90,16 @@ def wait(
 
     Raises:
         RevisionConflict: the champion changed meanwhile.
-        RefusedError: the release is no longer in shadow.
+        RefusedError: the release is no longer in shadow, or a gateway cannot load it and none answers.
         InputError: the challenger answered none of all the requests that were mirrored.
     """
     while True:
         check()
         _stands(desk, unit, watched)
-        mirrored = logs.mirrored()
-        until = settled(mirrored, desk.clock())
-        if until is not None and (window := _enough(mirrored, until, wanted, progress)):
+        look = logs.look()
+        _loads(desk, unit, watched, look.mirrored, progress)
+        until = look.settled(desk.clock())
+        if until is not None and (window := _enough(look.mirrored, until, wanted, progress)):
             return window
         if until is None and progress:
             progress("live shadow: no request was mirrored yet", 0, wanted.requests)
@@ -140,6 +150,35 @@ def _stands(desk: Desk, unit: str, watched: Watched) -> None:
         )
 
 
+def _loads(desk: Desk, unit: str, watched: Watched, mirrored: pl.DataFrame, progress: Progress) -> None:
+    """It is told where a gateway's shadow could not load the challenger; that ends it where none answers.
+
+    Not at once: a gateway tries again every few seconds, and an answer is in the logs after `LATE`.
+    """
+    found = [
+        event
+        for event in desk.ledger.read(STACK_STREAM)
+        if event.kind == EventKind.LOAD_REFUSED
+        and (event.body["unit"], event.body["release"]) == (unit, watched.challenger)
+        and event.body["worker"] == SHADOW_WORKER
+        and datetime.fromisoformat(event.at) >= watched.since
+    ]
+    if not found:
+        return
+    newest, answers = found[-1], mirrored["challenger_answer"].count()
+    told = f"the shadow of gateway {newest.body['gateway']} could not load {watched.challenger}"
+    if progress:
+        progress(f"live shadow: {told}: {newest.body['found']}", 0, 1)
+    if not answers and desk.clock() - datetime.fromisoformat(newest.at) > LATE:
+        raise RefusedError(
+            f"the live shadow of {watched.challenger} was refused: {told}, and none answers",
+            found=f"{newest.body['error']}: {newest.body['found']}",
+            accepted="a challenger that a gateway can load",
+            next_step="mend that (`mangaops audit log stack` has it) or train again; the gateway tries again "
+            "every few seconds: once it answers, run the same command again",
+        )
+
+
 def freeze(
     desk: Desk,
     unit: str,
@@ -153,13 +192,15 @@ def freeze(
     """Shadow evidence of the window is recorded, of the same form as a replay's.
 
     Its dataset is the digest of the requests that both sides answered. Beside `answers` (with milliseconds
-    of each side) it has a table `unanswered`: what was shed, failed or lost, which lowers `coverage`.
+    of each side) it has a table `unanswered`: what was shed, failed, lost or dropped, which lowers
+    `coverage`, the part of `requests` that has answers.
 
     Raises:
         InputError: the logs hold none of these requests any more.
         RevisionConflict: the champion changed meanwhile.
     """
-    rows = logs.mirrored().filter(pl.col("at") < window.until)
+    share = unit_spec(desk, unit).shadow.share
+    rows = logs.look().window(window.until, share)
     table, missing = answered(rows), unanswered(rows)
     if table.is_empty():
         raise InputError(
@@ -171,7 +212,7 @@ def freeze(
     asked_what = table.select("request_writer", "request_seq", "request_id", "group", "text", "at")
     bound = binding(desk, unit, watched.challenger, table_digest(asked_what), against=against)
     facts = _facts(rows, table, missing) | {
-        "share": unit_spec(desk, unit).shadow.share,
+        "share": share,
         "stopped_early": window.stopped,
         "champion": watched.champion,
         "generation": watched.generation,

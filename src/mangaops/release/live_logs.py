@@ -12,17 +12,16 @@ import polars as pl
 
 from mangaops.datasets.groups import grouped
 from mangaops.errors import IntegrityError
+from mangaops.release.live_numbers import LATE, dropped, gaps, whole_until
 from mangaops.release.shadow import differs
 from mangaops.store import LogReader
 
-LATE: Final = timedelta(seconds=90)
-"""A shadow answer that is not logged so long after its request is lost: a segment and a roll are younger."""
-
 SENT: Final = "sent"
 LOST: Final = "lost"
+DROPPED: Final = "dropped"
 _UNANSWERED: Final = "no answer"
 
-_REQUESTS: Final = ("writer", "seq", "at", "request_id", "release", "generation", "mirror")
+_REQUESTS: Final = ("writer", "seq", "at", "unit", "request_id", "release", "generation", "mirror")
 _SHADOW: Final = (
     "at",
     "request_id",
@@ -56,61 +55,96 @@ class Watched:
     since: datetime
 
 
+@dataclass(frozen=True)
+class Look:
+    """What both logs hold of a pair by now.
+
+    `mirrored`: the requests in the share, from the first that reached the challenger on, in order of time;
+    one row a request, with its shadow row where it `reached` the challenger, and whether it is `logged`
+    itself. `logged`: `writer`, `seq` and `at` of all rows of the request log, whatever unit they are of.
+    `known`: the same, and of requests that the shadow log alone has.
+    """
+
+    mirrored: pl.DataFrame
+    logged: pl.DataFrame
+    known: pl.DataFrame
+    since: datetime
+
+    def settled(self, now: datetime) -> datetime | None:
+        """Until when nothing can come any more: for no longer than each writer's rows are here, and not
+        beyond the first request of which the other log may still get a row.
+
+        None where there is nothing yet. What was asked at that very moment comes after it.
+        """
+        rows = self.mirrored
+        last = rows["at"].max()
+        if not isinstance(last, datetime):
+            return None
+        half = rows.filter(
+            (pl.col("mirror") == SENT) & ~(pl.col("reached") & pl.col("logged")), pl.col("at") > now - LATE
+        )
+        ends = [last + timedelta(microseconds=1), half["at"].min(), whole_until(self.logged, now)]
+        return min(end for end in ends if isinstance(end, datetime))
+
+    def window(self, until: datetime, share: float) -> pl.DataFrame:
+        """The mirrored requests before that moment, and those that no log holds (see `dropped`)."""
+        rows = self.mirrored.filter(pl.col("at") < until)
+        first = rows["at"].min()
+        if not isinstance(first, datetime):
+            return rows
+        lost = dropped(gaps(self.known, self.since), first, until, share)
+        told = lost.select(at="after", request_writer="writer").with_columns(
+            mirror=pl.lit(DROPPED), reached=False, logged=False
+        )
+        return pl.concat([rows, told], how="diagonal")
+
+
 class LiveLogs:
     """Both logs of a unit, read again and again while they grow."""
 
     def __init__(self, root: str | Path, unit: str, watched: Watched) -> None:
         """`root` is the folder or fsspec URL of all files."""
-        self._watched = watched
-        self._requests = LogReader(root, "requests", unit=unit, since=watched.since, columns=_REQUESTS)
+        self._watched, self._unit = watched, unit
+        self._requests = LogReader(root, "requests", unit=None, since=watched.since, columns=_REQUESTS)
         self._shadow = LogReader(root, "shadow", unit=unit, since=watched.since, columns=_SHADOW)
 
-    def mirrored(self) -> pl.DataFrame:
-        """The requests in the share, from the first that reached the challenger on, in order of time.
-
-        One row a request, with its shadow row where it `reached` the challenger.
+    def look(self) -> Look:
+        """What is rolled by now.
 
         Raises:
             SetupError, IntegrityError: the logs cannot be read.
         """
+        shadow, requests = self._shadow.read(), self._requests.read()
+        logged = requests.select("writer", "seq", "at")
+        seen = shadow.select("at", writer="request_writer", seq="request_seq").select(logged.columns)
+        return Look(self._mirrored(requests, shadow), logged, pl.concat([logged, seen]), self._watched.since)
+
+    def _mirrored(self, requests: pl.DataFrame, shadow: pl.DataFrame) -> pl.DataFrame:
         mine = self._watched
-        shadow = self._shadow.read().filter(
+        pair = shadow.filter(
             champion=mine.champion, generation=mine.generation, challenger=mine.challenger
-        )
-        requests = self._requests.read().filter(
+        ).drop("champion", "generation", "challenger")
+        shared = requests.filter(
             (pl.col("mirror") == SENT) | pl.col("mirror").str.starts_with("shed_"),
+            unit=self._unit,
             release=mine.champion,
             generation=mine.generation,
-        )
+        ).select("at", "request_id", "mirror", request_writer="writer", request_seq="seq")
         key = ["request_writer", "request_seq"]
-        joined = requests.select(
-            "at", "request_id", "mirror", request_writer="writer", request_seq="seq"
-        ).join(
-            shadow.drop("champion", "generation", "challenger").with_columns(reached=True),
-            on=key,
-            how="full",
-            coalesce=True,
+        rows = (
+            shared.with_columns(logged=True)
+            .join(pair.with_columns(reached=True), on=key, how="full", coalesce=True)
+            .with_columns(
+                at=pl.coalesce("at", "at_right"),
+                request_id=pl.coalesce("request_id", "request_id_right"),
+                mirror=pl.col("mirror").fill_null(SENT),
+                reached=pl.col("reached").fill_null(False),
+                logged=pl.col("logged").fill_null(False),
+            )
+            .drop("at_right", "request_id_right")
         )
-        rows = joined.with_columns(
-            at=pl.coalesce("at", "at_right"),
-            request_id=pl.coalesce("request_id", "request_id_right"),
-            mirror=pl.col("mirror").fill_null(SENT),
-            reached=pl.col("reached").fill_null(False),
-        ).drop("at_right", "request_id_right")
         first = rows.filter("reached")["at"].min()
         return rows.filter(pl.col("at") >= first).sort("at", *key) if first is not None else rows.clear()
-
-
-def settled(mirrored: pl.DataFrame, now: datetime) -> datetime | None:
-    """Until when nothing can come any more: the first request whose shadow answer may still come, or the end.
-
-    None where there is nothing yet. What was asked at that very moment comes after it.
-    """
-    waiting = mirrored.filter(pl.col("mirror") == SENT, ~pl.col("reached"), pl.col("at") > now - LATE)
-    first, last = waiting["at"].min(), mirrored["at"].max()
-    if isinstance(first, datetime):
-        return first
-    return last + timedelta(microseconds=1) if isinstance(last, datetime) else None
 
 
 def answered(window: pl.DataFrame) -> pl.DataFrame:
@@ -144,7 +178,10 @@ def answered(window: pl.DataFrame) -> pl.DataFrame:
 
 
 def unanswered(window: pl.DataFrame) -> pl.DataFrame:
-    """The requests that fell into the share and that not both sides answered, each with `why`."""
+    """The requests that fell into the share and that not both sides answered, each with `why`.
+
+    One that is `dropped` has a writer and a moment after which it came, and no more.
+    """
     failed = pl.coalesce("challenger_error", pl.lit(_UNANSWERED))
     why = (
         pl.when(pl.col("mirror") != SENT)

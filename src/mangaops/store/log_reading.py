@@ -34,18 +34,18 @@ def read_log(
 
 
 class LogReader:
-    """The log of a unit, read again and again while it grows: no file is read twice."""
+    """The log of a unit, or of all, read again and again while it grows: no file is read twice."""
 
     def __init__(
         self,
         root: str | Path,
         kind: Kind,
         *,
-        unit: str,
+        unit: str | None,
         since: datetime | None = None,
         columns: Sequence[str] | None = None,
     ) -> None:
-        """`columns`: those that are wanted; None for all."""
+        """`unit`: None for all of them. `columns`: those that are wanted; None for all."""
         self._objects = open_objects(root)
         self._folder = f"{LOGS}/{kind}"
         self._unit, self._since = unit, since.astimezone(UTC) if since else None
@@ -69,7 +69,7 @@ class LogReader:
             return [n for n in self._objects.names(self._folder, ".parquet") if n.split("/")[-2] >= day]
 
     def _read(self, names: Sequence[str]) -> pl.DataFrame:
-        wanted = pl.col("unit") == self._unit
+        wanted = pl.lit(True) if self._unit is None else pl.col("unit") == self._unit
         if self._since:
             wanted &= pl.col("at") >= self._since
         whole = self._schema
