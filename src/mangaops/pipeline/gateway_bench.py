@@ -71,7 +71,7 @@ class BenchPlan:
 class Moves:
     """What moving the champion under load took, in milliseconds.
 
-    `switches`: of each worker, from the event to its acknowledgement that it answers with the release.
+    `switches`: of each worker, the swap itself, from ready to active.
     `promotions`, `rollbacks`: of each verb, from its call until everybody had acknowledged.
     """
 
