@@ -5,8 +5,8 @@
 
 A claimed folder that was left behind is finished first: its Parquet file is written again, under its name.
 Segments that are open are let alone while their writer lives. A segment that is damaged, and not only torn at
-its end by a kill, is kept under `damaged/` beside what could be read of it. One whose rows no Parquet file can
-hold goes there as it is, and the others are rolled without it.
+its end by a kill, is kept under `damaged/` beside what could be read of it. One whose rows no Parquet file
+can hold goes there as it is, and the others are rolled without it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ class Roller:
             if isinstance(trouble, OSError):
                 raise trouble
         if trouble:
-            raise SetupError(refused, found="not enough memory", next_step="give the gateway more") from trouble
+            raise SetupError(
+                refused, found="not enough memory", next_step="give the gateway more"
+            ) from trouble
         return rows
 
     def waiting(self) -> int:
@@ -207,7 +209,7 @@ def file_name(kind: str, first: datetime, last: datetime, token: str) -> str:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except FileNotFoundError:
+    except OSError:
         return 0  # rolled this very moment
 
 
