@@ -11,8 +11,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from serving_room import serving as one_worker
 from servers import UNDER_WAY, Gateway, logged, serving, tiny_world, until, users
+from serving_room import serving as one_worker
 
 from mangaops.gateway.pins import Pins
 from mangaops.pipeline.gateway_world import GatewayWorld
@@ -157,9 +157,7 @@ print(*(pins.pinned("router", f"c{n}", generation, 0, 600) for generation in (1,
 
 
 def pinned_in(path: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", PIN, str(path)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", PIN, str(path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.replace("\n", "")
 

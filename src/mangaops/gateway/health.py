@@ -27,9 +27,7 @@ def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
     if service.log.trouble is not None:
         warnings.append(f"the request log drops rows, shadow evidence stops: {service.log.trouble}")
     if service.pins.trouble is not None:
-        warnings.append(
-            f"conversations are not pinned until this worker starts anew: {service.pins.trouble}"
-        )
+        warnings.append(f"conversations are not pinned until this worker starts anew: {service.pins.trouble}")
     body = {
         "ready": not reasons,
         "reasons": reasons,
