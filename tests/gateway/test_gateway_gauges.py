@@ -42,12 +42,12 @@ def test_a_process_started_in_place_of_a_killed_one_counts_on_and_leaves_no_more
     tmp_path: Path,
 ) -> None:
     ran(COUNT, tmp_path, 3, "shadow")
-    files = sorted(tmp_path.iterdir())
+    files = sorted(tmp_path.glob("*_shadow.db"))
     for _ in range(3):
         mark_process_dead("shadow", str(tmp_path))
         assert "mangaops_generation_behind{" not in ran(SHOW, tmp_path)
         ran(COUNT, tmp_path, 4, "shadow")
-    assert sorted(tmp_path.iterdir()) == files
+    assert sorted(tmp_path.glob("*_shadow.db")) == files
     page = ran(SHOW, tmp_path).splitlines()
     assert 'mangaops_requests_total{release="router-1",unit="router"} 8.0' in page
     assert 'mangaops_request_seconds_count{unit="router"} 8.0' in page
