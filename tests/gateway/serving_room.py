@@ -17,6 +17,7 @@ from typing import Any
 import uvicorn
 
 from mangaops.gateway.app import make_app
+from mangaops.gateway.connections import Connection
 from mangaops.gateway.feedback import FeedbackDesk
 from mangaops.gateway.service import Service
 from mangaops.gateway.settings import GatewaySettings
@@ -95,7 +96,7 @@ def serving(world: GatewayWorld, folder: Path, **options: Any) -> Iterator[Serve
             service.mirror.start()
             assert await asyncio.to_thread(service.follower.settled.wait, 30)
             config = uvicorn.Config(
-                make_app(service, settings, desk), http="httptools", lifespan="off", log_level="critical"
+                make_app(service, settings, desk), http=Connection, lifespan="off", log_level="critical"
             )
             server = uvicorn.Server(config)
             task = asyncio.create_task(server.serve(sockets=[open_]))

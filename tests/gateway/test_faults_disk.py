@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from servers import UNDER_WAY, Gateway, logged, serving, tiny_world, until, users
+from serving_room import serving as one_worker
 
+from mangaops.gateway.pins import Pins
 from mangaops.pipeline.gateway_world import GatewayWorld
 
 pytestmark = [pytest.mark.xdist_group("gateway-disk"), pytest.mark.timeout(300)]
@@ -142,3 +145,40 @@ def test_files_that_may_not_grow_stop_the_logs_and_no_answer(world: GatewayWorld
         until(gateway.settled, "members that beat again")
         assert gateway.worker_pids() == workers
         assert os.path.exists(gateway.folder / "journal")
+
+
+PIN = """
+import sys
+from pathlib import Path
+from mangaops.gateway.pins import Pins
+pins = Pins(Path(sys.argv[1]))
+print(*(pins.pinned("router", f"c{n}", generation, 0, 600) for generation in (1, 2) for n in range(300)))
+"""
+
+
+def pinned_in(path: Path) -> str:
+    done = subprocess.run([sys.executable, "-c", PIN, str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.replace("\n", "")
+
+
+def test_where_the_disk_has_no_room_for_pins_there_are_none_and_no_worker_dies(tmp_path: Path) -> None:
+    first, second = " ".join(["1"] * 300), " ".join(["2"] * 300)
+    with small_disk(tmp_path / "disk"):
+        with full(tmp_path / "disk"):
+            assert pinned_in(tmp_path / "disk" / "pins.bin") == f"{first} {second}"
+        assert pinned_in(tmp_path / "disk" / "pins.bin") == f"{first} {first}"
+        with full(tmp_path / "disk"):  # the file has its room by now
+            assert pinned_in(tmp_path / "disk" / "pins.bin") == f"{first} {first}"
+
+
+def test_a_worker_without_pins_warns_and_is_ready(world: GatewayWorld, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk"), one_worker(world, tmp_path / "gateway") as server:
+        assert not server.ask("GET", "/health/ready").json["warnings"]
+        with full(tmp_path / "disk"):
+            server.service.pins = Pins(tmp_path / "disk" / "pins.bin")
+            said = server.ask("GET", "/health/ready")
+        (warning,) = said.json["warnings"]
+        assert said.status == 200
+        assert warning.startswith("conversations are not pinned")
+        assert server.route("where is my order", conversation_id="c1").status == 200

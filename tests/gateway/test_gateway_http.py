@@ -160,23 +160,30 @@ def test_feedback_that_says_nothing_known_is_422_and_can_be_mended(server: Serve
 
 def test_more_feedback_than_the_rate_is_429_with_retry_after(server: Server) -> None:
     slow = FeedbackDesk(server.service, server.desk.book, rate=2.0)
+    known = server.route("where is my order").json["request_id"]
 
-    async def take(times: int) -> list[int]:
+    async def take(times: int, request_id: str) -> list[int]:
         from mangaops.gateway.bodies import Feedback
         from mangaops.gateway.refusals import refusal
 
         statuses = []
         for _ in range(times):
             try:
-                await slow.take(Feedback(request_id="nothing", outcome="helped"))
+                await slow.take(Feedback(request_id=request_id, outcome="helped"))
             except Exception as error:  # noqa: BLE001 - the status of whatever it is
                 answer = refusal(error)  # type: ignore[arg-type]
                 statuses.append(answer.status_code)
                 assert ("retry-after" in answer.headers) == (answer.status_code == 429)
+            else:
+                statuses.append(202)
         return statuses
 
-    statuses = asyncio.run_coroutine_threadsafe(take(5), server.loop).result(10)
-    assert statuses[:2] == [404, 404]
+    def told(times: int, request_id: str) -> list[int]:
+        return asyncio.run_coroutine_threadsafe(take(times, request_id), server.loop).result(10)
+
+    assert told(50, "nothing") == [404] * 50  # invented ids starve nobody
+    statuses = told(5, known)
+    assert statuses[:2] == [202, 409]
     assert 429 in statuses[2:]
 
 

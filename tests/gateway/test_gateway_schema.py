@@ -67,4 +67,4 @@ def test_the_document_tells_every_path(server: Server) -> None:
             assert each["summary"], (method, path)
             if method == "post":
                 assert each["requestBody"]["content"]["application/json"]["schema"]["properties"]
-                assert {"413", "422", "503"} <= each["responses"].keys()
+                assert {"408", "413", "422", "503"} <= each["responses"].keys()

@@ -123,6 +123,20 @@ def test_an_artifact_that_was_changed_in_its_store_is_not_opened(place: Place, f
         place.open(Artifacts).open(digest)
 
 
+def test_a_forgotten_artifact_is_not_there_and_can_be_stored_again(place: Place, folder: Path) -> None:
+    store = place.open(Artifacts)
+    digest = store.put(folder)
+    store.open(digest)
+    store.forget(digest)
+    assert not store.has(digest)
+    with pytest.raises(IntegrityError):
+        store.open(digest)
+    store.forget(digest)
+    assert store.put(folder) == digest
+    assert (store.open(digest) / "model.onnx").is_file()
+    assert not [name for name in place.names() if ".writing/" in name]
+
+
 def test_an_artifact_that_was_swapped_for_another_sealed_one_is_not_opened(
     place: Place, folder: Path
 ) -> None:

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import log_writers
+import pyarrow as pa
 import pytest
 from log_writers import START, request
 
 from mangaops.errors import IntegrityError, SetupError
 from mangaops.store import LogReader, LogWriter, Roller, read_log
-from mangaops.store.log_form import COLUMNS
+from mangaops.store.log_form import COLUMNS, Segment
 
 
 @pytest.fixture
@@ -214,7 +215,7 @@ def kill_writers(tmp_path: Path, kills: int, seed: int) -> None:
     for writer, acknowledged in last.items():
         assert by_writer[writer] == list(range(1, len(by_writer[writer]) + 1)), "each once, none missing"
         assert len(by_writer[writer]) >= acknowledged > 0
-    assert not list(journal.glob("*/*"))
+    assert {left.suffix for left in journal.glob("*/*")} <= {".new"}  # killed before it had begun a segment
 
 
 def tell(pipe: int, number: int) -> None:
@@ -262,6 +263,51 @@ def test_a_damaged_segment_is_kept_beside_what_can_be_read_of_it(journal: Path, 
     assert roller.roll(living=()) == 2
     assert roller.damaged == 1
     assert (journal / "damaged" / segment.name).read_bytes() == content
+
+
+def poisoned(folder: Path) -> Path:
+    """A whole segment whose rows have another form than any log."""
+    made = pa.schema([("at", pa.string())])
+    segment = Segment(folder / "z@000000000001-poison.open", made)
+    segment.append(pa.record_batch([["yesterday"]], made))
+    segment.close()
+    return segment.path.with_suffix(".closed")
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_a_poisoned_segment_goes_aside_and_the_others_are_rolled(
+    journal: Path, tmp_path: Path, left: bool
+) -> None:
+    written(journal, range(1, 4))
+    poison = poisoned(journal / "requests")
+    if left:  # a roller that knew no better had claimed them all
+        claimed = journal / "rolling" / "requests.0123456789abcdef"
+        claimed.mkdir(parents=True)
+        for segment in journal.glob("requests/*"):
+            segment.rename(claimed / segment.name)
+        written(journal, range(4, 7), "gateway/0/b")
+    roller = Roller(journal, tmp_path)
+    assert roller.waiting() > 500
+    assert roller.roll(living=()) == (6 if left else 3)
+    assert roller.damaged == 1
+    assert roller.why
+    assert (journal / "damaged" / poison.name).stat().st_size > 100
+    assert roller.waiting() == 0
+    assert not list(journal.glob("rolling/*"))
+    rows = read_log(tmp_path, "requests", unit="router", since=None)
+    assert rows["request_id"].to_list() == [f"r{n}" for n in range(1, 7 if left else 4)]
+    assert roller.roll(living=()) == 0
+
+
+def test_what_cannot_be_read_now_stays_and_the_others_are_rolled(journal: Path, tmp_path: Path) -> None:
+    written(journal, range(1, 4))
+    (journal / "rolling").mkdir()
+    (journal / "rolling" / "requests.0123456789abcdef").write_text("no folder")
+    roller = Roller(journal, tmp_path)
+    with pytest.raises(SetupError, match="rolling the journal"):
+        roller.roll(living=())
+    assert read_log(tmp_path, "requests", unit="router", since=None).height == 3
+    assert roller.damaged == 0
 
 
 def test_a_full_disk_costs_rows_that_are_counted_and_the_log_recovers(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ _WORDS: Final = {
     400: "The request is none that this interface knows",
     404: "No such unit, release or request id",
     405: "Another method is accepted",
+    408: "The body did not arrive in time",
     409: "This was told before",
     413: "The body or the text is too large",
     422: "The body cannot be used",
@@ -116,7 +118,7 @@ def _add_unit(app: FastAPI, unit: Unit, path: str, ask: Callable[[bytes], Awaita
     async def asked(request: Request) -> Response:
         return await ask(await request.body())
 
-    documented = _documented(Asking, 413, 422, 503)
+    documented = _documented(Asking, 408, 413, 422, 503)
     summary, reply = f"What {unit.name} says about a text", reply_model(unit)
     app.post(path, summary=summary, response_model=reply, **documented)(asked)
 
@@ -130,7 +132,7 @@ def _add_feedback(app: FastAPI, desk: FeedbackDesk) -> None:
         status_code=202,
         summary="What became of a request, once; counts for nothing before it is reviewed",
         response_model=Accepted,
-        **_documented(Feedback, 404, 409, 413, 422, 429, 503),
+        **_documented(Feedback, 404, 408, 409, 413, 422, 429, 503),
     )(tell)
 
 
@@ -193,7 +195,7 @@ def _add_model(
         f"{place}/infer",
         summary="Outputs for BYTES texts",
         response_model=Inferred,
-        **_documented(Inference, 404, 413, 422, 503),
+        **_documented(Inference, 404, 408, 413, 422, 503),
     )(named(infer))
 
 
@@ -216,4 +218,5 @@ def _add_health(app: FastAPI, service: Service) -> None:
     @app.get("/metrics", summary="Counts for Prometheus")
     async def metrics() -> Response:
         measured(service)
-        return Response(gauges.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        page = await asyncio.to_thread(gauges.page)
+        return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")

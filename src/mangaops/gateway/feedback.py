@@ -34,12 +34,11 @@ class FeedbackDesk:
         """The feedback is on disk, to be reviewed.
 
         Raises:
+            NotServed: this gateway never gave that request id; invented ids take nothing of the rate.
             TooOften: more than the rate.
-            NotServed: this gateway never gave that request id.
             InputError: the unit has no such label.
             RefusedError: feedback for that request was told before.
         """
-        self._take_token()
         ticket = self.service.tickets.read(given.request_id)
         if ticket is None or ticket.unit not in self.service.units:
             raise NotServed(
@@ -47,6 +46,7 @@ class FeedbackDesk:
                 accepted="the request_id of an answer of this gateway",
                 next_step="send the id as it was answered",
             )
+        self._take_token()
         self._require_label(ticket, given.label)
         row = {
             "request_id": given.request_id,

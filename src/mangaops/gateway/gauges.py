@@ -1,16 +1,28 @@
 """What a gateway counts, for Prometheus: one set of metrics over all its processes.
 
 The folder of PROMETHEUS_MULTIPROC_DIR, which the supervisor sets before any process begins, joins the counts
-of workers, shadow and supervisor; a killed process takes none of them with it.
+of workers, shadow and supervisor; a killed process takes none of them with it. Each process counts in files
+of its name, which the supervisor gives: whoever is started in place of a dead one counts on where that one
+stopped, and no number of restarts leaves more files to read.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from multiprocessing import current_process
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
+
+
+def _process() -> str:
+    """The name of this process: of those that run at one time in one gateway no two have the same."""
+    return current_process().name
+
+
+if values.ValueClass._multiprocess:  # chosen when it was imported; every metric below is made of it
+    values.ValueClass = values.MultiProcessValue(_process)  # type: ignore[no-untyped-call]
 
 _SECONDS: Final = (
     0.001,
@@ -53,6 +65,13 @@ LOGGED: Final = Gauge(
 )
 DROPPED: Final = Gauge("mangaops_log_dropped", "Rows that no log holds", ["log"], multiprocess_mode="livesum")
 FEEDBACK: Final = Counter("mangaops_feedback", "Feedback by what became of it", ["unit", "result"])
+JOURNAL: Final = Gauge(
+    "mangaops_journal_bytes", "Bytes of logs that are not rolled yet", multiprocess_mode="livemax"
+)
+SEGMENTS: Final = Gauge(
+    "mangaops_journal_segments", "Segments that were not whole, since the gateway started", ["how"],
+    multiprocess_mode="livemax",
+)  # fmt: skip
 RESTARTS: Final = Counter("mangaops_restarts", "Processes started again after they died", ["process"])
 
 
@@ -71,6 +90,15 @@ def answered(unit: str, release: str, seconds: float, batch: int, mirror: str) -
     for counter in counters:
         counter.inc()
     histogram.observe(seconds)
+
+
+def supervise() -> None:
+    """What the supervisor counts is there, at 0: when it has to count it may have no file to spare."""
+    JOURNAL.set(0)
+    for how in ("damaged", "torn"):
+        SEGMENTS.labels(how).set(0)
+    for process in ("worker", "shadow"):
+        RESTARTS.labels(process).inc(0)
 
 
 def page() -> bytes:

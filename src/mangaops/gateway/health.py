@@ -28,6 +28,8 @@ def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
             warnings.append(f"the local copy of {unit} is behind the ledger: {each.chain.uncopied}")
     if service.log.trouble is not None:
         warnings.append(f"the request log drops rows, shadow evidence stops: {service.log.trouble}")
+    if service.pins.trouble is not None:
+        warnings.append(f"conversations are not pinned until this worker starts anew: {service.pins.trouble}")
     body = {
         "ready": not reasons,
         "reasons": reasons,

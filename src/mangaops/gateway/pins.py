@@ -9,8 +9,11 @@ conversation is then answered by today's release, which is what happens without 
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import logging
 import mmap
+import os
 import struct
 import time
 from pathlib import Path
@@ -21,21 +24,39 @@ from mangaops.store.foreign import file_errors
 _PLACES: Final = 65_536
 _PLACE: Final = struct.Struct("<8sII")
 _TRIES: Final = 4
+_SIZE: Final = _PLACES * _PLACE.size
+
+_LOG: Final = logging.getLogger("mangaops.gateway")
 
 
 class Pins:
-    """The pins in a file that several processes share."""
+    """The pins in a file that several processes share; where the disk has no room for it there are none."""
+
+    trouble: str | None = None
+    """Why no conversation is pinned."""
 
     def __init__(self, path: Path) -> None:
+        """Raises SetupError where the file cannot be used for another reason than a full disk."""
+        self._map: mmap.mmap | None = None
         with file_errors(f"the pins {path} cannot be used"), path.open("a+b") as file:
-            file.truncate(_PLACES * _PLACE.size)
-            self._map = mmap.mmap(file.fileno(), _PLACES * _PLACE.size)
+            try:
+                # a page that the disk did not promise would end the process at the first write to it
+                os.posix_fallocate(file.fileno(), 0, _SIZE)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                    raise
+                self.trouble = f"no room for {path}: {error.strerror}"
+                _LOG.warning("conversations are not pinned: %s", self.trouble)
+            else:
+                self._map = mmap.mmap(file.fileno(), _SIZE)
 
     def pinned(self, unit: str, conversation: str, generation: int, oldest: int, seconds: float) -> int:
         """The generation that the conversation is pinned to; without a pin `generation`, for `seconds`.
 
         Pins to generations before `oldest` count for nothing.
         """
+        if self._map is None:
+            return generation
         key = hashlib.blake2b(f"{unit}\0{conversation}".encode(errors="replace"), digest_size=8).digest()
         now, lasts = int(time.monotonic()), max(1, int(seconds))
         start = int.from_bytes(key[:4], "little")
@@ -52,4 +73,5 @@ class Pins:
 
     def close(self) -> None:
         """The file is no longer mapped."""
-        self._map.close()
+        if self._map is not None:
+            self._map.close()

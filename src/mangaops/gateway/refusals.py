@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, TypeVar
@@ -19,11 +20,20 @@ Body = TypeVar("Body", bound=BaseModel)
 
 RETRY_AFTER: Final = "1"
 
+BODY_SECONDS: Final = 10.0
+"""Seconds for a body to arrive; then 408."""
+
 
 class TooLarge(InputError):
     """A body or a text over the limit."""
 
     http_status = 413
+
+
+class TooSlow(InputError):
+    """A body that did not arrive in time."""
+
+    http_status = 408
 
 
 class NotServed(InputError):
@@ -78,7 +88,7 @@ def parsed(kind: type[Body], raw: bytes) -> Body:
 
 
 class BodyLimit:
-    """Bodies over the limit are refused with 413, whether or not they say their length.
+    """Bodies over the limit are refused with 413, whether or not they say their length; slow ones with 408.
 
     A path of `direct` is answered here, from its body alone, and the framework is not asked: it would take as
     long as everything else that is not the model.
@@ -89,15 +99,21 @@ class BodyLimit:
         app: Callable[[Scope, Receive, Send], Awaitable[None]],
         limit: int,
         direct: Mapping[str, Callable[[bytes], Awaitable[Response]]],
+        seconds: float = BODY_SECONDS,
     ) -> None:
-        self._app, self._limit, self._direct = app, limit, direct
+        self._app, self._limit, self._direct, self._seconds = app, limit, direct, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The request, with a body that ends at the limit."""
         if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
             await self._app(scope, receive, send)
             return
-        body = await self._body(scope, receive)
+        try:
+            async with asyncio.timeout(self._seconds):
+                body = await self._body(scope, receive)
+        except TimeoutError:
+            await self._too_slow()(scope, receive, send)
+            return
         if body is None:
             return
         direct = self._direct.get(scope["path"]) if scope["method"] == "POST" else None
@@ -123,6 +139,18 @@ class BodyLimit:
             if len(body) > self._limit:
                 return self._too_large(f"more than {self._limit} bytes")
         return body
+
+    def _too_slow(self) -> Response:
+        """The refusal, after which the connection ends: the rest of the body is not waited for."""
+        answer = refusal(
+            TooSlow(
+                "the request was refused: its body did not arrive in time",
+                accepted=f"a body within {self._seconds:g} s",
+                next_step="send the whole body at once",
+            )
+        )
+        answer.headers["Connection"] = "close"
+        return answer
 
     def _too_large(self, found: str) -> TooLarge:
         return TooLarge(

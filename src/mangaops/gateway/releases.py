@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -25,8 +24,7 @@ class Releases:
 
     def __init__(self, folder: Path, fetch: Callable[[], Artifacts], families: Mapping[str, Family]) -> None:
         """`families` has the family of each unit; `fetch` opens the store that everyone shares."""
-        self._root = folder / "artifacts"
-        self._local = Artifacts(self._root)
+        self._local = Artifacts(folder / "artifacts")
         self._fetch = fetch
         self._families = families
 
@@ -58,7 +56,7 @@ class Releases:
         """Local copies that do not verify are gone; whether there were any: fetching them anew may help."""
         wrong = [each.artifact for each in permits.values() if self._is_broken(each.artifact)]
         for digest in wrong:
-            shutil.rmtree(self._root / digest[7:9] / digest[7:], ignore_errors=True)
+            self._local.forget(digest)
         return bool(wrong)
 
     def _is_broken(self, digest: Digest) -> bool:

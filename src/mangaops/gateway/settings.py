@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -18,7 +18,7 @@ class GatewaySettings:
 
     stack: Path
     home: Path
-    ledger_url: str
+    ledger_url: str = field(repr=False)
     files_root: str
     name: str = "gateway"
     host: str = "127.0.0.1"

@@ -25,6 +25,7 @@ from typing import Any, Final
 from mangaops.errors import MangaopsError, SetupError
 from mangaops.gateway.settings import GatewaySettings
 from mangaops.gateway.units import Unit
+from mangaops.store.foreign import file_errors
 
 _LOG: Final = logging.getLogger("mangaops.gateway")
 _SPAWN: Final = multiprocessing.get_context("spawn")
@@ -50,18 +51,29 @@ class Child:
     due: float = 0.0
 
     def start(self) -> None:
-        """The process runs."""
-        self.process = self.make()
-        self.process.start()
+        """The process runs. Raises OSError or MemoryError where the system has no room for another."""
+        process = self.make()
+        process.start()
+        self.process = process
 
     def died(self) -> None:
         """The process is gone; it is due again after a pause that grows with its deaths."""
         code, self.process = self.process.exitcode, None
+        self._fell(f"ended with exit code {code}")
+
+    def start_again(self) -> None:
+        """The process runs; where it cannot be started that counts as a death."""
+        try:
+            self.start()
+        except (OSError, MemoryError) as error:
+            self._fell(f"could not be started: {error}")
+
+    def _fell(self, why: str) -> None:
         now = time.monotonic()
         self.deaths = [*[t for t in self.deaths if now - t < 60.0], now]
         pause = min(_LATEST, _SOONEST * 2 ** (len(self.deaths) - 1))
         self.due = now + pause
-        _LOG.error("%s ended with exit code %s; started again in %.1f s", self.name, code, pause)
+        _LOG.error("%s %s; started again in %.1f s", self.name, why, pause)
 
 
 class Supervisor:
@@ -82,7 +94,8 @@ class Supervisor:
         """The gateway serves until SIGTERM or SIGINT, then drains.
 
         Raises:
-            SetupError: the address is taken, or the folder cannot be written.
+            SetupError: the address is taken, the folder cannot be written, the place of the logs cannot be
+                reached, or the system has no room for the processes.
         """
         settings = self._settings
         with tempfile.TemporaryDirectory(prefix="mangaops-gateway-", dir=_memory()) as scratch:
@@ -91,19 +104,32 @@ class Supervisor:
 
             ticket_key(settings.folder)
             with self._alone(), self._listening() as listening:
+                roller = self._roller()
                 children = self._children(listening, Path(scratch) / "shadow.sock")
                 for number in (signal.SIGTERM, signal.SIGINT):
                     signal.signal(number, lambda _signal, _frame: self._ended.set())
+                self._keep(children, listening, roller)
+
+    def _keep(self, children: list[Child], listening: socket.socket, roller: Any) -> None:
+        """The children ran until the end was asked for; however this is left, none of them runs on."""
+        from mangaops.gateway import gauges
+
+        gauges.supervise()
+        rolling = threading.Thread(target=self._roll_all, args=(roller,), name="roller", daemon=True)
+        try:
+            with file_errors("starting the gateway's processes was refused"):
                 for child in children:
                     child.start()
-                host, port = listening.getsockname()[:2]
-                self._ready(f"http://{host}:{port}")
-                roller = threading.Thread(target=self._roll_all, name="roller")
-                roller.start()
-                self._watch(children)
-                self._stop(children)
-                roller.join()
-                self._roll(self._roller())
+            host, port = listening.getsockname()[:2]
+            self._ready(f"http://{host}:{port}")
+            rolling.start()
+            self._watch(children)
+        finally:
+            self._ended.set()
+            self._stop(children)
+            if rolling.ident is not None:
+                rolling.join()
+            self._roll(roller)
 
     def _children(self, listening: socket.socket, shadow: Path) -> list[Child]:
         from mangaops.gateway.worker import Place, run_worker
@@ -170,13 +196,13 @@ class Supervisor:
                     self._bury(child)
                     gauges.RESTARTS.labels(child.name.split()[0]).inc()
                 elif child.process is None and time.monotonic() >= child.due:
-                    child.start()
+                    child.start_again()
             self._check_shadow(children[-1])
 
     def _bury(self, child: Child) -> None:
         from prometheus_client.multiprocess import mark_process_dead
 
-        mark_process_dead(child.process.pid)  # type: ignore[no-untyped-call]
+        mark_process_dead(child.process.name)  # type: ignore[no-untyped-call]
         child.process.join()
         child.died()
 
@@ -214,19 +240,28 @@ class Supervisor:
 
         return Roller(self._settings.folder / "journal", self._settings.files_root)
 
-    def _roll_all(self) -> None:
+    def _roll_all(self, roller: Any) -> None:
         """Closed segments become Parquet, in a thread that is last in line for the processor."""
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
-        roller = self._roller()
         while not self._ended.wait(_ROLL):
             self._roll(roller)
 
     def _roll(self, roller: Any) -> None:
+        from mangaops.gateway import gauges
+
+        damaged = roller.damaged
         try:
             roller.roll(living=())
         except MangaopsError as error:
             _LOG.error("the logs stay in the journal: %s", error.message)
+        except Exception:  # noqa: BLE001 - the thread goes on: what cannot be rolled now may be later
+            _LOG.exception("the logs stay in the journal")
+        if roller.damaged > damaged:
+            _LOG.error("segments of logs are damaged and kept in the journal: %s", roller.why or "cut")
+        gauges.JOURNAL.set(roller.waiting())
+        gauges.SEGMENTS.labels("damaged").set(roller.damaged)
+        gauges.SEGMENTS.labels("torn").set(roller.torn)
 
 
 def _memory() -> str | None:

@@ -20,6 +20,7 @@ from mangaops.datasets.logged import kept
 from mangaops.errors import MangaopsError
 from mangaops.gateway import gauges
 from mangaops.gateway.app import make_app
+from mangaops.gateway.connections import Connection
 from mangaops.gateway.feedback import FeedbackDesk
 from mangaops.gateway.follower import Follower
 from mangaops.gateway.health import measured
@@ -99,7 +100,7 @@ async def _serve(units: Mapping[str, Unit], settings: GatewaySettings, number: i
     app = make_app(service, settings, FeedbackDesk(service, book))
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="off",
         access_log=False,

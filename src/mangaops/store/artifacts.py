@@ -56,6 +56,14 @@ class Artifacts:
         """Whether the artifact is stored."""
         return self._bundles.has(digest)
 
+    def forget(self, digest: Digest) -> None:
+        """The artifact is not stored, also where it never was; it can be stored again.
+
+        Raises:
+            SetupError: the store cannot be written.
+        """
+        self._bundles.forget(digest)
+
     def digests(self) -> list[Digest]:
         """Every stored artifact, sorted."""
         return self._bundles.digests()

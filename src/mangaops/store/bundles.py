@@ -14,7 +14,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -42,6 +42,9 @@ class Bundles(Protocol):
 
     def has(self, digest: Digest) -> bool:
         """Whether the bundle is there."""
+
+    def forget(self, digest: Digest) -> None:
+        """The bundle is not there; whoever put it may put it again."""
 
     def path(self, digest: Digest) -> Path:
         """A local folder with the bundle's files. Raises IntegrityError where there is no such bundle."""
@@ -91,6 +94,17 @@ class LocalBundles:
     def has(self, digest: Digest) -> bool:
         """Whether the bundle is there."""
         return self._target(digest).is_dir()
+
+    def forget(self, digest: Digest) -> None:
+        """The bundle is not there, at once for every reader, also where it never was."""
+        target, gone = self._target(digest), self.root / WRITING / _writer_name()
+        with file_errors(f"removing {digest} from {self.shown} was refused"):
+            if target.is_dir():
+                gone.parent.mkdir(exist_ok=True)
+                with suppress(FileNotFoundError):  # another process was faster
+                    target.rename(gone)
+                    sync_folder(target.parent)
+                shutil.rmtree(gone, ignore_errors=True)
 
     def path(self, digest: Digest) -> Path:
         """The bundle's folder. Raises IntegrityError where there is no such bundle."""

@@ -83,6 +83,13 @@ class RemoteBundles:
         with object_errors(f"looking {digest} up in {self.shown} was refused"):
             return self._listed(digest) is not None
 
+    def forget(self, digest: Digest) -> None:
+        """The bundle is not there, nor in the cache; its objects go with the next sweep."""
+        with object_errors(f"removing {digest} from {self.shown} was refused"):
+            if self._files.exists(self._marker(digest)):
+                self._files.rm_file(self._marker(digest))
+        self._cache.forget(digest)
+
     def path(self, digest: Digest) -> Path:
         """A folder of the cache with the bundle's files, each as the marker has it.
 

@@ -5,7 +5,8 @@
 
 A claimed folder that was left behind is finished first: its Parquet file is written again, under its name.
 Segments that are open are let alone while their writer lives. A segment that is damaged, and not only torn at
-its end by a kill, is kept under `damaged/` beside what could be read of it.
+its end by a kill, is kept under `damaged/` beside what could be read of it. One whose rows no Parquet file
+can hold goes there as it is, and the others are rolled without it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
+from mangaops.errors import MangaopsError, SetupError
 from mangaops.store.foreign import file_errors
 from mangaops.store.log_form import CLOSED, COLUMNS, NEW, OPEN, arrow, is_held, read_segment
 from mangaops.store.objects import open_objects
@@ -50,7 +52,9 @@ class Roller:
         self.torn = 0
         """How many segments ended in a batch that was being written when their writer was killed."""
         self.damaged = 0
-        """How many closed segments were not whole, and are kept under `damaged/`."""
+        """How many segments were not whole or could not be used, and are kept under `damaged/`."""
+        self.why: str | None = None
+        """What was wrong with the newest segment that could not be used."""
 
     def roll(self, *, living: Collection[str]) -> int:
         """Every closed segment, and every open one whose writer lives no more, is Parquet; how many rows.
@@ -61,16 +65,34 @@ class Roller:
         Raises:
             SetupError: disk or store cannot be read or written; what was not rolled stays in the journal.
         """
-        rows = 0
-        with file_errors(f"rolling the journal {self._journal} was refused"), self._alone() as mine:
-            if mine:
-                for left in sorted(self._journal.glob(f"{_ROLLING}/*")):
-                    rows += self._finish(left)
-                for kind in COLUMNS:
-                    self._forget_unborn(kind)
-                    for segments in self._ready(kind, living):
-                        rows += self._finish(self._claim(kind, segments))
+        rows, trouble = 0, None
+        refused = f"rolling the journal {self._journal} was refused"
+        with file_errors(refused), self._alone() as mine:
+            for claimed in self._claimed(living) if mine else ():
+                try:
+                    rows += self._finish_what_can_be(claimed)
+                except (OSError, MemoryError) as error:
+                    trouble = trouble or error
+            if isinstance(trouble, OSError):
+                raise trouble
+        if trouble:
+            raise SetupError(
+                refused, found="not enough memory", next_step="give the gateway more"
+            ) from trouble
         return rows
+
+    def waiting(self) -> int:
+        """Bytes in the journal that are not rolled yet, open segments among them."""
+        folders = [self._journal / kind for kind in COLUMNS] + list(self._journal.glob(f"{_ROLLING}/*"))
+        return sum(_size(path) for folder in folders for path in folder.glob("*"))
+
+    def _claimed(self, living: Collection[str]) -> Iterator[Path]:
+        """Claimed folders: those that were left behind, then new ones, each claimed when it is asked for."""
+        yield from sorted(self._journal.glob(f"{_ROLLING}/*"))
+        for kind in COLUMNS:
+            self._forget_unborn(kind)
+            for segments in self._ready(kind, living):
+                yield self._claim(kind, segments)
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:
@@ -118,6 +140,32 @@ class Roller:
             segment.rename(folder / segment.name)
         return folder
 
+    def _finish_what_can_be(self, claimed: Path) -> int:
+        """As `_finish`; where that fails for the segments' own sake each is tried alone, or set aside."""
+        before = self.damaged
+        try:
+            return self._finish(claimed)
+        except (MangaopsError, OSError, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever Arrow says of rows that no writer of today wrote
+            self.damaged = before
+            self.why = f"{type(error).__name__}: {error}"[:300]
+        kind, segments = claimed.name.partition(".")[0], sorted(claimed.iterdir())
+        if len(segments) > 1:
+            rows = sum(self._finish_what_can_be(self._claim(kind, [segment])) for segment in segments)
+        else:
+            rows = 0
+            self._set_aside(segments)
+        claimed.rmdir()
+        return rows
+
+    def _set_aside(self, segments: list[Path]) -> None:
+        kept = self._journal / _DAMAGED
+        kept.mkdir(exist_ok=True)
+        for segment in segments:
+            segment.rename(kept / segment.name)
+        self.damaged += len(segments)
+
     def _finish(self, claimed: Path) -> int:
         if claimed.suffix == _DONE:
             shutil.rmtree(claimed)
@@ -156,6 +204,13 @@ class Roller:
 def file_name(kind: str, first: datetime, last: datetime, token: str) -> str:
     """Where rows from `first` to `last` lie: in the folder of the day of the last one."""
     return f"{LOGS}/{kind}/{last:%Y-%m-%d}/{first:%Y%m%dT%H%M%S}-{token}.parquet"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # rolled this very moment
 
 
 def _held(path: Path) -> bool:
