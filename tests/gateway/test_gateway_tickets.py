@@ -59,7 +59,11 @@ def test_an_id_that_was_cut_or_lengthened_is_unknown(length: int) -> None:
 
 
 @given(ANY_TEXT)
-@pytest.mark.parametrize("around", ["{}", "router.3.{}", "{}." + GIVEN.rpartition(".")[2], "." * 400 + "{}"])
+@pytest.mark.parametrize(
+    "around",
+    ["{}", "router.3.{}", "{}." + GIVEN.rpartition(".")[2], "." * 400 + "{}"],
+    ids=["alone", "after a unit", "before a tag", "after many dots"],
+)
 def test_any_text_at_all_is_unknown_and_harmless(around: str, text: str) -> None:
     assert ISSUER.read(around.replace("{}", text)) is None
 
