@@ -76,7 +76,7 @@ def test_a_command_that_is_killed_after_it_prepared_goes_on_when_it_is_called_ag
         assert code == 0, answer
         assert gateway.route()["release"] == release == world.champion
     assert asking.saw_nothing()
-    assert len(events(world, EventKind.CUTOVER_PREPARED, release)) == 2
+    assert len(events(world, EventKind.CUTOVER_PREPARED, release)) == 1
     assert len(events(world, EventKind.PROMOTED, release)) == 1
     world.roll_back()
 

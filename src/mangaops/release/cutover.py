@@ -71,7 +71,7 @@ def cut_over(
         RefusedError: a member refused or was silent; the cutover is aborted, the champion stays.
         RevisionConflict: another verb appended first.
     """
-    (asked,) = append(desk, [_preparation(made)], expect=expect)
+    asked = _prepared(desk, made, expect) or append(desk, [_preparation(made)], expect=expect)[0]
     deadline = time.monotonic() + patience.ready
     read = {**expect, asked.stream: asked.revision}
     while True:
@@ -107,6 +107,26 @@ def last_move(desk: Desk, unit: str) -> Event | None:
     """The event that made the unit's champion, or took the last one away; None where it never had one."""
     moves = (EventKind.PROMOTED, EventKind.ROLLED_BACK)
     return next((each for each in reversed(desk.ledger.read(unit)) if each.kind in moves), None)
+
+
+def _prepared(desk: Desk, made: Draft, expect: Mapping[str, int]) -> Event | None:
+    """The preparation of this very promotion, if a command that was killed left it as the newest event.
+
+    Raises:
+        RevisionConflict: another verb appended first.
+    """
+    unit, body = made.stream, made.body
+    known = state(desk, unit).prepared
+    same = known is not None and (known.release, known.decision, known.generation, known.revision) == (
+        body["release"],
+        body["decision"],
+        body["generation"],
+        expect.get(unit),
+    )
+    if known is None or not same:
+        return None
+    append(desk, [], expect=expect)
+    return desk.ledger.read(unit, after=known.revision - 1)[0]
 
 
 def _preparation(made: Draft) -> Draft:
