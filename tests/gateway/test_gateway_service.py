@@ -206,7 +206,7 @@ def test_a_copy_whose_request_gets_no_row_is_shed_and_not_sent(
     async def scenario(service: Service) -> None:
         slots = service.slots["router"]
         warm_slot(slots, "router-1")
-        slots.cut_over("router-1", 1, overrides_pins=False)
+        slots.cut_over("router-1", 1)
         history = [*h.weeks(1), h.model(2), h.release(2), h.evidence(2), h.passed(2), h.shadowed(2)]
         service.follower.wanted["router"].chain.state = fold(h.sealed(history))
         service.mirror._ready = frozenset({"router-2"})

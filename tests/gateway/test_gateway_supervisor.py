@@ -93,8 +93,7 @@ def test_the_counts_are_read_beside_the_event_loop(gateway: Gateway) -> None:
 
 
 def test_damaged_segments_and_what_waits_in_the_journal_are_told(gateway: Gateway) -> None:
-    gateway.route()
-    until(lambda: gateway.metric("mangaops_journal_bytes") > 0, "bytes that wait")
+    until(lambda: gateway.route() and gateway.metric("mangaops_journal_bytes") > 0, "bytes that wait")
     assert gateway.metric("mangaops_journal_segments", how="damaged") == 0
     (gateway.folder / "journal" / "requests" / "z@000000000001-spoiled.closed").write_bytes(b"spoiled" * 9)
     until(lambda: gateway.metric("mangaops_journal_segments", how="damaged") == 1, "a damaged segment")
