@@ -20,7 +20,7 @@ def main() -> None:
     options = {"name": told.name or "gateway", "port": int(told.port), "workers": int(told.workers)}
     options |= {name: int(number) for name, number in (each.split("=") for each in told.set)}
     settings = Settings(Path(told.stack), Path(told.home), told.ledger, None, "tester")
-    serve_stack(settings, options, lambda address: print(json.dumps({"address": address}), flush=True))
+    serve_stack(settings, (), options, lambda address: print(json.dumps({"address": address}), flush=True))
 
 
 if __name__ == "__main__":
