@@ -115,11 +115,13 @@ def test_a_server_that_stalls_shows_it_in_every_request_that_was_due_meanwhile()
         return answer()
 
     with serving(stalling) as url:
+        begun = time.monotonic()
         report = run_load(plan(url, rate=100.0, requests=300, arrivals="even", connections=4))
+        took = (time.monotonic() - begun) * 1000
     assert report.failed == 0
     # Of 3 s of arrivals a third was due within the stall: they waited for half a second on the average.
-    assert 300.0 < report.latencies.quantile(0.85) < 1500.0
-    assert 800.0 < report.latencies.longest < 2500.0
+    assert report.latencies.quantile(0.85) > 450.0
+    assert 950.0 < report.latencies.longest < took
 
 
 def test_a_server_that_does_not_stall_shows_none() -> None:
