@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from mangaops.gateway.settings import GatewaySettings
 from mangaops.gateway.units import units_of
 from mangaops.gateway.worker import Place, _service
 from mangaops.pipeline.gateway_world import GatewayWorld
+from mangaops.stack import Stack
 from mangaops.store import FeedbackBook
 
 
@@ -67,17 +68,29 @@ class Server:
         return self.ask("POST", "/v1/route", {"text": text, **more})
 
 
-@contextmanager
-def serving(world: GatewayWorld, folder: Path, **options: Any) -> Iterator[Server]:
-    """A server that answers as the world's ledger says; it is settled."""
+def settings_of(world: GatewayWorld, folder: Path, options: Mapping[str, Any]) -> GatewaySettings:
     given = {"poll": 0.02, "text_limit": 1000, "body_limit": 8192, "threads": 1, "queue": 128, **options}
-    settings = GatewaySettings(
+    return GatewaySettings(
         stack=world.stack,
         home=folder,
         ledger_url=f"sqlite:///{world.home / 'ledger.db'}",
         files_root=str(world.home),
         **given,
     )
+
+
+def pinning(stack: Stack) -> Stack:
+    """The stack, whose conversations keep their release for an hour."""
+    units = {name: spec.model_copy(update={"pin_seconds": 3600}) for name, spec in stack.units.items()}
+    return replace(stack, units=units)
+
+
+@contextmanager
+def serving(
+    world: GatewayWorld, folder: Path, stack: Stack | None = None, **options: Any
+) -> Iterator[Server]:
+    """A server that answers as the world's ledger says; it is settled."""
+    settings = settings_of(world, folder, options)
     started: list[Any] = []
     ready, stop = threading.Event(), threading.Event()
 
@@ -87,7 +100,7 @@ def serving(world: GatewayWorld, folder: Path, **options: Any) -> Iterator[Serve
             socket.create_server(("127.0.0.1", 0)) as open_,
         ):
             settings.folder.mkdir(parents=True)
-            units = units_of(world.shop.desk.stack)
+            units = units_of(stack or world.shop.desk.stack)
             service = _service(units, settings, 0, Place(open_, f"{short}/s"))
             book = FeedbackBook(settings.folder / "feedback.db")
             desk = FeedbackDesk(service, book, rate=1e6)

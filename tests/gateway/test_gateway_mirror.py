@@ -107,8 +107,8 @@ def run(scenario: Scenario) -> None:
 
 
 @asynccontextmanager
-async def mirroring(path: Path, lane: Lane, *, workers: int = 1, share: float = 0.5) -> Any:
-    mirror = Mirror(str(path), lane, workers=workers, share=share)
+async def mirroring(path: Path, lane: Lane, *, workers: int = 1) -> Any:
+    mirror = Mirror(str(path), lane, workers=workers)
     mirror.start()
     try:
         yield mirror
@@ -136,7 +136,7 @@ def test_what_falls_out_of_the_share_is_out_also_while_nothing_can_be_sent() -> 
         half = ShadowSpec(share=0.5, rate=1e9)
         ids = [f"r{number}" for number in range(200)]
         wanted = [SHED_DOWN if in_share(0.5, each) else OUT for each in ids]
-        mirror = Mirror(str(path), lane, workers=1, share=0.5)
+        mirror = Mirror(str(path), lane, workers=1)
         assert [mirror.decide(half, "router-2", each) for each in ids] == wanted
         assert [mirror.decide(half, "router-2", each, logged=False) for each in ids] == wanted
 
@@ -224,13 +224,13 @@ def test_a_stated_rate_is_shared_by_the_workers_and_what_exceeds_it_is_shed() ->
 
 def test_without_a_stated_rate_the_shadow_gets_what_users_leave() -> None:
     async def scenario(path: Path, lane: Lane) -> None:
-        mirror = Mirror(str(path), lane, workers=2, share=0.5)
+        mirror = Mirror(str(path), lane, workers=2)
         assert mirror.rate == 0  # nothing is measured yet
         mirror.capacity = 1000.0
-        assert mirror.rate == 250
-        mirror._rate = 100.0  # a second, here; the other worker has as many
-        assert mirror.rate == 150
-        mirror._rate = 400.0
+        assert mirror.rate == pytest.approx(0.38 * 2.2 * 1000 / 2)
+        mirror._rate = 120.0  # a second, here; the other worker has as many, a quarter of capacity in all
+        assert mirror.rate > 120
+        mirror._rate = 250.0
         assert mirror.rate == 0.02 * 1000 / 2  # busy as users are, evidence goes on growing
 
     run(scenario)
@@ -269,9 +269,9 @@ def test_copies_wait_while_users_wait_and_old_ones_expire() -> None:
                 await asyncio.sleep(0.001)
             brief = ShadowSpec(rate=1e9, time_limit_ms=1)
             mirror.send({"seq": 1}, brief)
+            mirror.send({"seq": 2}, FAST)  # another unit's copy has a time limit of its own
             while shadow.late != [{"seq": 1}]:
                 await asyncio.sleep(0.001)
-            mirror.send({"seq": 2}, FAST)
             assert shadow.copies == []
             opened.set()
             await asked.future

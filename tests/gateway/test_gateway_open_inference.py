@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 import tritonclient.http as triton
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from serving_room import Reply, Server
+from serving_room import Reply, Server, pinning, serving
 from tritonclient.utils import InferenceServerException
+
+from mangaops.pipeline.gateway_world import GatewayWorld
 
 INFER = "/v2/models/router/infer"
 TEXTS = ["where is my order", "", "返品したい 😀"]
@@ -200,3 +203,18 @@ def test_the_client_of_triton_sees_health_metadata_and_refusals(client: Any) -> 
         client.infer("nobody", [asked(["a"], binary=True)])
     with pytest.raises(InferenceServerException, match="does not serve"):
         client.infer("router", [asked(["a"], binary=True)], model_version="router-9")
+
+
+def test_a_pinned_conversation_keeps_its_release_however_it_asks(world: GatewayWorld, tmp_path: Path) -> None:
+    with serving(world, tmp_path / "gateway", stack=pinning(world.shop.desk.stack)) as server:
+        asked = {**tensor(["hello"]), "parameters": {"conversation_id": "c1"}}
+        assert server.route("hello", conversation_id="c1").json["release"] == "router-1"
+        world.promote_next()
+        assert server.ask("POST", INFER, tensor(["hello"])).json["model_version"] == "router-2"
+        assert server.route("hello", conversation_id="c1").json["release"] == "router-1"
+        assert server.ask("POST", INFER, asked).json["model_version"] == "router-1"
+        named = server.ask("POST", "/v2/models/router/versions/router-2/infer", asked)
+        assert named.json["model_version"] == "router-2"
+        world.roll_back()
+        world.promote_next()
+        assert server.ask("POST", INFER, asked).json["model_version"] == server.route("hello").json["release"]

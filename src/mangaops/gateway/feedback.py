@@ -80,8 +80,9 @@ class FeedbackDesk:
         self._tokens -= 1.0
 
     def _require_label(self, ticket: Ticket, label: str | None) -> None:
-        slots = self.service.slots[ticket.unit]
-        slot = slots.by_generation.get(ticket.generation, slots.served).slot
+        """The label is one of the release that answered, as long as that is known here."""
+        answered = self.service.slots[ticket.unit].by_generation.get(ticket.generation)
+        slot = answered.slot if answered is not None else None
         known = slot.predictor.labels if slot is not None and slot.predictor is not None else None
         if label is not None and known is not None and label not in known:
             raise InputError(

@@ -10,6 +10,9 @@ from mangaops.gateway.service import Service
 SILENT: Final = 5.0
 """Seconds without a look at the ledger after which it counts as out of reach."""
 
+CLOCK_OFF: Final = 5.0
+"""Seconds by which rows may be dated otherwise than by the wall clock before it is told."""
+
 
 def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
     """Whether this worker should get traffic, with the reasons; warnings leave it ready."""
@@ -30,6 +33,11 @@ def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
         warnings.append(f"the request log drops rows, shadow evidence stops: {service.log.trouble}")
     if service.pins.trouble is not None:
         warnings.append(f"conversations are not pinned until this worker starts anew: {service.pins.trouble}")
+    if abs(service.clock.off) > CLOCK_OFF:
+        warnings.append(
+            f"the wall clock was set by {service.clock.off:+.0f} s since this worker started, which dates "
+            "its rows as before: start the gateway again once the clock is right"
+        )
     body = {
         "ready": not reasons,
         "reasons": reasons,

@@ -1,8 +1,8 @@
 """The mirror: copies of answered requests, on their way to the shadow process through a bounded queue.
 
 A copy costs the user nothing: it is offered after the answer is made, it waits while users wait, and what
-does not fit is shed and counted. The rate is bounded by what users leave: users and shadow together may take
-a share of the measured capacity, since niceness alone would not protect users.
+does not fit is shed and counted. The rate is bounded by how busy users are, since niceness alone would not
+protect them: two models that run by turns drive each other out of the processor's caches.
 """
 
 from __future__ import annotations
@@ -27,6 +27,12 @@ SHED_QUEUE, SHED_RATE, SHED_DOWN = "shed_queue", "shed_rate", "shed_down"
 _TICK: Final = 0.25
 _AGAIN: Final = 0.25
 _BREATH: Final = 0.001
+_BUSY: Final = 0.38
+"""Part of the capacity that users take when the shadow gets no more than the least."""
+
+_STEEP: Final = 2.2
+"""How much of the capacity the shadow gets for each part by which users stay under that."""
+
 _LEAST: Final = 0.02
 """Part of the capacity that the shadow gets however busy the users are, so that evidence goes on growing."""
 
@@ -39,17 +45,16 @@ _LATE: Final = b"!"
 class Mirror:
     """One worker's way to the shadow process; used on the event loop alone."""
 
-    def __init__(self, socket: str, lane: Lane, *, workers: int, share: float) -> None:
-        """`share` is the part of capacity that users and shadow may take together."""
-        self._socket, self._lane = socket, lane
-        self._workers, self._share = workers, share
+    def __init__(self, socket: str, lane: Lane, *, workers: int) -> None:
+        """`workers`: how many share the machine, of which this is one."""
+        self._socket, self._lane, self._workers = socket, lane, workers
         self._queue: deque[tuple[float, bytes]] = deque()
+        """Each copy behind the moment after which it is late."""
         self._arrived = asyncio.Event()
         self._ready: frozenset[str] = frozenset()
         self._asked, self._rate = 0, 0.0
         self._tokens, self._filled = 1.0, time.monotonic()
         self.capacity = 0.0
-        self._limit = 1.0
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -85,15 +90,14 @@ class Mirror:
     def send(self, copy: Mapping[str, Any], spec: ShadowSpec) -> None:
         """The copy is queued; `decide` said `sent`."""
         line = json.dumps(copy, separators=(",", ":")).encode() + b"\n"
-        self._limit = spec.time_limit_ms / 1000
-        self._queue.append((time.monotonic(), line))
+        self._queue.append((time.monotonic() + spec.time_limit_ms / 1000, line))
         self._arrived.set()
 
     @property
     def rate(self) -> float:
         """Copies a second that this worker may send now."""
-        total = self._rate * self._workers
-        left = max(_LEAST * self.capacity, self._share * self.capacity - total)
+        users = self._rate * self._workers
+        left = max(_LEAST * self.capacity, _STEEP * (_BUSY * self.capacity - users))
         return left / self._workers
 
     def _token(self, spec: ShadowSpec) -> bool:
@@ -146,8 +150,8 @@ class Mirror:
             while not self._queue:
                 self._arrived.clear()
                 await self._arrived.wait()
-            queued, line = self._queue[0]
-            late = time.monotonic() - queued > self._limit
+            due, line = self._queue[0]
+            late = time.monotonic() > due
             if not late and not self._lane.idle:
                 await asyncio.sleep(_BREATH)
                 continue

@@ -83,7 +83,8 @@ async def infer(
     if len(texts) > service.lane.capacity:
         raise _refused(f"{len(texts)} texts", f"at most {service.lane.capacity}")
     caller = Caller(request.parameters.get("conversation_id"), request.parameters.get("user_id"))
-    replies = await service.answer(unit, texts, _plain(caller), served=served)
+    named = served if version else None  # without a version a pinned conversation keeps its release
+    replies = await service.answer(unit, texts, _plain(caller), served=named)
     return _answered(request, unit, replies)
 
 

@@ -68,6 +68,11 @@ class Clock:
         """Seconds since 1970."""
         return self._start + time.monotonic() - self._from
 
+    @property
+    def off(self) -> float:
+        """Seconds by which the wall clock is ahead by now: it was set since the process began."""
+        return time.time() - self.now()
+
 
 @dataclass
 class Service:

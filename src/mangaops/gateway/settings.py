@@ -12,8 +12,7 @@ class GatewaySettings:
     """Where a gateway finds things, where it listens, and its bounds. Sizes in bytes, times in seconds.
 
     `ledger_url` may hold a password: it is never printed or stored. `queue` is how many texts a worker lets
-    wait, `batch` how many it may answer together while others wait, `mirror_share` the part of the measured
-    capacity that users and shadow may use together before copies are shed.
+    wait, and `batch` how many it may answer together while others wait.
     """
 
     stack: Path
@@ -34,7 +33,6 @@ class GatewaySettings:
     drain: float = 10.0
     roll_seconds: float = 30.0
     shadow_memory: int = 4 * 1024**3
-    mirror_share: float = 0.7
 
     @property
     def folder(self) -> Path:

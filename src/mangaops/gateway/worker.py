@@ -45,8 +45,11 @@ _TICK: Final = 0.5
 _KEEP_ALIVE: Final = 75
 """Seconds for which an idle connection stays open: longer than with proxies, so that they close first."""
 
-_ENOUGH: Final = 10
-"""Texts after which what they took corrects the idea of the machine's capacity."""
+_ENOUGH: Final = 100
+"""Texts after which what they took may correct the idea of the machine's capacity."""
+
+_BESIDE: Final = 0.0003
+"""Seconds a request takes beside the model, of the event loop and of the log."""
 
 _SWITCH: Final = 0.0005
 """Seconds after which a thread that computes in Python makes way for the event loop."""
@@ -164,7 +167,7 @@ def _service(units: Mapping[str, Unit], settings: GatewaySettings, number: int, 
             segment_seconds=settings.roll_seconds,
             prepare=kept({name: unit.log for name, unit in units.items()}),
         ),
-        mirror=Mirror(place.shadow, lane, workers=settings.workers, share=settings.mirror_share),
+        mirror=Mirror(place.shadow, lane, workers=settings.workers),
         writer=writer,
         clock=Clock(),
     )
@@ -192,14 +195,16 @@ def _told(unit: str, _release: str, error: MangaopsError) -> None:
 
 async def _tick(service: Service, workers: int) -> None:
     """Gauges and the mirror's idea of the machine's capacity are fresh, twice a second."""
-    lane, each = service.lane, 0.0
+    lane, least, held = service.lane, 0.0, ""
     texts, seconds = lane.texts, lane.seconds
     while True:
         await asyncio.sleep(_TICK)
         measured(service)
-        each = each or max(service.follower.seconds_a_text.values(), default=0.0)
+        if (serves := "/".join(each.served.release for each in service.slots.values())) != held:
+            held, least = serves, max(service.follower.seconds_a_text.values(), default=0.0)
         if lane.texts - texts >= _ENOUGH:
-            each += 0.2 * ((lane.seconds - seconds) / (lane.texts - texts) - each)
+            found = (lane.seconds - seconds) / (lane.texts - texts)
+            least = min(least, found) if least else found
             texts, seconds = lane.texts, lane.seconds
-        if each:
-            service.mirror.capacity = lane.size * workers / each
+        if least:
+            service.mirror.capacity = lane.size * workers / (least + _BESIDE)
