@@ -16,9 +16,9 @@ def to_onnx(network: nn.Module, path: Path) -> None:
     """`path` holds the network in float32 with free batch and length, and nothing about this machine.
 
     Inputs `input_ids` and `attention_mask` of shape (batch, tokens), output `logits`. The network is left in
-    evaluation mode, and attends plainly: the fused kernel of torch becomes half as many nodes again, with
-    guards for masks that hide everything, which no row of tokens has. Source paths and stack traces that the exporter notes are removed, so that the same
-    weights give the same bytes.
+    evaluation mode, and attends plainly: torch's fused kernel exports as more nodes, among them guards for
+    rows without a token, of which there are none. Source paths and stack traces that the exporter notes are
+    removed, so that the same weights give the same bytes.
     """
     import onnx
 
