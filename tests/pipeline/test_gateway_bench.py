@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from a_server import answer, serving
 from mangaops.errors import SetupError, UsageError
-from mangaops.pipeline.gateway_bench import BenchPlan, BenchResult, mirrored, run_bench
+from mangaops.pipeline.gateway_bench import BenchPlan, BenchResult, mirrored, run_bench, settled
 from mangaops.pipeline.gateway_world import GatewayWorld
 from mangaops.pipeline.load_chart import load_curve
 from mangaops.pipeline.server_process import ServerProcess
@@ -37,6 +37,16 @@ def quiet(_what: str, _done: int, _total: int) -> None:
     """Nobody looks."""
 
 
+def page(**counts: int) -> str:
+    """What /metrics says of so many copies."""
+    result, mirror = 'shadowed_total{result="%s"', 'mirrored_total{mirror="%s"'
+    lines = ["# HELP x y"]
+    for word, count in counts.items():
+        named = (result if word in {"answered", "failed"} else mirror) % word
+        lines.append(f'mangaops_{named},unit="router"}} {count}.0')
+    return "\n".join(lines)
+
+
 @contextmanager
 def following(world: GatewayWorld, artifact: Path, *, torn: bool = False) -> Iterator[str]:
     """A server that answers with the label of today's champion; a torn one with that of the first release."""
@@ -50,10 +60,9 @@ def following(world: GatewayWorld, artifact: Path, *, torn: bool = False) -> Ite
         return answer(own[0], release, generation)
 
     async def metrics(_request: Request) -> Response:
-        shed = copies[0] // 4
+        shed, failed = copies[0] // 4, copies[0] // 8
         sent = copies[0] - shed
-        label = 'mangaops_mirrored_total{mirror="%s",unit="router"} %s.0\n'
-        return Response("# HELP x y\n" + label % ("sent", sent) + label % ("shed_rate", shed))
+        return Response(page(sent=sent, shed_rate=shed, failed=failed, answered=sent - failed))
 
     with serving(well, metrics=metrics) as url:
         yield url
@@ -94,12 +103,24 @@ def test_shed_copies_are_those_of_the_load_alone(world: GatewayWorld, artifact: 
         result = run_bench(plan, url, world, lambda: urlopen(f"{url}/metrics").read().decode(), quiet)
     told = result.as_dict()
     assert sum(told["shed_by"].values()) == told["shed"] == pytest.approx(told["requests"] / 4, abs=2)
-    assert told["coverage"] == pytest.approx(0.75, abs=0.02)
+    assert told["unanswered"] == pytest.approx(told["requests"] / 8, abs=2)
+    assert told["coverage"] == pytest.approx(0.625, abs=0.02)
     assert world.state().challenger == "router-2"
 
 
 def test_a_page_without_a_mirror_has_no_shadow() -> None:
-    assert mirrored("mangaops_requests_total 3.0\n").as_dict() == {"shed": 0, "shed_by": {}, "coverage": None}
+    nothing = {"shed": 0, "shed_by": {}, "unanswered": 0, "coverage": None}
+    assert mirrored("mangaops_requests_total 3.0\n").as_dict() == nothing
+
+
+def test_copies_under_way_are_waited_for_before_they_are_counted() -> None:
+    pages = [page(sent=9, answered=done, failed=2, shed_queue=1) for done in (0, 6, 7)]
+    told = settled(iter(pages).__next__).as_dict()
+    assert told == {"shed": 1, "shed_by": {"shed_queue": 1}, "unanswered": 2, "coverage": 0.7}
+
+
+def test_lost_copies_are_not_waited_for_without_end_and_are_not_covered() -> None:
+    assert settled(lambda: page(sent=4, answered=3), patience=0.2).coverage == 0.75
 
 
 def test_somebody_elses_gateway_is_loaded_and_never_moved(world: GatewayWorld, artifact: Path) -> None:

@@ -104,4 +104,7 @@ def _latency(told: dict[str, Any], name: str) -> str | None:
 
 def _shadow(told: dict[str, Any]) -> str | None:
     coverage = told["coverage"]
-    return None if coverage is None else f"{coverage:.1%} of the copies sent, {told['shed']} shed"
+    if coverage is None:
+        return None
+    lost = f"{told['shed']} shed, {told['unanswered']} sent and not answered"
+    return f"{coverage:.1%} of the copies answered ({lost})"
