@@ -7,6 +7,7 @@ import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from mangaops.pipeline.gateway_bench import BenchPlan, BenchResult, mirrored, ru
 from mangaops.pipeline.gateway_world import GatewayWorld
 from mangaops.pipeline.load_chart import load_curve
 from mangaops.pipeline.server_process import ServerProcess
+from mangaops.release import promote as promotion
+from mangaops.release import rollback
 from mangaops.wiring import bench_gateway, make_world
 from tiny import shared_artifact
 
@@ -68,6 +71,17 @@ def following(world: GatewayWorld, artifact: Path, *, torn: bool = False) -> Ite
         yield url
 
 
+@dataclass
+class Followed(GatewayWorld):
+    """A world of which two gateway workers say how long they took to follow; one of them does not say."""
+
+    def promote(self, release: str) -> promotion.Promoted:
+        return replace(super().promote(release), acknowledged={"shop/0": 2.0, "shop/1": None})
+
+    def roll_back(self) -> rollback.RolledBack:
+        return replace(super().roll_back(), acknowledged={"shop/0": 7.0, "shop/1": None})
+
+
 def run(plan: BenchPlan, url: str, world: GatewayWorld | None, page: str = "") -> BenchResult:
     return run_bench(plan, url, world, lambda: page, quiet)
 
@@ -85,6 +99,15 @@ def test_champions_move_under_load_and_no_request_is_mixed(world: GatewayWorld, 
     assert world.champion == "router-2"
     wanted = {"requests", "failed", "mixed_version", "switch_ms", "rollback_ms", "p50_ms", "p95_ms", "p99_ms"}
     assert wanted | {"p95_ms_low", "p95_ms_high", "capacity", "shed"} <= told.keys()
+
+
+def test_the_switch_of_a_rollback_counts_as_that_of_a_promotion_does(
+    world: GatewayWorld, artifact: Path
+) -> None:
+    followed = Followed(world.folder, world.artifact, world.shop)
+    with following(world, artifact) as url:
+        told = run(BenchPlan(rate=20.0, seconds=0.5, cutovers=1, rollbacks=1), url, followed).as_dict()
+    assert (told["switch_ms"], told["switch_ms_median"]) == (7.0, 4.5)
 
 
 def test_a_server_that_answers_with_the_old_release_is_found_out(world: GatewayWorld, artifact: Path) -> None:

@@ -74,7 +74,7 @@ class BenchPlan:
 class Moves:
     """What moving the champion under load took, in milliseconds.
 
-    `switches`: of each worker, the swap itself, from ready to active.
+    `switches`: of each worker, the swap itself, from ready to active, by promotions and rollbacks.
     `promotions`, `rollbacks`: of each verb, from its call until everybody had acknowledged.
     """
 
@@ -281,6 +281,7 @@ def _move(plan: BenchPlan, world: GatewayWorld, first: str, told: Callable[[int]
             begun = time.monotonic()
             undone = world.roll_back()
             rollbacks.append((time.monotonic() - begun) * 1000)
+            switches += [taken for taken in undone.acknowledged.values() if taken is not None]
             silent += len(undone.silent)
         told(len(promotions) + len(rollbacks))
         if len(promotions) < plan.cutovers:
