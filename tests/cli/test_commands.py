@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import sqlite3
@@ -14,8 +15,11 @@ from typing import NamedTuple
 
 import polars as pl
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 import histories as h
+from a_server import answer, serving
 from mangaops.cli import main, screen
 from mangaops.cli.main import app
 from mangaops.pipeline.quickstart import Teller
@@ -561,6 +565,28 @@ def test_the_quickstart_leaves_a_ledger_that_was_named_alone(tmp_path: Path) -> 
     assert not real.exists()
     assert (tmp_path / "qs" / "home" / "ledger.db").is_file()
     assert any("its own ledger" in line for line in told)
+
+
+@pytest.mark.parametrize("broken", ["", "failed", "mixed_version"])
+def test_a_bench_whose_users_were_let_down_ends_with_1_and_one_line(broken: str, mangaops) -> None:
+    asked = itertools.count(1)
+
+    async def answering(_request: Request) -> Response:
+        if not broken or next(asked) % 3:
+            return answer()
+        return Response("", 503) if broken == "failed" else answer(release="router-2")
+
+    with serving(answering) as url:
+        ended = mangaops("bench", "gateway", "--url", url, "--rate", "40", "--seconds", "1", "--json")
+    told = json.loads(ended.out)
+    assert {word for word in ("failed", "mixed_version") if told[word]} == ({broken} - {""})
+    assert ended.code == (1 if broken else 0)
+    assert ended.err == (
+        f"mangaops: of {told['requests']} requests {told['failed']} failed, "
+        f"and {told['mixed_version']} were answered by mixed versions\n"
+        if broken
+        else ""
+    )
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:

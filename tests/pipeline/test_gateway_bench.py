@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,12 @@ from starlette.responses import Response
 
 from a_server import answer, serving
 from mangaops.errors import SetupError, UsageError
-from mangaops.pipeline.gateway_bench import BenchPlan, BenchResult, mirrored, run_bench
+from mangaops.pipeline.gateway_bench import BenchPlan, BenchResult, mirrored, run_bench, settled
 from mangaops.pipeline.gateway_world import GatewayWorld
 from mangaops.pipeline.load_chart import load_curve
 from mangaops.pipeline.server_process import ServerProcess
+from mangaops.release import promote as promotion
+from mangaops.release import rollback
 from mangaops.wiring import bench_gateway, make_world
 from tiny import shared_artifact
 
@@ -37,6 +41,16 @@ def quiet(_what: str, _done: int, _total: int) -> None:
     """Nobody looks."""
 
 
+def page(**counts: int) -> str:
+    """What /metrics says of so many copies."""
+    result, mirror = 'shadowed_total{result="%s"', 'mirrored_total{mirror="%s"'
+    lines = ["# HELP x y"]
+    for word, count in counts.items():
+        named = (result if word in {"answered", "failed"} else mirror) % word
+        lines.append(f'mangaops_{named},unit="router"}} {count}.0')
+    return "\n".join(lines)
+
+
 @contextmanager
 def following(world: GatewayWorld, artifact: Path, *, torn: bool = False) -> Iterator[str]:
     """A server that answers with the label of today's champion; a torn one with that of the first release."""
@@ -50,13 +64,23 @@ def following(world: GatewayWorld, artifact: Path, *, torn: bool = False) -> Ite
         return answer(own[0], release, generation)
 
     async def metrics(_request: Request) -> Response:
-        shed = copies[0] // 4
+        shed, failed = copies[0] // 4, copies[0] // 8
         sent = copies[0] - shed
-        label = 'mangaops_mirrored_total{mirror="%s",unit="router"} %s.0\n'
-        return Response("# HELP x y\n" + label % ("sent", sent) + label % ("shed_rate", shed))
+        return Response(page(sent=sent, shed_rate=shed, failed=failed, answered=sent - failed))
 
     with serving(well, metrics=metrics) as url:
         yield url
+
+
+@dataclass
+class Followed(GatewayWorld):
+    """A world of which two gateway workers say how long they took to follow; one of them does not say."""
+
+    def promote(self, release: str) -> promotion.Promoted:
+        return replace(super().promote(release), acknowledged={"shop/0": 2.0, "shop/1": None})
+
+    def roll_back(self) -> rollback.RolledBack:
+        return replace(super().roll_back(), acknowledged={"shop/0": 7.0, "shop/1": None})
 
 
 def run(plan: BenchPlan, url: str, world: GatewayWorld | None, page: str = "") -> BenchResult:
@@ -78,6 +102,15 @@ def test_champions_move_under_load_and_no_request_is_mixed(world: GatewayWorld, 
     assert wanted | {"p95_ms_low", "p95_ms_high", "capacity", "shed"} <= told.keys()
 
 
+def test_the_switch_of_a_rollback_counts_as_that_of_a_promotion_does(
+    world: GatewayWorld, artifact: Path
+) -> None:
+    followed = Followed(world.folder, world.artifact, world.shop)
+    with following(world, artifact) as url:
+        told = run(BenchPlan(rate=20.0, seconds=0.5, cutovers=1, rollbacks=1), url, followed).as_dict()
+    assert (told["switch_ms"], told["switch_ms_median"]) == (7.0, 4.5)
+
+
 def test_a_server_that_answers_with_the_old_release_is_found_out(world: GatewayWorld, artifact: Path) -> None:
     with following(world, artifact, torn=True) as url:
         told = run(BenchPlan(rate=40.0, seconds=1.0, cutovers=1), url, world).as_dict()
@@ -94,12 +127,24 @@ def test_shed_copies_are_those_of_the_load_alone(world: GatewayWorld, artifact: 
         result = run_bench(plan, url, world, lambda: urlopen(f"{url}/metrics").read().decode(), quiet)
     told = result.as_dict()
     assert sum(told["shed_by"].values()) == told["shed"] == pytest.approx(told["requests"] / 4, abs=2)
-    assert told["coverage"] == pytest.approx(0.75, abs=0.02)
+    assert told["unanswered"] == pytest.approx(told["requests"] / 8, abs=2)
+    assert told["coverage"] == pytest.approx(0.625, abs=0.02)
     assert world.state().challenger == "router-2"
 
 
 def test_a_page_without_a_mirror_has_no_shadow() -> None:
-    assert mirrored("mangaops_requests_total 3.0\n").as_dict() == {"shed": 0, "shed_by": {}, "coverage": None}
+    nothing = {"shed": 0, "shed_by": {}, "unanswered": 0, "coverage": None}
+    assert mirrored("mangaops_requests_total 3.0\n").as_dict() == nothing
+
+
+def test_copies_under_way_are_waited_for_before_they_are_counted() -> None:
+    pages = [page(sent=9, answered=done, failed=2, shed_queue=1) for done in (0, 6, 7)]
+    told = settled(iter(pages).__next__).as_dict()
+    assert told == {"shed": 1, "shed_by": {"shed_queue": 1}, "unanswered": 2, "coverage": 0.7}
+
+
+def test_lost_copies_are_not_waited_for_without_end_and_are_not_covered() -> None:
+    assert settled(lambda: page(sent=4, answered=3), patience=0.2).coverage == 0.75
 
 
 def test_somebody_elses_gateway_is_loaded_and_never_moved(world: GatewayWorld, artifact: Path) -> None:
@@ -178,6 +223,9 @@ def test_a_server_is_waited_for_and_ends_with_its_children() -> None:
         os.kill(server.pid, 0)
     assert heard
     assert not alive(server.pid)
+    ends = time.monotonic() + 10.0
+    while alive(child) and time.monotonic() < ends:  # it was killed: what is left is the kernel's
+        time.sleep(0.01)
     assert not alive(child)
 
 

@@ -49,7 +49,10 @@ def gateway(
         Path | None, typer.Option(help="Measure a load curve, too, and draw it as this SVG file.")
     ] = None,
 ) -> None:
-    """Load a gateway in a world of its own, move its champion meanwhile, and print what users saw."""
+    """Load a gateway in a world of its own, move its champion meanwhile, and print what users saw.
+
+    Exit 1 where a request of the load failed or was answered by mixed versions.
+    """
     from mangaops.pipeline.gateway_bench import BenchPlan
     from mangaops.wiring import bench_gateway
 
@@ -58,7 +61,18 @@ def gateway(
         told = bench_gateway(
             plan, url=url, workers=workers, threads=threads, artifact=artifact, plot=plot, progress=progress
         )
-    call.finish(told, lambda: _render(told))
+    why = _broken(told)
+    call.finish(told, lambda: _render(told), code=1 if why else 0, why=why)
+
+
+def _broken(told: dict[str, Any]) -> str:
+    """What a gateway must never do to a user and did; nothing where it did not."""
+    if not told["failed"] and not told["mixed_version"]:
+        return ""
+    return (
+        f"of {told['requests']:,} requests {told['failed']:,} failed, "
+        f"and {told['mixed_version']:,} were answered by mixed versions"
+    )
 
 
 def _render(told: dict[str, Any]) -> None:
@@ -104,4 +118,7 @@ def _latency(told: dict[str, Any], name: str) -> str | None:
 
 def _shadow(told: dict[str, Any]) -> str | None:
     coverage = told["coverage"]
-    return None if coverage is None else f"{coverage:.1%} of the copies sent, {told['shed']} shed"
+    if coverage is None:
+        return None
+    lost = f"{told['shed']} shed, {told['unanswered']} sent and not answered"
+    return f"{coverage:.1%} of the copies answered ({lost})"

@@ -109,9 +109,11 @@ class Call:
         with screen.progress_bars(quiet=self.as_json) as report:
             yield report
 
-    def finish(self, data: Mapping[str, Any], render: Callable[[], None], code: int = 0) -> NoReturn:
-        """The command ends with this answer and exit code."""
-        screen.finish(data, render, as_json=self.as_json, code=code)
+    def finish(
+        self, data: Mapping[str, Any], render: Callable[[], None], code: int = 0, why: str = ""
+    ) -> NoReturn:
+        """The command ends with this answer and exit code; `why` says on standard error what it is for."""
+        screen.finish(data, render, as_json=self.as_json, code=code, why=why)
 
 
 def shared(command: Callable[..., None]) -> Callable[..., None]:

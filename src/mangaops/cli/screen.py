@@ -46,13 +46,21 @@ def patience() -> Iterator[None]:
         _reader_left()
 
 
-def finish(data: Mapping[str, Any], render: Renderer, *, as_json: bool, code: int = 0) -> NoReturn:
-    """The command ends here: `data` as JSON or `render()` for people, then the exit code."""
+def finish(
+    data: Mapping[str, Any], render: Renderer, *, as_json: bool, code: int = 0, why: str = ""
+) -> NoReturn:
+    """The command ends here: `data` as JSON or `render()` for people, then the exit code.
+
+    `why`: a line on standard error that says what the code is for.
+    """
     with patience():
         if as_json:
             typer.echo(json_text(data))
         else:
             render()
+    if why:
+        with patience():
+            typer.secho(f"mangaops: {visible_lines(why)}", err=True, fg=typer.colors.RED)
     raise typer.Exit(code)
 
 

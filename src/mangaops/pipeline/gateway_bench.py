@@ -11,6 +11,7 @@ import re
 import statistics
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -29,9 +30,11 @@ CLIENTS: Final = 16
 CURVE: Final = (0.1, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8)
 """Shares of capacity at which a load curve is measured."""
 
-_MIRRORED: Final = re.compile(
-    r'^mangaops_mirrored_total\{[^}]*mirror="(\w+)"[^}]*\} ([0-9.e+]+)', re.MULTILINE
+_COPIES: Final = re.compile(
+    r'^mangaops_(?:mirrored|shadowed)_total\{[^}]*(?:mirror|result)="(\w+)"[^}]*\} ([0-9.e+]+)', re.MULTILINE
 )
+_PATIENCE: Final = 10.0
+"""Seconds in which copies that are on their way are answered or fail: a time limit of 1 s, and a queue."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class BenchPlan:
 class Moves:
     """What moving the champion under load took, in milliseconds.
 
-    `switches`: of each worker, the swap itself, from ready to active.
+    `switches`: of each worker, the swap itself, from ready to active, by promotions and rollbacks.
     `promotions`, `rollbacks`: of each verb, from its call until everybody had acknowledged.
     """
 
@@ -95,16 +98,32 @@ class Moves:
 
 @dataclass(frozen=True)
 class Mirrored:
-    """What became of the copies for the shadow during a load."""
+    """What became of the copies for the shadow during a load; what was sent is answered, failed or lost."""
 
     sent: int = 0
+    answered: int = 0
+    failed: int = 0
     shed: Mapping[str, int] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Counts, and the share of copies that reached the shadow; null without a shadow."""
+    @property
+    def under_way(self) -> bool:
+        """Whether copies that were sent are neither answered nor failed: they are to come, or lost."""
+        return self.sent > self.answered + self.failed
+
+    @property
+    def coverage(self) -> float | None:
+        """The share of copies, sent or shed, that the shadow answered; None without a shadow."""
         total = self.sent + sum(self.shed.values())
-        coverage = round(self.sent / total, 4) if total else None
-        return {"shed": sum(self.shed.values()), "shed_by": dict(self.shed), "coverage": coverage}
+        return self.answered / total if total else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Counts and coverage; `unanswered` were sent, and failed, came too late or were lost."""
+        return {
+            "shed": sum(self.shed.values()),
+            "shed_by": dict(self.shed),
+            "unanswered": self.sent - self.answered,
+            "coverage": None if self.coverage is None else round(self.coverage, 4),
+        }
 
 
 @dataclass(frozen=True)
@@ -185,7 +204,7 @@ def run_bench(
     )
     if world is not None and plan.shadow:
         begin_shadow(world, asked, metrics, progress)
-    before = mirrored(metrics())
+    before = settled(metrics)
     rate = plan.rate or plan.load * found
     report, moves = _loaded(plan, replace(asked, rate=rate), world, progress)
     return BenchResult(
@@ -193,7 +212,7 @@ def run_bench(
         rate=rate,
         report=report,
         moves=moves,
-        mirrored=between(before, mirrored(metrics())),
+        mirrored=between(before, settled(metrics)),
         history=world.history() if world else None,
         curve=curve,
     )
@@ -262,6 +281,7 @@ def _move(plan: BenchPlan, world: GatewayWorld, first: str, told: Callable[[int]
             begun = time.monotonic()
             undone = world.roll_back()
             rollbacks.append((time.monotonic() - begun) * 1000)
+            switches += [taken for taken in undone.acknowledged.values() if taken is not None]
             silent += len(undone.silent)
         told(len(promotions) + len(rollbacks))
         if len(promotions) < plan.cutovers:
@@ -293,17 +313,27 @@ def begin_shadow(
 
 def mirrored(page: str) -> Mirrored:
     """What /metrics says of copies so far; nothing where it says nothing."""
-    counts: dict[str, int] = {}
-    for word, value in _MIRRORED.findall(page):
-        counts[word] = counts.get(word, 0) + int(float(value))
+    counts: Counter[str] = Counter()
+    for word, value in _COPIES.findall(page):
+        counts[word] += int(float(value))
     shed = {word: count for word, count in sorted(counts.items()) if word.startswith("shed")}
-    return Mirrored(counts.get("sent", 0), shed)
+    return Mirrored(counts["sent"], counts["answered"], counts["failed"], shed)
+
+
+def settled(metrics: Callable[[], str], patience: float = _PATIENCE) -> Mirrored:
+    """What became of copies so far, once none is under way; after so many seconds, whatever is."""
+    ends = time.monotonic() + patience
+    while (found := mirrored(metrics())).under_way and time.monotonic() < ends:
+        time.sleep(0.1)
+    return found
 
 
 def between(before: Mirrored, after: Mirrored) -> Mirrored:
     """What became of copies from one look to the next."""
     shed = {word: count - before.shed.get(word, 0) for word, count in after.shed.items()}
-    return Mirrored(after.sent - before.sent, shed)
+    return Mirrored(
+        after.sent - before.sent, after.answered - before.answered, after.failed - before.failed, shed
+    )
 
 
 def started(world: GatewayWorld, *, workers: int, threads: int | None, progress: Progress) -> ServerProcess:

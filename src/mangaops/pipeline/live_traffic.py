@@ -26,12 +26,15 @@ _LONGEST: Final = 900.0
 
 @dataclass(frozen=True)
 class Told:
-    """What the users of one load saw. `p95_ms` counts from the moment at which a request was due."""
+    """What the users of one load saw.
+
+    `p95_ms` counts from the moment at which a request was due; None: nothing was answered.
+    """
 
     requests: int
     failed: int
     mixed_version: int
-    p95_ms: float
+    p95_ms: float | None
     releases: dict[str, int]
 
     @classmethod
@@ -47,9 +50,10 @@ class Told:
     def says(self) -> str:
         """One line for people."""
         by = ", ".join(f"{release} {count:,}" for release, count in self.releases.items())
+        seen = "no answer" if self.p95_ms is None else f"P95 {self.p95_ms:.0f} ms; answered by {by}"
         return (
             f"users meanwhile: {self.requests:,} requests, {self.failed} failed, "
-            f"{self.mixed_version} with mixed versions, P95 {self.p95_ms:.0f} ms; answered by {by}"
+            f"{self.mixed_version} with mixed versions, {seen}"
         )
 
 
