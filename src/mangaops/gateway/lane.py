@@ -71,6 +71,9 @@ class Lane:
             for number in range(threads)
         ]
         self.busy, self.texts, self.seconds = 0, 0, 0.0
+        self._under_way = 0
+        self.busied: Callable[[bool], None] = nobody
+        """Called on the event loop when a first text is asked, and when none is under way any more."""
         for thread in self._threads:
             thread.start()
 
@@ -95,6 +98,9 @@ class Lane:
         asked = Asked(slot, text, self._loop.create_future())
         asked.timer = self._loop.call_later(self.time_limit, _late, asked.future)
         slot.running += 1
+        self._under_way += 1
+        if self._under_way == 1:
+            self.busied(True)
         self.waiting.append(asked)
         self._tokens.put(True)
         return asked
@@ -156,6 +162,9 @@ class Lane:
         if asked.timer is not None:
             asked.timer.cancel()
         asked.slot.running -= 1
+        self._under_way -= 1
+        if self._under_way == 0:
+            self.busied(False)
         if asked.slot.running == 0:
             self._rested(asked.slot)
 
@@ -177,6 +186,10 @@ def _alike(one: Asked, other: Asked) -> bool:
     if one.slot is not other.slot or other.future.done():
         return False
     return abs(len(one.text) - len(other.text)) <= _LIKE * max(len(one.text), len(other.text), 8)
+
+
+def nobody(_busy: bool) -> None:
+    """Nobody wants to know."""
 
 
 def _late(future: asyncio.Future[Answer]) -> None:

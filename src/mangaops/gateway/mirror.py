@@ -12,10 +12,11 @@ import contextlib
 import json
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from mangaops.gateway.lane import Lane
+from mangaops.gateway.lane import Lane, nobody
+from mangaops.gateway.pause import pause_of
 from mangaops.stack import ShadowSpec
 from mangaops.stack.share import in_share
 
@@ -128,7 +129,8 @@ class Mirror:
             writer.transport.set_write_buffer_limits(high=_BUFFER)
             pump = asyncio.create_task(self._pump(writer))
             try:
-                await self._listen(reader)
+                with self._users_first(writer):
+                    await self._listen(reader)
             finally:
                 pump.cancel()
                 await asyncio.gather(pump, return_exceptions=True)
@@ -138,6 +140,19 @@ class Mirror:
             await asyncio.sleep(
                 _AGAIN
             )  # a shadow that takes connections only to end them costs users nothing
+
+    @contextlib.contextmanager
+    def _users_first(self, writer: asyncio.StreamWriter) -> Iterator[None]:
+        """Inside, the shadow process stands still while a user's text is answered, where that can be had."""
+        if (pause := pause_of(writer.get_extra_info("socket"))) is None:
+            yield
+            return
+        self._lane.busied = pause.users
+        try:
+            yield
+        finally:
+            self._lane.busied = nobody
+            pause.close()
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         """Which challengers the shadow process holds, as it tells, until it is gone or talks nonsense."""
