@@ -117,6 +117,24 @@ def test_a_preparation_that_fails_costs_its_rows_and_is_told(journal: Path) -> N
     assert (log.acknowledged, log.dropped) == (0, 1)
 
 
+def test_a_row_that_cannot_be_prepared_is_dropped_alone(journal: Path, tmp_path: Path) -> None:
+    def picky(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if any(row["text"] is None for row in rows):
+            raise RuntimeError("no text")
+        return [row | {"text": "hidden"} for row in rows]
+
+    log = LogWriter(journal, "requests", "a", every=0.2, prepare=picky)
+    seqs = [log.put(row) for row in (request(1), request(2, text=None), request(3, colour="red"), request(4))]
+    assert [log.wait(seq or 0, 10) for seq in seqs] == [True, False, False, True]
+    assert log.trouble == "RuntimeError: no text"
+    log.close()
+    assert (log.acknowledged, log.dropped) == (4, 2)
+    Roller(journal, tmp_path).roll(living=())
+    found = read_log(tmp_path, "requests", unit="router", since=None)
+    assert found["seq"].to_list() == [1, 4]
+    assert found["text"].to_list() == ["hidden", "hidden"]
+
+
 def test_a_row_of_another_form_is_dropped_alone(journal: Path, tmp_path: Path) -> None:
     log = LogWriter(journal, "requests", "a", every=0.2)
     seqs = [
