@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from mangaops.store.bundles import make_folder
 from mangaops.store.log_form import COLUMNS, OPEN, Kind, Segment, arrow, arrow_schema
 
 Row = dict[str, Any]
@@ -205,7 +206,7 @@ class LogWriter:
 
     def _opened(self, first: int) -> Segment:
         if self._segment is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             name = f"{self._name}@{first:012d}-{secrets.token_hex(4)}{OPEN}"
             self._segment = Segment(self._folder / name, self._schema)
             self._began = time.monotonic()

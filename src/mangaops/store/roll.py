@@ -25,6 +25,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from mangaops.errors import MangaopsError, SetupError
+from mangaops.store.bundles import make_folder
 from mangaops.store.foreign import file_errors
 from mangaops.store.log_form import CLOSED, COLUMNS, NEW, OPEN, arrow, is_held, read_segment
 from mangaops.store.objects import open_objects
@@ -96,7 +97,7 @@ class Roller:
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:
-        self._journal.mkdir(parents=True, exist_ok=True)
+        make_folder(self._journal)
         file = os.open(self._journal / "roll.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
@@ -135,7 +136,7 @@ class Roller:
 
     def _claim(self, kind: str, segments: list[Path]) -> Path:
         folder = self._journal / _ROLLING / f"{kind}.{secrets.token_hex(8)}"
-        folder.mkdir(parents=True)
+        make_folder(folder)
         for segment in segments:
             segment.rename(folder / segment.name)
         return folder
