@@ -405,6 +405,30 @@ def test_a_store_that_cannot_be_written_leaves_the_journal_as_it_is(journal: Pat
     assert Roller(journal, tmp_path).roll(living=()) == 3
 
 
+def test_segments_that_were_not_whole_are_counted_once_however_long_the_store_is_away(
+    journal: Path, tmp_path: Path
+) -> None:
+    written(journal, range(1, 4), "torn")
+    written(journal, range(1, 4), "damaged")
+    damaged, torn = sorted(journal.glob("requests/*.closed"))
+    os.truncate(torn, torn.stat().st_size - 7)
+    torn.rename(torn.with_suffix(".open"))
+    os.truncate(damaged, damaged.stat().st_size - 7)
+    roller = Roller(journal, tmp_path)
+    (tmp_path / "logs").write_text("a file")
+    for _ in range(3):
+        with pytest.raises(SetupError, match="writing"):
+            roller.roll(living=())
+    assert (roller.torn, roller.damaged) == (0, 0)
+    assert not list(journal.glob("damaged/*"))
+    (tmp_path / "logs").unlink()
+    assert roller.roll(living=()) == 4
+    assert (roller.torn, roller.damaged) == (1, 1)
+    assert (journal / "damaged" / damaged.name).exists()
+    assert roller.roll(living=()) == 0
+    assert (roller.torn, roller.damaged) == (1, 1)
+
+
 def test_a_log_file_that_is_none_is_told(tmp_path: Path) -> None:
     place = tmp_path / "logs" / "requests" / "2026-04-20"
     place.mkdir(parents=True)
