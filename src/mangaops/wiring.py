@@ -90,10 +90,11 @@ def open_workshop(
     from mangaops import store, training
     from mangaops.pipeline.workshop import Workshop
     from mangaops.release.desk import Desk
+    from mangaops.store.bundles import make_folder
 
     stack = read_stack(settings.stack)
     if create:
-        settings.home.mkdir(parents=True, exist_ok=True)
+        make_folder(settings.home)
     root = settings.files_url or str(settings.home.resolve())
     ledger = store.Ledger(ledger_url(settings), create=create)
     desk = Desk(

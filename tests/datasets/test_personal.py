@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import polars as pl
 import pytest
 
@@ -66,3 +68,51 @@ def test_texts_are_counted_by_kind_and_columns_masked() -> None:
 
 def test_a_long_run_of_digits_or_marks_does_not_hang() -> None:
     assert find("@" * 20_000 + "1-" * 20_000 + "a." * 20_000) == []
+
+
+@pytest.mark.parametrize(
+    ("head", "again"),
+    [
+        ("order", " "),
+        ("order", "\n"),
+        ("order", "\u3000"),
+        ("order", ":"),
+        ("order", "is"),
+        ("order 1234", "5"),
+        ("order 1234", "-5"),
+        ("order 12345", ".,"),
+        ("", "order-"),
+        ("", "order 1-"),
+        ("", "注文1234 "),
+        ("", "phone"),
+        ("call ", "1 2 3 "),
+        ("tel", " "),
+        ("", "+111 1111 1111 1111 1111x "),
+        ("", "4111-"),
+        ("a@", "b."),
+        ("", "a@b."),
+        ("", "a@b.cc "),
+        ("", "PO12345 "),
+    ],
+)
+def test_no_text_takes_time_by_the_square_of_its_length(head: str, again: str) -> None:
+    """Eight times the text: 8 times the work by its length, 64 times by its square, 512 by its cube."""
+    short, long = (_work(head + again * (length // len(again)) + ".5") for length in (1024, 8192))
+    assert long < 30 * short
+
+
+def _work(text: str) -> float:
+    """Seconds of the processor, which other processes on the machine do not lengthen; of three the least."""
+    seconds = []
+    for _ in range(3):
+        began = time.thread_time()
+        find(text)
+        seconds.append(time.thread_time() - began)
+    return min(seconds)
+
+
+def test_an_order_number_is_masked_wherever_the_blanks_are() -> None:
+    apart = " " * 4000
+    assert mask(f"order{apart}number{apart}is{apart}#{apart}20261234") == (
+        f"order{apart}number{apart}is{apart}#{apart}[order number]"
+    )

@@ -117,6 +117,24 @@ def test_a_preparation_that_fails_costs_its_rows_and_is_told(journal: Path) -> N
     assert (log.acknowledged, log.dropped) == (0, 1)
 
 
+def test_a_row_that_cannot_be_prepared_is_dropped_alone(journal: Path, tmp_path: Path) -> None:
+    def picky(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if any(row["text"] is None for row in rows):
+            raise RuntimeError("no text")
+        return [row | {"text": "hidden"} for row in rows]
+
+    log = LogWriter(journal, "requests", "a", every=0.2, prepare=picky)
+    seqs = [log.put(row) for row in (request(1), request(2, text=None), request(3, colour="red"), request(4))]
+    assert [log.wait(seq or 0, 10) for seq in seqs] == [True, False, False, True]
+    assert log.trouble == "RuntimeError: no text"
+    log.close()
+    assert (log.acknowledged, log.dropped) == (4, 2)
+    Roller(journal, tmp_path).roll(living=())
+    found = read_log(tmp_path, "requests", unit="router", since=None)
+    assert found["seq"].to_list() == [1, 4]
+    assert found["text"].to_list() == ["hidden", "hidden"]
+
+
 def test_a_row_of_another_form_is_dropped_alone(journal: Path, tmp_path: Path) -> None:
     log = LogWriter(journal, "requests", "a", every=0.2)
     seqs = [
@@ -385,6 +403,30 @@ def test_a_store_that_cannot_be_written_leaves_the_journal_as_it_is(journal: Pat
         Roller(journal, tmp_path).roll(living=())
     (tmp_path / "logs").unlink()
     assert Roller(journal, tmp_path).roll(living=()) == 3
+
+
+def test_segments_that_were_not_whole_are_counted_once_however_long_the_store_is_away(
+    journal: Path, tmp_path: Path
+) -> None:
+    written(journal, range(1, 4), "torn")
+    written(journal, range(1, 4), "damaged")
+    damaged, torn = sorted(journal.glob("requests/*.closed"))
+    os.truncate(torn, torn.stat().st_size - 7)
+    torn.rename(torn.with_suffix(".open"))
+    os.truncate(damaged, damaged.stat().st_size - 7)
+    roller = Roller(journal, tmp_path)
+    (tmp_path / "logs").write_text("a file")
+    for _ in range(3):
+        with pytest.raises(SetupError, match="writing"):
+            roller.roll(living=())
+    assert (roller.torn, roller.damaged) == (0, 0)
+    assert not list(journal.glob("damaged/*"))
+    (tmp_path / "logs").unlink()
+    assert roller.roll(living=()) == 4
+    assert (roller.torn, roller.damaged) == (1, 1)
+    assert (journal / "damaged" / damaged.name).exists()
+    assert roller.roll(living=()) == 0
+    assert (roller.torn, roller.damaged) == (1, 1)
 
 
 def test_a_log_file_that_is_none_is_told(tmp_path: Path) -> None:

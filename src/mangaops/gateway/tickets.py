@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from mangaops.store.bundles import make_folder
 from mangaops.store.foreign import file_errors
 
 _KEY: Final = "ticket.key"
@@ -59,7 +60,7 @@ def ticket_key(folder: Path) -> bytes:
     """The gateway's key; made, readable by its owner alone, where there is none yet."""
     path = folder / _KEY
     with file_errors(f"the gateway's key {path} cannot be used"):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         if not path.exists():
             temporary = folder / f"{_KEY}.{os.getpid()}"
             with os.fdopen(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as out:

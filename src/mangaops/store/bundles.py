@@ -66,7 +66,8 @@ class LocalBundles:
         with file_errors(f"writing to {self.shown} was refused"):
             self._sweep()
             staged = self.root / WRITING / _writer_name()
-            staged.mkdir(parents=True)
+            make_folder(staged.parent)
+            staged.mkdir()
             try:
                 yield staged
             finally:
@@ -194,6 +195,17 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """The folder is there; what of it and of its parents was missing is on disk too, name by name.
+
+    What is synced inside it later outlives a power cut.
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in reversed(missing):
+        sync_folder(each.parent)
 
 
 def _writer_name() -> str:

@@ -23,6 +23,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from mangaops.errors import NoLedger, SetupError
 from mangaops.store.addresses import without_credentials
+from mangaops.store.bundles import make_folder
 from mangaops.store.filesystems import network_filesystem
 from mangaops.store.foreign import bad_url, sql_errors
 from mangaops.store.tables import EVENTS
@@ -162,7 +163,7 @@ def _sqlite(url: URL, shown: str, create: bool) -> Engine:
             accepted="a local disk, or a PostgreSQL URL",
             next_step="move the ledger to a local disk, or use PostgreSQL",
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from mangaops.store.bundles import make_folder
 from mangaops.store.foreign import file_errors, sqlite_errors
 
 COLUMNS: Final = ("request_id", "at", "unit", "release", "generation", "outcome", "label", "reviewed")
@@ -33,7 +34,7 @@ class FeedbackBook:
         self._refused = f"the feedback book {path} cannot be used"
         self._lock = threading.Lock()
         with file_errors(self._refused), sqlite_errors(self._refused):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             self._connection = sqlite3.connect(
                 path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )

@@ -12,7 +12,7 @@ import polars as pl
 
 from mangaops.errors import IntegrityError
 from mangaops.store.addresses import without_credentials
-from mangaops.store.bundles import sync_folder
+from mangaops.store.bundles import make_folder, sync_folder
 from mangaops.store.foreign import file_errors, object_errors
 
 _LOCAL: Final = ("file://", "local://")
@@ -57,7 +57,7 @@ class LocalObjects:
         """The file stands, whole and on disk; one of that name is replaced in one step."""
         target = self._root / name
         with file_errors(f"writing {target} was refused"):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             staged = target.with_name(target.name + _WRITING)
             with staged.open("wb") as file:
                 file.write(content)

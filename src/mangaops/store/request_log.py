@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from mangaops.store.bundles import make_folder
 from mangaops.store.log_form import COLUMNS, OPEN, Kind, Segment, arrow, arrow_schema
 
 Row = dict[str, Any]
@@ -137,25 +138,44 @@ class LogWriter:
             return
         self._wrote = time.monotonic()
         try:
-            numbers, batch = self._batch(rows)
+            numbers, batch, trouble = self._batch(rows)
             if numbers:
                 self._opened(rows[0][0]).append(batch)
         except Exception as error:  # noqa: BLE001 - a thread that ends would lose every later row
-            self._settle(rows, [], f"{type(error).__name__}: {error}")
+            self._settle(rows, [], _told(error))
             self._failed = time.monotonic()
             self._turn()
         else:
-            lost = len(rows) - len(numbers)
-            self._settle(rows, numbers, f"{lost} rows that are no rows of this log" if lost else None)
+            self._settle(rows, numbers, trouble)
 
-    def _batch(self, rows: list[tuple[int, Row]]) -> tuple[list[int], Any]:
-        """The numbers of those rows that have the form of this log, and they themselves as a record batch."""
-        given = [{**row, "seq": seq, "writer": self._writer} for seq, row in rows]
-        made = self._prepare(given) if self._prepare else given
+    def _batch(self, rows: list[tuple[int, Row]]) -> tuple[list[int], Any, str | None]:
+        """The numbers of the rows that can be written, they themselves as a record batch, why others cannot.
+
+        Where the whole batch cannot be prepared or has another form, each row is tried alone.
+        """
         try:
-            return self._as_batch(made)
-        except (ValueError, TypeError, OverflowError):
-            return self._as_batch([row for row in map(_mended, made) if self._fits(row)])
+            numbers, batch = self._as_batch(self._prepared(rows))
+            trouble = None
+        except Exception:  # noqa: BLE001 - a preparation may raise whatever it likes
+            made, trouble = self._each_alone(rows)
+            numbers, batch = self._as_batch(made)
+        lost = len(rows) - len(numbers)
+        return numbers, batch, trouble or (f"{lost} rows that are no rows of this log" if lost else None)
+
+    def _prepared(self, rows: list[tuple[int, Row]]) -> list[Row]:
+        given = [{**row, "seq": seq, "writer": self._writer} for seq, row in rows]
+        return self._prepare(given) if self._prepare else given
+
+    def _each_alone(self, rows: list[tuple[int, Row]]) -> tuple[list[Row], str | None]:
+        """The rows that can be prepared and have the form of this log; why one could not be prepared."""
+        made: list[Row] = []
+        trouble = None
+        for row in rows:
+            try:
+                made += [each for each in map(_mended, self._prepared([row])) if self._fits(each)]
+            except Exception as error:  # noqa: BLE001 - it costs this row, and no other
+                trouble = trouble or _told(error)
+        return made, trouble
 
     def _as_batch(self, rows: list[Row]) -> tuple[list[int], Any]:
         if any(not row.keys() <= self._columns for row in rows):
@@ -186,7 +206,7 @@ class LogWriter:
 
     def _opened(self, first: int) -> Segment:
         if self._segment is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             name = f"{self._name}@{first:012d}-{secrets.token_hex(4)}{OPEN}"
             self._segment = Segment(self._folder / name, self._schema)
             self._began = time.monotonic()
@@ -198,6 +218,10 @@ class LogWriter:
         if segment is not None:
             with suppress(OSError):
                 segment.close()
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _mended(row: Row) -> Row:

@@ -25,6 +25,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from mangaops.errors import MangaopsError, SetupError
+from mangaops.store.bundles import make_folder
 from mangaops.store.foreign import file_errors
 from mangaops.store.log_form import CLOSED, COLUMNS, NEW, OPEN, arrow, is_held, read_segment
 from mangaops.store.objects import open_objects
@@ -96,7 +97,7 @@ class Roller:
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:
-        self._journal.mkdir(parents=True, exist_ok=True)
+        make_folder(self._journal)
         file = os.open(self._journal / "roll.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
@@ -135,20 +136,18 @@ class Roller:
 
     def _claim(self, kind: str, segments: list[Path]) -> Path:
         folder = self._journal / _ROLLING / f"{kind}.{secrets.token_hex(8)}"
-        folder.mkdir(parents=True)
+        make_folder(folder)
         for segment in segments:
             segment.rename(folder / segment.name)
         return folder
 
     def _finish_what_can_be(self, claimed: Path) -> int:
         """As `_finish`; where that fails for the segments' own sake each is tried alone, or set aside."""
-        before = self.damaged
         try:
             return self._finish(claimed)
         except (MangaopsError, OSError, MemoryError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever Arrow says of rows that no writer of today wrote
-            self.damaged = before
             self.why = f"{type(error).__name__}: {error}"[:300]
         kind, segments = claimed.name.partition(".")[0], sorted(claimed.iterdir())
         if len(segments) > 1:
@@ -167,29 +166,32 @@ class Roller:
         self.damaged += len(segments)
 
     def _finish(self, claimed: Path) -> int:
+        """The rows are stored and the claim is gone; only then is a segment counted that was not whole."""
         if claimed.suffix == _DONE:
             shutil.rmtree(claimed)
             return 0
         kind, _, token = claimed.name.partition(".")
-        tables = [table for path in sorted(claimed.iterdir()) if (table := self._read(path)) is not None]
+        segments = [(path, *read_segment(path)) for path in sorted(claimed.iterdir())]
+        tables = [table for _, table, _ in segments if table is not None]
         rows: int = sum(table.num_rows for table in tables)
         if rows:
             self._store(kind, token, arrow().concat_tables(tables, promote_options="default"))
+        cut = [path for path, _, bytes_cut in segments if bytes_cut]
+        damaged = [path for path in cut if path.suffix != OPEN]
+        self._keep(damaged)
         done = claimed.with_name(claimed.name + _DONE)
         claimed.rename(done)
+        self.torn += len(cut) - len(damaged)
+        self.damaged += len(damaged)
         shutil.rmtree(done)
         return rows
 
-    def _read(self, path: Path) -> Any:
-        table, cut = read_segment(path)
-        if cut and path.suffix == OPEN:
-            self.torn += 1
-        elif cut:
-            self.damaged += 1
-            kept = self._journal / _DAMAGED
+    def _keep(self, damaged: list[Path]) -> None:
+        """The segments lie under `damaged/` too; told twice, once."""
+        kept = self._journal / _DAMAGED
+        for path in damaged:
             kept.mkdir(exist_ok=True)
             shutil.copyfile(path, kept / path.name)
-        return table
 
     def _store(self, kind: str, token: str, table: Any) -> None:
         from pyarrow import parquet
