@@ -105,7 +105,7 @@ def test_a_worker_serves_so_many_connections_and_tells_the_others(gateway: Gatew
     host, _, port = gateway.address.removeprefix("http://").partition(":")
     with ExitStack() as opened:
         held = [
-            opened.enter_context(socket.create_connection((host, int(port)), timeout=10)) for _ in range(MOST)
+            opened.enter_context(socket.create_connection(place_of(gateway), timeout=10)) for _ in range(MOST)
         ]
         until(lambda: gateway.get("/health/live")[0] == 503, "a connection too many")
         held[0].sendall(b"GET /health/live HTTP/1.1\r\nHost: here\r\n\r\n")
@@ -130,6 +130,28 @@ def test_logs_that_can_have_no_place_are_refused_at_the_start(world: GatewayWorl
     assert "nowhere" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list((world.home / "gateway" / "placeless").glob("journal/requests/*"))
+
+
+def place_of(gateway: Gateway) -> tuple[str, int]:
+    """Host and port."""
+    host, _, port = gateway.address.removeprefix("http://").partition(":")
+    return host, int(port)
+
+
+def test_a_gateway_that_ends_takes_no_connection_and_waits_for_no_roll_that_hangs(
+    world: GatewayWorld,
+) -> None:
+    with serving(world, name="ending", workers=1) as gateway:
+        closed = gateway.folder / "journal" / "requests"
+        closed.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(closed / "z@000000000001-pipe.closed")
+        until(lambda: [*gateway.folder.glob("journal/rolling/*/z@*")], "a roll that reads it, for ever")
+        gateway.process.terminate()
+        until(lambda: not gateway.children(), "the end of its workers")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(place_of(gateway), timeout=10).close()
+        assert gateway.process.wait(30) == 0
+    assert "stays in the journal" in gateway.log.read_text()
 
 
 LEFT = """

@@ -39,6 +39,8 @@ _STUCK: Final = 15.0
 
 _PASSED: Final = 1.0
 """Seconds that one look counts for at most: where the whole gateway was frozen, no worker was silent."""
+_LAST: Final = 10.0
+"""Seconds for logs to become Parquet at the end; what is not by then stays in the journal."""
 
 _SHARED: Final = "/dev/shm"
 
@@ -148,10 +150,9 @@ class Supervisor:
             self._watch(children)
         finally:
             self._ended.set()
+            listening.close()  # or connections would be taken that no worker is left to answer
             self._stop(children)
-            if rolling.ident is not None:
-                rolling.join()
-            self._roll(roller)
+            self._roll_last(rolling, roller)
 
     def _children(self, listening: socket.socket, shadow: Path) -> list[Child]:
         from mangaops.gateway.worker import Place, run_worker
@@ -283,6 +284,20 @@ class Supervisor:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
         while not self._ended.wait(_ROLL):
             self._roll(roller)
+
+    def _roll_last(self, rolling: threading.Thread, roller: Any) -> None:
+        """All that was logged is Parquet, unless that takes too long: the journal keeps the rest."""
+
+        def roll() -> None:
+            if rolling.ident is not None:
+                rolling.join()
+            self._roll(roller)
+
+        last = threading.Thread(target=roll, name="last roll", daemon=True)
+        last.start()
+        last.join(_LAST)
+        if last.is_alive():
+            _LOG.error("rolling the logs did not end within %.0f s: the rest stays in the journal", _LAST)
 
     def _roll(self, roller: Any) -> None:
         from mangaops.gateway import gauges
