@@ -102,7 +102,6 @@ def test_damaged_segments_and_what_waits_in_the_journal_are_told(gateway: Gatewa
 
 
 def test_a_worker_serves_so_many_connections_and_tells_the_others(gateway: Gateway) -> None:
-    host, _, port = gateway.address.removeprefix("http://").partition(":")
     with ExitStack() as opened:
         held = [
             opened.enter_context(socket.create_connection(place_of(gateway), timeout=10)) for _ in range(MOST)
@@ -152,6 +151,23 @@ def test_a_gateway_that_ends_takes_no_connection_and_waits_for_no_roll_that_hang
             socket.create_connection(place_of(gateway), timeout=10).close()
         assert gateway.process.wait(30) == 0
     assert "stays in the journal" in gateway.log.read_text()
+
+
+def test_a_request_that_does_not_arrive_holds_no_worker_that_has_no_time_to_drain(
+    world: GatewayWorld,
+) -> None:
+    command = (sys.executable, str(Path(__file__).parent / "bounded.py"))
+    limit = ("--set", "drain=0")
+    with (
+        serving(world, name="hasty", workers=1, command=command, options=limit) as gateway,
+        socket.create_connection(place_of(gateway), timeout=10) as user,
+    ):
+        user.sendall(
+            b"POST /v1/route HTTP/1.1\r\nHost: here\r\nContent-Length: 99\r\nExpect: 100-continue\r\n\r\n"
+        )
+        assert user.recv(1000).startswith(b"HTTP/1.1 100")
+        assert gateway.stop() == 0
+    assert "did not end in time" not in gateway.log.read_text()
 
 
 LEFT = """

@@ -39,6 +39,7 @@ _STUCK: Final = 15.0
 
 _PASSED: Final = 1.0
 """Seconds that one look counts for at most: where the whole gateway was frozen, no worker was silent."""
+
 _LAST: Final = 10.0
 """Seconds for logs to become Parquet at the end; what is not by then stays in the journal."""
 

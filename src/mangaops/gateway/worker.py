@@ -116,7 +116,7 @@ async def _serve(
         log_level="warning",
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=int(settings.drain) or None,
+        timeout_graceful_shutdown=max(1, round(settings.drain)),  # 0 or None would be no limit
     )
     server = Server(config)
     server.service = service
