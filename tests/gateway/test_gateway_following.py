@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, text
 
 from mangaops.errors import IntegrityError, LedgerTampered, MangaopsError, RefusedError, SetupError
 from mangaops.gateway.chain import Chain
+from mangaops.gateway.link import Link
 from mangaops.inference import Answer
 from mangaops.pipeline.gateway_world import MODEL, GatewayWorld
 from mangaops.registry import UnitState, permit
@@ -227,6 +228,24 @@ def test_without_ledger_and_local_copy_a_worker_is_not_ready_and_says_why(
     assert "the ledger was never read" in alone.follower.unready()["router"]
     until(alone.follower.settled.is_set, "the end of waiting")
     assert alone.follower.unready()
+
+
+def test_a_heartbeat_that_fails_is_not_the_last_one(world: GatewayWorld, tmp_path: Path) -> None:
+    said = iter([RuntimeError("what is told changed meanwhile")])
+
+    def doing() -> dict[str, object]:
+        for error in said:
+            raise error
+        return {}
+
+    open_ledger = lambda: Ledger(url_of(world), create=False)  # noqa: E731
+    link = Link(open_ledger, gateway="gateway", worker=0, copies=tmp_path / "chain", poll=0.1, doing=doing)
+    link.start()
+    try:
+        until(lambda: link.member is not None, "a beat after the one that failed")
+        assert [each.member for each in world.shop.desk.gateways.members()] == [link.member]
+    finally:
+        link.close()
 
 
 def test_a_local_copy_that_was_edited_is_made_anew_from_the_ledger(
