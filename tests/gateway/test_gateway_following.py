@@ -12,12 +12,14 @@ from following import Room
 from gateway_parts import FALLBACK, Says, until
 from sqlalchemy import create_engine, text
 
+import histories as h
 from mangaops.errors import IntegrityError, LedgerTampered, MangaopsError, RefusedError, SetupError
 from mangaops.gateway.chain import Chain
 from mangaops.gateway.link import Link
 from mangaops.inference import Answer
 from mangaops.pipeline.gateway_world import MODEL, GatewayWorld
 from mangaops.registry import UnitState, permit
+from mangaops.release.desk import append
 from mangaops.store import Artifacts, ChainCopy, Ledger
 from mangaops.vocabulary import Acknowledged, EventKind, Purpose
 
@@ -228,6 +230,19 @@ def test_without_ledger_and_local_copy_a_worker_is_not_ready_and_says_why(
     assert "the ledger was never read" in alone.follower.unready()["router"]
     until(alone.follower.settled.is_set, "the end of waiting")
     assert alone.follower.unready()
+
+
+def test_a_worker_that_starts_during_a_cutover_loads_the_way_back_first(
+    world: GatewayWorld, room: MakeRoom
+) -> None:
+    world.promote_next()
+    assert world.ready() == "router-3"
+    decision = world.state().releases["router-3"].decisions[-1].digest
+    append(world.shop.desk, [h.prepared(3, after=2, generation=3, decision=decision)], expect={})
+    fakes = Fakes()
+    worker = room(url_of(world), world.home, releases=fakes)
+    until(lambda: len(worker.states()) == 3, "all that is wanted")
+    assert fakes.asked == ["router-2", "router-1", "router-3"]
 
 
 def test_a_heartbeat_that_fails_is_not_the_last_one(world: GatewayWorld, tmp_path: Path) -> None:

@@ -56,9 +56,12 @@ class Wanted:
 
     @property
     def releases(self) -> list[str]:
-        """Champion, prepared release, way back: each once, those that there are."""
+        """Champion, way back, prepared release: each once, those that there are.
+
+        Undoing never waits for a cutover.
+        """
         chain = self.chain
-        return list(dict.fromkeys(r for r in (chain.champion, self.prepared, chain.way_back) if r))
+        return list(dict.fromkeys(r for r in (chain.champion, chain.way_back, self.prepared) if r))
 
     def refusal(self, release: str) -> str | None:
         """Why the release could not be loaded for what is prepared now, None where it may be tried."""
