@@ -16,6 +16,7 @@ import histories as h
 from mangaops.errors import IntegrityError, LedgerTampered, MangaopsError, RefusedError, SetupError
 from mangaops.gateway.chain import Chain
 from mangaops.gateway.link import Link
+from mangaops.gateway.slots import Slots
 from mangaops.inference import Answer
 from mangaops.pipeline.gateway_world import MODEL, GatewayWorld
 from mangaops.registry import UnitState, permit
@@ -243,6 +244,27 @@ def test_a_worker_that_starts_during_a_cutover_loads_the_way_back_first(
     worker = room(url_of(world), world.home, releases=fakes)
     until(lambda: len(worker.states()) == 3, "all that is wanted")
     assert fakes.asked == ["router-2", "router-1", "router-3"]
+
+
+class Broken(Slots):
+    """Slots of a unit that cannot be settled."""
+
+    def keep(self, releases: frozenset[str]) -> list[str]:
+        raise RuntimeError("no such slot")
+
+
+def test_a_unit_that_cannot_be_settled_keeps_no_other_one_from_following(
+    world: GatewayWorld, room: MakeRoom
+) -> None:
+    worker = room(
+        url_of(world), world.home, releases=Fakes(), before={"broken": Broken.of("broken", FALLBACK)}
+    )
+    worker.serves("router-1", 1)
+    world.promote_next()
+    worker.serves("router-2", 2)
+    world.roll_back()
+    worker.serves("router-1", 3)
+    until(lambda: "settling broken: RuntimeError" in str(worker.link.trouble), "the trouble")
 
 
 def test_a_heartbeat_that_fails_is_not_the_last_one(world: GatewayWorld, tmp_path: Path) -> None:

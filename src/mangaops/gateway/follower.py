@@ -10,10 +10,11 @@ what it has and says so.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Final, ParamSpec, TypeVar
@@ -133,18 +134,25 @@ class Follower:
 
     def _follow(self) -> None:
         while not self._ended.is_set():
-            try:
+            with self._going_on("following the ledger"):
                 self.link.follow([each.chain for each in self.wanted.values()])
-                for unit, each in self.wanted.items():
+            for unit, each in self.wanted.items():
+                with self._going_on(f"settling {unit}"):
                     self._settle(unit, each)
-            except Exception as error:  # noqa: BLE001 - a thread that ends would never follow again
-                if self._ended.is_set():
-                    return  # the event loop is gone, and its slots with it
-                _LOG.exception("following the ledger failed; it goes on")
-                self.link.trouble = f"{type(error).__name__}: {error}"
             if all(not self._lack(unit, each) or self._stuck(each) for unit, each in self.wanted.items()):
                 self.settled.set()
             self.link.wait()
+
+    @contextlib.contextmanager
+    def _going_on(self, what: str) -> Iterator[None]:
+        """What failed in the block is told; neither the thread nor another unit stops for it."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - a thread that ends would never follow again
+            if self._ended.is_set():
+                return  # the event loop is gone, and its slots with it
+            _LOG.exception("%s failed; it goes on", what)
+            self.link.trouble = f"{what}: {type(error).__name__}: {error}"
 
     def _settle(self, unit: str, each: Wanted) -> None:
         """One step towards what the ledger says; what needs loading comes back when it is loaded."""
