@@ -55,6 +55,7 @@ class Room:
         releases: Any = None,
         worker: int = 0,
         open_ledger: Callable[[], Ledger] | None = None,
+        alone: bool = True,
         before: Mapping[str, Slots] | None = None,
     ) -> None:
         """`before`: units that are settled before the router is."""
@@ -76,6 +77,7 @@ class Room:
             self.link,
             self.loop.loop,
             lambda unit, release, error: self.refusals.append((unit, release, error)),
+            alone=alone,
         )
         self.link.start()
         self.follower.start()

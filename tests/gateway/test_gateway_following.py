@@ -172,12 +172,13 @@ def test_a_champion_that_cannot_be_loaded_is_said_to_lack_and_told_to_the_ledger
         raise SetupError("no memory")
 
     fakes = Fakes(fails)
-    worker = room(url_of(world), world.home, releases=fakes)
+    worker = room(url_of(world), world.home, releases=fakes, alone=False)
     until(lambda: len(worker.refusals) == 1, "the refusal")
     assert "router-1 cannot be loaded: no memory" in worker.follower.unready()["router"]
     assert worker.slots.served.slot is None
     assert not worker.follower.settled.is_set()
     until(lambda: len(worker.refusals) == 2, "the second attempt, after its pause")
+    until(worker.follower.settled.is_set, "the end of leaving the answers to others")
     until(lambda: "router-1" not in worker.follower.wanted["router"].loading, "its end")
     assert refused_loads(world) == [("router-1", "SetupError")]
     fakes.make = lambda _release: Says()
@@ -223,14 +224,15 @@ def test_without_the_ledger_a_worker_starts_from_its_local_copy(world: GatewayWo
     assert alone.follower.unready() == {}
 
 
+@pytest.mark.parametrize("alone", [True, False])
 def test_without_ledger_and_local_copy_a_worker_is_not_ready_and_says_why(
-    world: GatewayWorld, room: MakeRoom
+    world: GatewayWorld, room: MakeRoom, alone: bool
 ) -> None:
-    alone = room(f"sqlite:///{world.folder}/nowhere.db", world.home)
-    until(lambda: alone.link.trouble is not None, "the trouble")
-    assert "the ledger was never read" in alone.follower.unready()["router"]
-    until(alone.follower.settled.is_set, "the end of waiting")
-    assert alone.follower.unready()
+    worker = room(f"sqlite:///{world.folder}/nowhere.db", world.home, alone=alone)
+    until(lambda: worker.link.trouble is not None, "the trouble")
+    assert "the ledger was never read" in worker.follower.unready()["router"]
+    until(worker.follower.settled.is_set, "the end of waiting")
+    assert worker.follower.unready()
 
 
 def test_a_worker_that_starts_during_a_cutover_loads_the_way_back_first(

@@ -38,6 +38,9 @@ RETRY: Final = 5.0
 
 _SWAP_LIMIT: Final = 10.0
 
+_OTHERS: Final = 6.0
+"""Seconds for which a worker without its champion leaves the answers to others: it is tried twice."""
+
 Told = Callable[[str, str, MangaopsError], None]
 """Called with unit, release and the error when a release cannot be loaded."""
 
@@ -87,9 +90,10 @@ class Follower:
         alone: bool = True,
     ) -> None:
         """`alone`: no other worker answers while this one waits for its champion."""
-        self.units, self.link, self.alone = units, link, alone
+        self.units, self.link, self.patience = units, link, 0.0 if alone else _OTHERS
         self.wanted = {unit: Wanted(Chain.of_copy(unit, link.copy)) for unit in units}
         self.settled = threading.Event()
+        self._stuck_since: float | None = None
         self.seconds_a_text: dict[str, float] = {}
         self._releases, self._loop, self._told = releases, loop, told
         self._listed: set[tuple[str, str, int, str]] = set()
@@ -130,7 +134,17 @@ class Follower:
     def _stuck(self, each: Wanted) -> bool:
         """Whether waiting promises nothing: the fallback answers, and readiness says why."""
         unknown = not each.chain.known and self.link.trouble is not None
-        return self.alone and (unknown or each.chain.champion in each.refused)
+        return unknown or each.chain.champion in each.refused
+
+    def _is_settled(self) -> bool:
+        """Whether each unit answers as it should, or is stuck for as long as other workers may answer."""
+        lacking = [each for unit, each in self.wanted.items() if self._lack(unit, each)]
+        if not all(self._stuck(each) for each in lacking):
+            self._stuck_since = None
+            return False
+        now = time.monotonic()
+        self._stuck_since = self._stuck_since or now
+        return not lacking or now - self._stuck_since >= self.patience
 
     def _follow(self) -> None:
         while not self._ended.is_set():
@@ -139,7 +153,7 @@ class Follower:
             for unit, each in self.wanted.items():
                 with self._going_on(f"settling {unit}"):
                     self._settle(unit, each)
-            if all(not self._lack(unit, each) or self._stuck(each) for unit, each in self.wanted.items()):
+            if self._is_settled():
                 self.settled.set()
             self.link.wait()
 
