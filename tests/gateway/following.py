@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,10 @@ class Room:
         releases: Any = None,
         worker: int = 0,
         open_ledger: Callable[[], Ledger] | None = None,
+        alone: bool = True,
+        before: Mapping[str, Slots] | None = None,
     ) -> None:
+        """`before`: units that are settled before the router is."""
         self.folder, self.loop = folder, Loop()
         self.slots = Slots.of("router", FALLBACK)
         self.refusals: list[tuple[str, str, MangaopsError]] = []
@@ -69,11 +72,12 @@ class Room:
         )
         releases = releases or Releases(folder, lambda: Artifacts(files / "artifacts"), FAMILIES)
         self.follower = Follower(
-            {"router": self.slots},
+            {**(before or {}), "router": self.slots},
             releases,
             self.link,
             self.loop.loop,
             lambda unit, release, error: self.refusals.append((unit, release, error)),
+            alone=alone,
         )
         self.link.start()
         self.follower.start()

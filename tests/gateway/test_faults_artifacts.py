@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from servers import Gateway, serving, tiny_world, until, users
@@ -149,6 +150,24 @@ def broken(gateway: Gateway, release: str, fault: str) -> Iterator[None]:
                 place.rename(away)
                 undo.callback(away.rename, place)
         yield
+
+
+def test_a_gateway_that_can_load_no_champion_answers_with_the_fallback_and_says_why(
+    world: GatewayWorld, gateway: Gateway
+) -> None:
+    with ExitStack() as away:
+        away.enter_context(broken(gateway, world.champion, "store away"))
+        with serving(world, name="bare", wait=False) as bare:
+            said = until(lambda: answered(bare.health()), "an answer long before a slow start", seconds=30)
+            assert said["status"] == 503
+            assert f"{world.champion} cannot be loaded" in said["reasons"][0]
+            assert bare.route()["release"] == "fallback:offer_human"
+            away.close()
+            until(bare.settled, "the champion, which is tried again")
+
+
+def answered(said: dict[str, Any]) -> dict[str, Any]:
+    return said if said["status"] else {}
 
 
 def test_an_artifact_of_another_fingerprint_is_refused_by_every_worker(

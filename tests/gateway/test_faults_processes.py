@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import polars as pl
 import pytest
-from servers import UNDER_WAY, Gateway, logged, serving, tiny_world, until, users
+from servers import PATIENCE, UNDER_WAY, Gateway, logged, serving, tiny_world, until, users
 
 from mangaops.pipeline.gateway_world import GatewayWorld
 from mangaops.store import read_log
@@ -78,6 +81,35 @@ def test_a_killed_worker_costs_no_more_than_what_it_was_answering(gateway: Gatew
     rows = logged(gateway, 0, pid)
     assert rows["seq"].to_list() == list(range(1, rows.height + 1))
     assert gateway.post("/v1/feedback", told)[0] == 409
+
+
+def connected(gateway: Gateway, number: int) -> HTTPConnection:
+    """A connection that this worker keeps."""
+
+    def made() -> HTTPConnection | None:
+        connection = HTTPConnection(gateway.address.removeprefix("http://"), timeout=PATIENCE)
+        connection.request("GET", "/health/ready")
+        if str(json.load(connection.getresponse())["member"]).startswith(f"{gateway.name}/{number}/"):
+            return connection
+        connection.close()
+        return None
+
+    found = until(made, f"a connection to worker {number}")
+    assert found is not None
+    return found
+
+
+def test_a_worker_that_hangs_is_killed_and_holds_nobody_for_ever(gateway: Gateway) -> None:
+    before, pid = restarts(gateway, "worker"), gateway.worker_pids()[0]
+    with closing(connected(gateway, 0)) as user:
+        os.kill(pid, signal.SIGSTOP)
+        user.request("GET", "/health/live")
+        with pytest.raises(ConnectionError):
+            user.getresponse()
+    until(lambda: restarts(gateway, "worker") == before + 1, "a worker that is counted as dead")
+    until(gateway.settled, "as many workers as before")
+    assert gateway.worker_pids()[0] != pid
+    assert "worker 0 gave no sign of life" in gateway.log.read_text()
 
 
 def test_every_worker_killed_at_once_comes_back_without_anybody_doing_anything(gateway: Gateway) -> None:

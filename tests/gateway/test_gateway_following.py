@@ -12,11 +12,15 @@ from following import Room
 from gateway_parts import FALLBACK, Says, until
 from sqlalchemy import create_engine, text
 
+import histories as h
 from mangaops.errors import IntegrityError, LedgerTampered, MangaopsError, RefusedError, SetupError
 from mangaops.gateway.chain import Chain
+from mangaops.gateway.link import Link
+from mangaops.gateway.slots import Slots
 from mangaops.inference import Answer
 from mangaops.pipeline.gateway_world import MODEL, GatewayWorld
 from mangaops.registry import UnitState, permit
+from mangaops.release.desk import append
 from mangaops.store import Artifacts, ChainCopy, Ledger
 from mangaops.vocabulary import Acknowledged, EventKind, Purpose
 
@@ -168,12 +172,13 @@ def test_a_champion_that_cannot_be_loaded_is_said_to_lack_and_told_to_the_ledger
         raise SetupError("no memory")
 
     fakes = Fakes(fails)
-    worker = room(url_of(world), world.home, releases=fakes)
+    worker = room(url_of(world), world.home, releases=fakes, alone=False)
     until(lambda: len(worker.refusals) == 1, "the refusal")
     assert "router-1 cannot be loaded: no memory" in worker.follower.unready()["router"]
     assert worker.slots.served.slot is None
     assert not worker.follower.settled.is_set()
     until(lambda: len(worker.refusals) == 2, "the second attempt, after its pause")
+    until(worker.follower.settled.is_set, "the end of leaving the answers to others")
     until(lambda: "router-1" not in worker.follower.wanted["router"].loading, "its end")
     assert refused_loads(world) == [("router-1", "SetupError")]
     fakes.make = lambda _release: Says()
@@ -219,14 +224,67 @@ def test_without_the_ledger_a_worker_starts_from_its_local_copy(world: GatewayWo
     assert alone.follower.unready() == {}
 
 
+@pytest.mark.parametrize("alone", [True, False])
 def test_without_ledger_and_local_copy_a_worker_is_not_ready_and_says_why(
+    world: GatewayWorld, room: MakeRoom, alone: bool
+) -> None:
+    worker = room(f"sqlite:///{world.folder}/nowhere.db", world.home, alone=alone)
+    until(lambda: worker.link.trouble is not None, "the trouble")
+    assert "the ledger was never read" in worker.follower.unready()["router"]
+    until(worker.follower.settled.is_set, "the end of waiting")
+    assert worker.follower.unready()
+
+
+def test_a_worker_that_starts_during_a_cutover_loads_the_way_back_first(
     world: GatewayWorld, room: MakeRoom
 ) -> None:
-    alone = room(f"sqlite:///{world.folder}/nowhere.db", world.home)
-    until(lambda: alone.link.trouble is not None, "the trouble")
-    assert "the ledger was never read" in alone.follower.unready()["router"]
-    until(alone.follower.settled.is_set, "the end of waiting")
-    assert alone.follower.unready()
+    world.promote_next()
+    assert world.ready() == "router-3"
+    decision = world.state().releases["router-3"].decisions[-1].digest
+    append(world.shop.desk, [h.prepared(3, after=2, generation=3, decision=decision)], expect={})
+    fakes = Fakes()
+    worker = room(url_of(world), world.home, releases=fakes)
+    until(lambda: len(worker.states()) == 3, "all that is wanted")
+    assert fakes.asked == ["router-2", "router-1", "router-3"]
+
+
+class Broken(Slots):
+    """Slots of a unit that cannot be settled."""
+
+    def keep(self, releases: frozenset[str]) -> list[str]:
+        raise RuntimeError("no such slot")
+
+
+def test_a_unit_that_cannot_be_settled_keeps_no_other_one_from_following(
+    world: GatewayWorld, room: MakeRoom
+) -> None:
+    worker = room(
+        url_of(world), world.home, releases=Fakes(), before={"broken": Broken.of("broken", FALLBACK)}
+    )
+    worker.serves("router-1", 1)
+    world.promote_next()
+    worker.serves("router-2", 2)
+    world.roll_back()
+    worker.serves("router-1", 3)
+    until(lambda: "settling broken: RuntimeError" in str(worker.link.trouble), "the trouble")
+
+
+def test_a_heartbeat_that_fails_is_not_the_last_one(world: GatewayWorld, tmp_path: Path) -> None:
+    said = iter([RuntimeError("what is told changed meanwhile")])
+
+    def doing() -> dict[str, object]:
+        for error in said:
+            raise error
+        return {}
+
+    open_ledger = lambda: Ledger(url_of(world), create=False)  # noqa: E731
+    link = Link(open_ledger, gateway="gateway", worker=0, copies=tmp_path / "chain", poll=0.1, doing=doing)
+    link.start()
+    try:
+        until(lambda: link.member is not None, "a beat after the one that failed")
+        assert [each.member for each in world.shop.desk.gateways.members()] == [link.member]
+    finally:
+        link.close()
 
 
 def test_a_local_copy_that_was_edited_is_made_anew_from_the_ledger(

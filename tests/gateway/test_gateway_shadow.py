@@ -72,17 +72,18 @@ def counted(error: str) -> float:
 @pytest.mark.parametrize(
     ("fault", "error", "found"),
     [
-        (SetupError("no store", found="nobody listens"), "SetupError", "nobody listens"),
-        (MemoryError("too large"), "SetupError", "MemoryError: too large"),
-        (RuntimeError("bad graph"), "SetupError", "RuntimeError: bad graph"),
+        (lambda n: SetupError("no store", found=f"no file tmp{n}"), "SetupError", "no file tmp1"),
+        (lambda n: MemoryError(f"{n} too large"), "SetupError", "MemoryError: 1 too large"),
+        (lambda _: RuntimeError("bad graph"), "SetupError", "RuntimeError: bad graph"),
     ],
+    ids=["other words each time", "no memory", "the same words"],
 )
 def test_a_challenger_that_cannot_be_loaded_is_told_once_and_the_shadow_follows_on(
-    world: GatewayWorld, tmp_path: Path, fault: Exception, error: str, found: str
+    world: GatewayWorld, tmp_path: Path, fault: Callable[[int], Exception], error: str, found: str
 ) -> None:
     def make(release: str) -> Says:
         if release == "router-2":
-            raise fault
+            raise fault(loads.asked.count(release))
         return Says()
 
     before = counted(error)

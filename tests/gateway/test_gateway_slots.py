@@ -91,6 +91,24 @@ def test_a_cutover_replaces_one_reference_and_who_holds_the_old_one_keeps_it(slo
     assert slots.doing()["slots"] == {"router-1": "healthy", "router-2": "active"}
 
 
+class Turning:
+    """The state of a slot, during whose telling another slot is added."""
+
+    def __init__(self, slots: Slots) -> None:
+        self.slots = slots
+
+    def __str__(self) -> str:
+        if "router-2" not in self.slots.held:
+            self.slots.add("router-2")
+        return "adding"
+
+
+def test_what_is_told_of_slots_is_whole_while_they_change(slots: Slots) -> None:
+    slots.add("router-1").state = Turning(slots)  # type: ignore[assignment]
+    assert slots.doing()["slots"] == {"router-1": "adding"}
+    assert slots.doing()["slots"] == {"router-1": "adding", "router-2": "adding"}
+
+
 def test_the_old_slot_drains_until_its_last_request_ends_and_is_warm_again(slots: Slots) -> None:
     serving(slots, "router-1")
     old = slots.held["router-1"]

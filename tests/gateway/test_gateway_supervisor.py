@@ -102,10 +102,9 @@ def test_damaged_segments_and_what_waits_in_the_journal_are_told(gateway: Gatewa
 
 
 def test_a_worker_serves_so_many_connections_and_tells_the_others(gateway: Gateway) -> None:
-    host, _, port = gateway.address.removeprefix("http://").partition(":")
     with ExitStack() as opened:
         held = [
-            opened.enter_context(socket.create_connection((host, int(port)), timeout=10)) for _ in range(MOST)
+            opened.enter_context(socket.create_connection(place_of(gateway), timeout=10)) for _ in range(MOST)
         ]
         until(lambda: gateway.get("/health/live")[0] == 503, "a connection too many")
         held[0].sendall(b"GET /health/live HTTP/1.1\r\nHost: here\r\n\r\n")
@@ -130,6 +129,45 @@ def test_logs_that_can_have_no_place_are_refused_at_the_start(world: GatewayWorl
     assert "nowhere" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list((world.home / "gateway" / "placeless").glob("journal/requests/*"))
+
+
+def place_of(gateway: Gateway) -> tuple[str, int]:
+    """Host and port."""
+    host, _, port = gateway.address.removeprefix("http://").partition(":")
+    return host, int(port)
+
+
+def test_a_gateway_that_ends_takes_no_connection_and_waits_for_no_roll_that_hangs(
+    world: GatewayWorld,
+) -> None:
+    with serving(world, name="ending", workers=1) as gateway:
+        closed = gateway.folder / "journal" / "requests"
+        closed.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(closed / "z@000000000001-pipe.closed")
+        until(lambda: [*gateway.folder.glob("journal/rolling/*/z@*")], "a roll that reads it, for ever")
+        gateway.process.terminate()
+        until(lambda: not gateway.children(), "the end of its workers")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(place_of(gateway), timeout=10).close()
+        assert gateway.process.wait(30) == 0
+    assert "stays in the journal" in gateway.log.read_text()
+
+
+def test_a_request_that_does_not_arrive_holds_no_worker_that_has_no_time_to_drain(
+    world: GatewayWorld,
+) -> None:
+    command = (sys.executable, str(Path(__file__).parent / "bounded.py"))
+    limit = ("--set", "drain=0")
+    with (
+        serving(world, name="hasty", workers=1, command=command, options=limit) as gateway,
+        socket.create_connection(place_of(gateway), timeout=10) as user,
+    ):
+        user.sendall(
+            b"POST /v1/route HTTP/1.1\r\nHost: here\r\nContent-Length: 99\r\nExpect: 100-continue\r\n\r\n"
+        )
+        assert user.recv(1000).startswith(b"HTTP/1.1 100")
+        assert gateway.stop() == 0
+    assert "did not end in time" not in gateway.log.read_text()
 
 
 LEFT = """

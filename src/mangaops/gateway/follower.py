@@ -10,10 +10,11 @@ what it has and says so.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Final, ParamSpec, TypeVar
@@ -37,6 +38,9 @@ RETRY: Final = 5.0
 
 _SWAP_LIMIT: Final = 10.0
 
+_OTHERS: Final = 6.0
+"""Seconds for which a worker without its champion leaves the answers to others: it is tried twice."""
+
 Told = Callable[[str, str, MangaopsError], None]
 """Called with unit, release and the error when a release cannot be loaded."""
 
@@ -56,9 +60,12 @@ class Wanted:
 
     @property
     def releases(self) -> list[str]:
-        """Champion, prepared release, way back: each once, those that there are."""
+        """Champion, way back, prepared release: each once, those that there are.
+
+        Undoing never waits for a cutover.
+        """
         chain = self.chain
-        return list(dict.fromkeys(r for r in (chain.champion, self.prepared, chain.way_back) if r))
+        return list(dict.fromkeys(r for r in (chain.champion, chain.way_back, self.prepared) if r))
 
     def refusal(self, release: str) -> str | None:
         """Why the release could not be loaded for what is prepared now, None where it may be tried."""
@@ -83,9 +90,10 @@ class Follower:
         alone: bool = True,
     ) -> None:
         """`alone`: no other worker answers while this one waits for its champion."""
-        self.units, self.link, self.alone = units, link, alone
+        self.units, self.link, self.patience = units, link, 0.0 if alone else _OTHERS
         self.wanted = {unit: Wanted(Chain.of_copy(unit, link.copy)) for unit in units}
         self.settled = threading.Event()
+        self._stuck_since: float | None = None
         self.seconds_a_text: dict[str, float] = {}
         self._releases, self._loop, self._told = releases, loop, told
         self._listed: set[tuple[str, str, int, str]] = set()
@@ -126,22 +134,39 @@ class Follower:
     def _stuck(self, each: Wanted) -> bool:
         """Whether waiting promises nothing: the fallback answers, and readiness says why."""
         unknown = not each.chain.known and self.link.trouble is not None
-        return self.alone and (unknown or each.chain.champion in each.refused)
+        return unknown or each.chain.champion in each.refused
+
+    def _is_settled(self) -> bool:
+        """Whether each unit answers as it should, or is stuck for as long as other workers may answer."""
+        lacking = [each for unit, each in self.wanted.items() if self._lack(unit, each)]
+        if not all(self._stuck(each) for each in lacking):
+            self._stuck_since = None
+            return False
+        now = time.monotonic()
+        self._stuck_since = self._stuck_since or now
+        return not lacking or now - self._stuck_since >= self.patience
 
     def _follow(self) -> None:
         while not self._ended.is_set():
-            try:
+            with self._going_on("following the ledger"):
                 self.link.follow([each.chain for each in self.wanted.values()])
-                for unit, each in self.wanted.items():
+            for unit, each in self.wanted.items():
+                with self._going_on(f"settling {unit}"):
                     self._settle(unit, each)
-            except Exception as error:  # noqa: BLE001 - a thread that ends would never follow again
-                if self._ended.is_set():
-                    return  # the event loop is gone, and its slots with it
-                _LOG.exception("following the ledger failed; it goes on")
-                self.link.trouble = f"{type(error).__name__}: {error}"
-            if all(not self._lack(unit, each) or self._stuck(each) for unit, each in self.wanted.items()):
+            if self._is_settled():
                 self.settled.set()
             self.link.wait()
+
+    @contextlib.contextmanager
+    def _going_on(self, what: str) -> Iterator[None]:
+        """What failed in the block is told; neither the thread nor another unit stops for it."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - a thread that ends would never follow again
+            if self._ended.is_set():
+                return  # the event loop is gone, and its slots with it
+            _LOG.exception("%s failed; it goes on", what)
+            self.link.trouble = f"{what}: {type(error).__name__}: {error}"
 
     def _settle(self, unit: str, each: Wanted) -> None:
         """One step towards what the ledger says; what needs loading comes back when it is loaded."""

@@ -185,9 +185,13 @@ class Link:
         self.trouble, self.since = None, time.monotonic()
 
     def _beat(self) -> None:
-        self._try_beat()
-        while not self._ended.wait(_BEAT):
-            self._try_beat()
+        while True:
+            try:
+                self._try_beat()
+            except Exception:  # noqa: BLE001 - a thread that ends would never beat again
+                _LOG.exception("a heartbeat failed; the next one comes")
+            if self._ended.wait(_BEAT):
+                return
 
     def _try_beat(self) -> None:
         opened = self._reach()

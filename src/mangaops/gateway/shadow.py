@@ -45,7 +45,7 @@ _RETRY: Final = 5.0
 class Sides:
     """What the shadow process holds of one unit: predictors by release, and why one could not be loaded.
 
-    `listed`: which reasons the ledger knows.
+    `listed`: which kinds of error the ledger knows.
     """
 
     chain: Chain
@@ -174,11 +174,11 @@ class Shadow:
             self._tell(*list(self._workers))
 
     def _refuse(self, unit: str, release: str, error: MangaopsError) -> None:
-        """The release is tried again later; of this reason the ledger was told once."""
+        """The release is tried again later; of this kind of error the ledger was told once."""
         sides = self._sides[unit]
         sides.refused[release] = (time.monotonic(), error.refused)
         gauges.LOAD_REFUSED.labels(unit, type(error).__name__).inc()
-        told = (release, error.message)
+        told = (release, type(error).__name__)  # its words may differ each time
         if told not in sides.listed and self._link.refuse(unit, release, error):
             sides.listed.add(told)
 

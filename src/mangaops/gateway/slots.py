@@ -150,10 +150,11 @@ class Slots:
         return known if usable else None
 
     def doing(self) -> dict[str, object]:
-        """What heartbeats and /health tell of this unit."""
+        """What heartbeats and /health tell of this unit; other threads may ask while slots change."""
+        held = list(self.held.items())
         return {
             "active": self.served.release if self.served.slot else None,
             "generation": self.served.generation,
-            "slots": {name: str(slot.state) for name, slot in self.held.items()},
-            "colours": {name: slot.colour for name, slot in self.held.items()},
+            "slots": {name: str(slot.state) for name, slot in held},
+            "colours": {name: slot.colour for name, slot in held},
         }

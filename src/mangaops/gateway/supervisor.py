@@ -34,6 +34,15 @@ _ROLL: Final = 2.0
 _HUNG: Final = 5.0
 """Seconds without a sign of life, beyond the longest time limit, after which the shadow is killed."""
 
+_STUCK: Final = 15.0
+"""Seconds without a sign of life after which a worker that serves is killed; it gives two a second."""
+
+_PASSED: Final = 1.0
+"""Seconds that one look counts for at most: where the whole gateway was frozen, no worker was silent."""
+
+_LAST: Final = 10.0
+"""Seconds for logs to become Parquet at the end; what is not by then stays in the journal."""
+
 _SHARED: Final = "/dev/shm"
 
 _SOONEST, _LATEST = 0.1, 10.0
@@ -42,19 +51,35 @@ _SOONEST, _LATEST = 0.1, 10.0
 
 @dataclass
 class Child:
-    """A process that is kept alive: how it is started, and how often it had to be."""
+    """A process that is kept alive: how it is started, and how often it had to be.
+
+    `beat.value` changes with each of its signs of life, 0 before the first; None: nobody listens to it.
+    """
 
     name: str
     make: Callable[[], Any]
+    beat: Any = None
     process: Any = None
     deaths: list[float] = field(default_factory=list)
     due: float = 0.0
+    heard: float = 0.0
+    silent: float = 0.0
 
     def start(self) -> None:
         """The process runs. Raises OSError or MemoryError where the system has no room for another."""
+        self.heard = self.silent = 0.0
+        if self.beat is not None:
+            self.beat.value = 0.0
         process = self.make()
         process.start()
         self.process = process
+
+    def listen(self, passed: float) -> None:
+        """`silent` is how long it gave no sign of life; so many seconds passed since the last look."""
+        if self.beat.value != self.heard:
+            self.heard, self.silent = self.beat.value, 0.0
+        elif self.heard:
+            self.silent += passed
 
     def died(self) -> None:
         """The process is gone; it is due again after a pause that grows with its deaths."""
@@ -126,19 +151,19 @@ class Supervisor:
             self._watch(children)
         finally:
             self._ended.set()
+            listening.close()  # or connections would be taken that no worker is left to answer
             self._stop(children)
-            if rolling.ident is not None:
-                rolling.join()
-            self._roll(roller)
+            self._roll_last(rolling, roller)
 
     def _children(self, listening: socket.socket, shadow: Path) -> list[Child]:
         from mangaops.gateway.worker import Place, run_worker
 
         place = Place(listening, str(shadow))
 
-        def worker(number: int) -> Callable[[], Any]:
-            given = (self._units, self._settings, number, place)
-            return lambda: _SPAWN.Process(target=run_worker, args=given, name=f"worker {number}")
+        def worker(number: int) -> Child:
+            name, beat = f"worker {number}", _SPAWN.Value("d", 0.0, lock=False)
+            given = (self._units, self._settings, number, place, beat)
+            return Child(name, lambda: _SPAWN.Process(target=run_worker, args=given, name=name), beat)
 
         def mirror() -> Any:
             from mangaops.gateway.shadow import run_shadow
@@ -147,8 +172,7 @@ class Supervisor:
             given = (self._units, self._settings, shadow, self._beat)
             return _SPAWN.Process(target=run_shadow, args=given, name="shadow")
 
-        workers = [Child(f"worker {number}", worker(number)) for number in range(self._settings.workers)]
-        return [*workers, Child("shadow", mirror)]
+        return [*map(worker, range(self._settings.workers)), Child("shadow", mirror)]
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -187,6 +211,7 @@ class Supervisor:
         """What dies is started again, until the end is asked for."""
         from mangaops.gateway import gauges
 
+        looked = time.monotonic()
         while not self._ended.is_set():
             wait([child.process.sentinel for child in children if child.process], timeout=_LOOK)
             for child in children:
@@ -198,6 +223,9 @@ class Supervisor:
                 elif child.process is None and time.monotonic() >= child.due:
                     child.start_again()
             self._check_shadow(children[-1])
+            passed = min(time.monotonic() - looked, _PASSED)
+            looked = time.monotonic()
+            self._check_workers(children[:-1], passed)
 
     def _bury(self, child: Child) -> None:
         from prometheus_client.multiprocess import mark_process_dead
@@ -205,6 +233,17 @@ class Supervisor:
         mark_process_dead(child.process.name)  # type: ignore[no-untyped-call]
         child.process.join()
         child.died()
+
+    def _check_workers(self, workers: list[Child], passed: float) -> None:
+        """A worker that serves and hangs is killed: whoever is connected to it would wait for ever."""
+        for worker in workers:
+            if worker.process is None or not worker.process.is_alive():
+                continue
+            worker.listen(passed)
+            if worker.silent > _STUCK:
+                _LOG.error("%s gave no sign of life for %.0f s and is killed", worker.name, worker.silent)
+                worker.process.kill()
+                worker.silent = 0.0
 
     def _check_shadow(self, shadow: Child) -> None:
         """A shadow that hangs or grows over its limit is killed; nobody waits for it."""
@@ -246,6 +285,20 @@ class Supervisor:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
         while not self._ended.wait(_ROLL):
             self._roll(roller)
+
+    def _roll_last(self, rolling: threading.Thread, roller: Any) -> None:
+        """All that was logged is Parquet, unless that takes too long: the journal keeps the rest."""
+
+        def roll() -> None:
+            if rolling.ident is not None:
+                rolling.join()
+            self._roll(roller)
+
+        last = threading.Thread(target=roll, name="last roll", daemon=True)
+        last.start()
+        last.join(_LAST)
+        if last.is_alive():
+            _LOG.error("rolling the logs did not end within %.0f s: the rest stays in the journal", _LAST)
 
     def _roll(self, roller: Any) -> None:
         from mangaops.gateway import gauges
