@@ -2,7 +2,8 @@
 
 A copy costs the user nothing: it is offered after the answer is made, it waits while users wait, and what
 does not fit is shed and counted. The rate is bounded by how busy users are, since niceness alone would not
-protect them: two models that run by turns drive each other out of the processor's caches.
+protect them: two models that run by turns drive each other out of the processor's caches. And it stands
+still while a user's text is answered (`pause`).
 """
 
 from __future__ import annotations
@@ -26,8 +27,16 @@ OFF, OUT, SENT = "off", "out", "sent"
 SHED_QUEUE, SHED_RATE, SHED_DOWN = "shed_queue", "shed_rate", "shed_down"
 
 _TICK: Final = 0.25
+
+_RISES, _FALLS = 0.5, 0.25
+"""How far what users ask now moves the idea of it, a tick: users who come are made room for at once."""
+
+_AT_ONCE: Final = 0.25
+"""Seconds of the rate that may be sent at once, after a pause."""
+
 _AGAIN: Final = 0.25
 _BREATH: Final = 0.001
+
 _BUSY: Final = 0.38
 """Part of the capacity that users take when the shadow gets no more than the least."""
 
@@ -38,6 +47,9 @@ _LEAST: Final = 0.02
 """Part of the capacity that the shadow gets however busy the users are, so that evidence goes on growing."""
 
 _BUFFER: Final = 16_384
+
+_BACKLOG: Final = 128
+"""Copies that wait when the shadow no longer stands still for users."""
 
 _LATE: Final = b"!"
 """Before a copy that waited longer than its time limit: it is logged as such, and asked of nobody."""
@@ -104,7 +116,7 @@ class Mirror:
     def _token(self, spec: ShadowSpec) -> bool:
         now = time.monotonic()
         rate = self.rate if spec.rate is None else spec.rate / self._workers
-        self._tokens = min(max(1.0, rate * 0.5), self._tokens + rate * (now - self._filled))
+        self._tokens = min(max(1.0, rate * _AT_ONCE), self._tokens + rate * (now - self._filled))
         self._filled = now
         if self._tokens < 1.0:
             return False
@@ -117,7 +129,7 @@ class Mirror:
             await asyncio.sleep(_TICK)
             found = self._asked / (time.monotonic() - begun)
             self._asked = 0
-            self._rate += 0.25 * (found - self._rate)
+            self._rate += (_RISES if found > self._rate else _FALLS) * (found - self._rate)
 
     async def _run(self) -> None:
         while True:
@@ -143,11 +155,14 @@ class Mirror:
 
     @contextlib.contextmanager
     def _users_first(self, writer: asyncio.StreamWriter) -> Iterator[None]:
-        """Inside, the shadow process stands still while a user's text is answered, where that can be had."""
+        """Inside, the shadow process stands still while a user's text is answered, where that can be had.
+
+        It does not while many copies wait: it would never get through them.
+        """
         if (pause := pause_of(writer.get_extra_info("socket"))) is None:
             yield
             return
-        self._lane.busied = pause.users
+        self._lane.busied = lambda busy: pause.users(busy and len(self._queue) < _BACKLOG)
         try:
             yield
         finally:
