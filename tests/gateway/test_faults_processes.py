@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -29,9 +31,20 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> GatewayWorld:
 
 
 @pytest.fixture(scope="module")
-def gateway(world: GatewayWorld) -> Iterator[Gateway]:
+def hanging(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a gateway whose processes hang when they get SIGUSR2, where that can be compiled."""
+    if shutil.which("cc") is None:
+        return {}
+    library = tmp_path_factory.mktemp("hanging") / "hanging.so"
+    source = Path(__file__).parent / "hanging.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    return {"LD_PRELOAD": str(library)}
+
+
+@pytest.fixture(scope="module")
+def gateway(world: GatewayWorld, hanging: dict[str, str]) -> Iterator[Gateway]:
     """Two workers and a shadow that answers."""
-    with serving(world, options=("--roll", "0.5")) as made:
+    with serving(world, options=("--roll", "0.5"), env=hanging) as made:
         assert made.shadows()
         yield made
 
@@ -40,10 +53,11 @@ def restarts(gateway: Gateway, process: str) -> float:
     return gateway.metric("mangaops_restarts_total", process=process)
 
 
+@pytest.mark.skipif(shutil.which("cc") is None, reason="hanging a process needs a C compiler: cc")
 def test_a_shadow_that_hangs_is_killed_and_users_see_nothing(gateway: Gateway) -> None:
     before, pid = restarts(gateway, "shadow"), gateway.shadow_pid()
     with users(gateway) as asking:
-        os.kill(pid, signal.SIGSTOP)
+        os.kill(pid, signal.SIGUSR2)  # to stand still is no fault: it does while users are answered
         until(lambda: restarts(gateway, "shadow") > before, "a shadow that was killed")
         until(gateway.shadows, "a new shadow that answers")
     assert asking.saw_nothing()
