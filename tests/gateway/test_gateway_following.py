@@ -65,7 +65,7 @@ def test_the_champion_is_loaded_and_serves(any_world: GatewayWorld, ledger_url: 
     assert worker.link.trouble is None
     answer = worker.slots.served.slot.predictor.answer("where is my order")  # type: ignore[union-attr]
     assert answer.label in any_world.expected()["router-1"]
-    assert worker.follower.seconds_a_text["router"] > 0
+    assert worker.follower.seconds_a_text["router-1"] > 0
     (member,) = any_world.shop.desk.gateways.members()
     assert member.member == worker.link.member
     moved = worker.follower.wanted["router"].chain.moved_at

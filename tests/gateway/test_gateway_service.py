@@ -61,7 +61,7 @@ def service_in(folder: Path, *, capacity: int = 64, time_limit: float = PATIENCE
         tickets=Tickets(b"k" * 32),
         pins=Pins(folder / "pins.bin"),
         log=LogWriter(folder / "journal", "requests", "w", prepare=kept({"router": UNIT.log})),
-        mirror=Mirror(str(folder / "s"), lane, workers=1, share=0.5),
+        mirror=Mirror(str(folder / "s"), lane, workers=1),
         writer="w",
         clock=Clock(),
     )

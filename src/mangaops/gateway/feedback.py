@@ -80,9 +80,8 @@ class FeedbackDesk:
         self._tokens -= 1.0
 
     def _require_label(self, ticket: Ticket, label: str | None) -> None:
-        """The label is one of the release that answered, as long as that is known here."""
-        answered = self.service.slots[ticket.unit].by_generation.get(ticket.generation)
-        slot = answered.slot if answered is not None else None
+        """The label is one of the release that answered, as long as that is warm here."""
+        slot = self.service.slots[ticket.unit].warm(self._release_of(ticket))
         known = slot.predictor.labels if slot is not None and slot.predictor is not None else None
         if label is not None and known is not None and label not in known:
             raise InputError(

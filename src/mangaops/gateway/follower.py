@@ -251,7 +251,7 @@ class Follower:
         try:
             predictor = self._releases.load(self.wanted[unit].chain.state, release, Purpose.SERVE)
             self._on_loop(slot.move, SlotState.WARMING)
-            self.seconds_a_text[unit] = warm(predictor)
+            self.seconds_a_text[release] = warm(predictor)
         except BaseException:
             self._on_loop(self._drop, slots, slot)
             raise

@@ -35,8 +35,8 @@ def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
         warnings.append(f"conversations are not pinned until this worker starts anew: {service.pins.trouble}")
     if abs(service.clock.off) > CLOCK_OFF:
         warnings.append(
-            f"the wall clock was set by {service.clock.off:+.0f} s since this worker started, which dates "
-            "its rows as before: start the gateway again once the clock is right"
+            f"the wall clock is {service.clock.off:+.0f} s off the time that this worker counts since it "
+            "started, and by which it dates rows: start the gateway again once the clock is right"
         )
     body = {
         "ready": not reasons,

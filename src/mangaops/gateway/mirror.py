@@ -49,7 +49,7 @@ _LEAST: Final = 0.02
 _BUFFER: Final = 16_384
 
 _BACKLOG: Final = 128
-"""Copies that wait when the shadow no longer stands still for users."""
+"""Copies that wait when the shadow no longer stands still for users; half of a queue that is short."""
 
 _LATE: Final = b"!"
 """Before a copy that waited longer than its time limit: it is logged as such, and asked of nobody."""
@@ -68,6 +68,7 @@ class Mirror:
         self._asked, self._rate = 0, 0.0
         self._tokens, self._filled = 1.0, time.monotonic()
         self.capacity = 0.0
+        self._backlog = _BACKLOG
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -103,15 +104,17 @@ class Mirror:
     def send(self, copy: Mapping[str, Any], spec: ShadowSpec) -> None:
         """The copy is queued; `decide` said `sent`."""
         line = json.dumps(copy, separators=(",", ":")).encode() + b"\n"
+        self._backlog = min(_BACKLOG, max(1, spec.queue // 2))
         self._queue.append((time.monotonic() + spec.time_limit_ms / 1000, line))
         self._arrived.set()
 
     @property
     def rate(self) -> float:
-        """Copies a second that this worker may send now."""
+        """Copies a second that this worker may send now: no more than the shadow's one thread can answer."""
         users = self._rate * self._workers
         left = max(_LEAST * self.capacity, _STEEP * (_BUSY * self.capacity - users))
-        return left / self._workers
+        alone = self.capacity / (self._workers * self._lane.size)
+        return min(left, alone) / self._workers
 
     def _token(self, spec: ShadowSpec) -> bool:
         now = time.monotonic()
@@ -162,7 +165,7 @@ class Mirror:
         if (pause := pause_of(writer.get_extra_info("socket"))) is None:
             yield
             return
-        self._lane.busied = lambda busy: pause.users(busy and len(self._queue) < _BACKLOG)
+        self._lane.busied = lambda busy: pause.users(busy and len(self._queue) < self._backlog)
         try:
             yield
         finally:

@@ -43,6 +43,9 @@ _PASSED: Final = 1.0
 _LAST: Final = 10.0
 """Seconds for logs to become Parquet at the end; what is not by then stays in the journal."""
 
+_HALTED: Final = 1.0
+"""Seconds without a sign of life after which the shadow is told to go on, should it stand still."""
+
 _SHARED: Final = "/dev/shm"
 
 _SOONEST, _LATEST = 0.1, 10.0
@@ -252,6 +255,9 @@ class Supervisor:
         limit = max(unit.shadow.time_limit_ms for unit in self._units.values()) / 1000
         silent = time.monotonic() - self._beat.value
         size = _resident(shadow.process.pid)
+        if silent > _HALTED:  # who halted it for a user may have died before it went on
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(shadow.process.pid, signal.SIGCONT)
         if silent > _HUNG + limit:
             _LOG.error("the shadow gave no sign of life for %.0f s and is killed", silent)
             shadow.process.kill()

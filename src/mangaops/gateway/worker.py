@@ -28,6 +28,7 @@ from mangaops.gateway.lane import Lane
 from mangaops.gateway.lineage import end_with_supervisor
 from mangaops.gateway.link import Link
 from mangaops.gateway.mirror import Mirror
+from mangaops.gateway.pace import Pace
 from mangaops.gateway.pins import Pins
 from mangaops.gateway.releases import Releases
 from mangaops.gateway.service import Clock, Service
@@ -44,12 +45,6 @@ _TICK: Final = 0.5
 
 _KEEP_ALIVE: Final = 75
 """Seconds for which an idle connection stays open: longer than with proxies, so that they close first."""
-
-_ENOUGH: Final = 100
-"""Texts after which what they took may correct the idea of the machine's capacity."""
-
-_BESIDE: Final = 0.0003
-"""Seconds a request takes beside the model, of the event loop and of the log."""
 
 _SWITCH: Final = 0.0005
 """Seconds after which a thread that computes in Python makes way for the event loop."""
@@ -211,16 +206,9 @@ async def _beat(beat: Any) -> None:
 
 async def _tick(service: Service, workers: int) -> None:
     """Gauges and the mirror's idea of the machine's capacity are fresh, twice a second."""
-    lane, least, held = service.lane, 0.0, ""
-    texts, seconds = lane.texts, lane.seconds
+    pace = Pace(service.lane)
     while True:
         await asyncio.sleep(_TICK)
         measured(service)
-        if (serves := "/".join(each.served.release for each in service.slots.values())) != held:
-            held, least = serves, max(service.follower.seconds_a_text.values(), default=0.0)
-        if lane.texts - texts >= _ENOUGH:
-            found = (lane.seconds - seconds) / (lane.texts - texts)
-            least = min(least, found) if least else found
-            texts, seconds = lane.texts, lane.seconds
-        if least:
-            service.mirror.capacity = lane.size * workers / (least + _BESIDE)
+        served = tuple(each.served.release for each in service.slots.values())
+        service.mirror.capacity = workers * pace.rate(served, service.follower.seconds_a_text)

@@ -33,8 +33,8 @@ CURVE: Final = (0.1, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8)
 _COPIES: Final = re.compile(
     r'^mangaops_(?:mirrored|shadowed)_total\{[^}]*(?:mirror|result)="(\w+)"[^}]*\} ([0-9.e+]+)', re.MULTILINE
 )
-_PATIENCE: Final = 10.0
-"""Seconds in which copies that are on their way are answered or fail: a time limit of 1 s, and a queue."""
+_PATIENCE: Final = 1.5
+"""Seconds without a copy that is answered, or fails, after which those on their way are taken for lost."""
 
 
 @dataclass(frozen=True)
@@ -321,10 +321,15 @@ def mirrored(page: str) -> Mirrored:
 
 
 def settled(metrics: Callable[[], str], patience: float = _PATIENCE) -> Mirrored:
-    """What became of copies so far, once none is under way; after so many seconds, whatever is."""
-    ends = time.monotonic() + patience
-    while (found := mirrored(metrics())).under_way and time.monotonic() < ends:
+    """What became of copies so far, once none is under way, or none has moved for so many seconds.
+
+    A copy that was lost with a process is under way for ever.
+    """
+    found, ends = mirrored(metrics()), time.monotonic() + patience
+    while found.under_way and time.monotonic() < ends:
         time.sleep(0.1)
+        if (now := mirrored(metrics())) != found:
+            found, ends = now, time.monotonic() + patience
     return found
 
 
