@@ -49,6 +49,10 @@ def gateway(world: GatewayWorld, hanging: dict[str, str]) -> Iterator[Gateway]:
         yield made
 
 
+def stands_still(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 def restarts(gateway: Gateway, process: str) -> float:
     return gateway.metric("mangaops_restarts_total", process=process)
 
@@ -64,6 +68,14 @@ def test_a_shadow_that_hangs_is_killed_and_users_see_nothing(gateway: Gateway) -
     assert gateway.shadow_pid() != pid
     assert gateway.settled()
     assert "no sign of life" in gateway.log.read_text()
+
+
+def test_a_shadow_that_a_dead_worker_left_standing_still_goes_on(gateway: Gateway) -> None:
+    before, pid = restarts(gateway, "shadow"), gateway.shadow_pid()
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: stands_still(pid), "a shadow that stands still")
+    until(lambda: not stands_still(pid), "a shadow that goes on though no user asks")
+    assert (gateway.shadow_pid(), restarts(gateway, "shadow")) == (pid, before)
 
 
 def test_a_shadow_that_crashes_is_started_again_and_users_see_nothing(gateway: Gateway) -> None:
