@@ -594,7 +594,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     given = ["simulate", "traffic", "--out", str(tmp_path / "world"), "--weeks", "500"]
     running = subprocess.Popen([*command, *given], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert running.stderr is not None
-    assert "simulating weeks" in running.stderr.readline()
+    assert "simulating week" in running.stderr.readline()
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130
