@@ -95,8 +95,15 @@ def _ended(given: list[str]) -> int | MangaopsError:
         return _translated(error)
     if code == STOPPED:  # so the parser ends, too, where somebody pressed Ctrl-C
         with screen.patience():
-            typer.echo("stopped; run the same command again to go on where it stopped", err=True)
+            typer.echo(f"stopped; {_stopped(given)}", err=True)
     return code if isinstance(code, int) else 0
+
+
+def _stopped(given: Sequence[str]) -> str:
+    """What the same command would do after Ctrl-C: runs go on, and invented worlds begin anew."""
+    if given[:1] in (["quickstart"], ["bench"]):
+        return "the same command begins anew"
+    return "run the same command again to go on where it stopped"
 
 
 def _tell(error: MangaopsError, as_json: bool) -> None:

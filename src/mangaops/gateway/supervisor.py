@@ -11,6 +11,7 @@ import fcntl
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import tempfile
@@ -18,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Final
@@ -126,12 +128,14 @@ class Supervisor:
                 reached, or the system has no room for the processes.
         """
         settings = self._settings
-        with tempfile.TemporaryDirectory(prefix="mangaops-gateway-", dir=_memory()) as scratch:
+        mine = f"mangaops-gateway-{blake2b(str(settings.folder).encode(), digest_size=6).hexdigest()}-"
+        with tempfile.TemporaryDirectory(prefix=mine, dir=_memory()) as scratch:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = scratch
             from mangaops.gateway.tickets import ticket_key
 
             ticket_key(settings.folder)
             with self._alone(), self._listening() as listening:
+                _forget(Path(scratch), mine)
                 roller = self._roller()
                 children = self._children(listening, Path(scratch) / "shadow.sock")
                 for number in (signal.SIGTERM, signal.SIGINT):
@@ -321,6 +325,13 @@ class Supervisor:
         gauges.JOURNAL.set(roller.waiting())
         gauges.SEGMENTS.labels("damaged").set(roller.damaged)
         gauges.SEGMENTS.labels("torn").set(roller.torn)
+
+
+def _forget(scratch: Path, mine: str) -> None:
+    """What a supervisor of this gateway that was killed left in memory is gone, all but `scratch`."""
+    for left in scratch.parent.glob(f"{mine}*"):
+        if left != scratch:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _memory() -> str | None:
