@@ -93,7 +93,7 @@ def _pointer(current: UnitState, to: str | None) -> tuple[str, str]:
             f"a rollback of {unit} was refused: it has no champion",
             found="the fallback answers",
             accepted="a champion; a release that was rolled back comes back by reopening it, judged again",
-            next_step=f"mangaops release list {unit}; mangaops release reopen RELEASE --reason '...', then its run",
+            next_step=f"mangaops release list {unit}; mangaops release reopen RELEASE --reason '...'",
         )
     target = current.rollback[-1] if to is None else to
     if target not in current.rollback:
