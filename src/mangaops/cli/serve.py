@@ -28,7 +28,7 @@ def serve(
     threads: Annotated[
         int, typer.Option(min=0, max=256, help="Threads that answer, a worker; 0: cores shared by workers.")
     ] = 0,
-    queue: Annotated[int, typer.Option(min=1, help="Texts that may wait, a worker; then 503.")] = 128,
+    queue: Annotated[int, typer.Option(min=1, help="Texts that may wait, a worker; then 503.")] = 512,
     batch: Annotated[int, typer.Option(min=1, max=64, help="Texts answered together under load.")] = 4,
     time_limit: Annotated[float, typer.Option(min=0.01, help="Seconds for one answer; then 503.")] = 2.0,
     body_limit: Annotated[int, typer.Option(min=256, help="Bytes of a body; then 413.")] = 65_536,

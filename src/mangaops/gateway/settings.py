@@ -24,7 +24,7 @@ class GatewaySettings:
     port: int = 8000
     workers: int = 1
     threads: int = 0
-    queue: int = 128
+    queue: int = 512
     batch: int = 4
     time_limit: float = 2.0
     body_limit: int = 65_536
