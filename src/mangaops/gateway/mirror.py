@@ -37,7 +37,7 @@ _AT_ONCE: Final = 0.25
 _AGAIN: Final = 0.25
 _BREATH: Final = 0.001
 
-_BUSY: Final = 0.38
+_BUSY: Final = 0.42
 """Part of the capacity that users take when the shadow gets no more than the least."""
 
 _STEEP: Final = 2.2
