@@ -15,6 +15,9 @@ _STYLE: Final = (
     "polyline{fill:none;stroke:#234;stroke-width:2}circle{fill:#234}"
 )
 
+_LABEL: Final = 13.0
+"""Height of a line of text."""
+
 
 def load_curve(points: Sequence[Point], title: str) -> str:
     """The SVG text; a logarithmic axis of milliseconds, since a curve near capacity leaves any other."""
@@ -28,8 +31,12 @@ def load_curve(points: Sequence[Point], title: str) -> str:
         math.ceil(math.log10(max(known, default=10.0))),
     )
     parts = [*_grid(decades), *_shares(points)]
+    free = math.inf
     for _, name, dashes in _QUANTILES:
-        parts += _line([each for each in values[name] if math.isfinite(each[1])], name, dashes, decades)
+        line = [each for each in values[name] if math.isfinite(each[1])]
+        if line:
+            free = min(_y(line[-1][1], decades) + 4, free - _LABEL)  # labels of lines that meet lie apart
+            parts += _line(line, name, dashes, decades, free)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">'
         f"<title>{title}</title><style>{_STYLE}</style>{''.join(parts)}</svg>\n"
@@ -66,16 +73,13 @@ def _shares(points: Sequence[Point]) -> list[str]:
 
 
 def _line(
-    points: Sequence[tuple[float, float]], name: str, dashes: str, decades: tuple[int, int]
+    points: Sequence[tuple[float, float]], name: str, dashes: str, decades: tuple[int, int], label_y: float
 ) -> list[str]:
-    if not points:
-        return []
     at = [(_x(share), _y(ms, decades)) for share, ms in points]
     through = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
     dots = [
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"><title>{name} at {share:.0%}: {ms:.2f} ms</title></circle>'
         for (x, y), (share, ms) in zip(at, points, strict=True)
     ]
-    x, y = at[-1]
-    label = f'<text x="{x + 8:.1f}" y="{y + 4:.1f}">{name}</text>'
+    label = f'<text x="{at[-1][0] + 8:.1f}" y="{label_y:.1f}">{name}</text>'
     return [f'<polyline stroke-dasharray="{dashes}" points="{through}"/>', *dots, label]
