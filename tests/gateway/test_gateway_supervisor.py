@@ -219,3 +219,17 @@ def test_settings_do_not_show_the_password_of_the_ledger() -> None:
     given = GatewaySettings(Path("stack.yaml"), Path("home"), "postgresql://me:secret@here/db", "home")
     assert "secret" not in repr(given)
     assert given.ledger_url.endswith("db")
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="needs a file system in memory: /dev/shm")
+def test_what_a_killed_supervisor_left_in_memory_goes_when_its_gateway_starts_again(
+    world: GatewayWorld,
+) -> None:
+    with serving(world, name="left", workers=1) as gateway:
+        mine = counts(gateway)
+        assert mine.parent == Path("/dev/shm")
+        os.kill(gateway.process.pid, signal.SIGKILL)
+        gateway.process.wait(30)
+    assert mine.exists()
+    with serving(world, name="left", workers=1):
+        assert not mine.exists()
