@@ -158,6 +158,15 @@ def test_feedback_that_says_nothing_known_is_422_and_can_be_mended(server: Serve
     assert tell(server, asked, outcome="asked_for_human").status == 202
 
 
+def test_a_label_of_feedback_is_one_of_the_release_that_answered(world: GatewayWorld, tmp_path: Path) -> None:
+    with serving(world, tmp_path / "gateway") as server:
+        asked = server.route("where is my order").json
+        world.promote_next()
+        assert (asked["release"], server.route("hello").json["release"]) == ("router-1", "router-2")
+        assert tell(server, asked["request_id"], label="promotion.2").status == 422
+        assert tell(server, asked["request_id"], label="promotion.1").status == 202
+
+
 def test_more_feedback_than_the_rate_is_429_with_retry_after(server: Server) -> None:
     slow = FeedbackDesk(server.service, server.desk.book, rate=2.0)
     known = server.route("where is my order").json["request_id"]
