@@ -41,8 +41,11 @@ class Says:
     def answer(self, text: str) -> Answer:
         return self.say([text])[0]
 
-    def answer_together(self, texts: Sequence[str]) -> list[Answer]:
-        return self.say(texts)
+    def read(self, text: str) -> str:
+        return text
+
+    def answer_together(self, read: Sequence[str]) -> list[Answer]:
+        return self.say(read)
 
 
 def warm_slot(slots: Slots, release: str, predictor: Says | None = None) -> Slot:

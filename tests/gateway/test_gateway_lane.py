@@ -107,13 +107,65 @@ def test_under_load_like_lengths_are_answered_together_and_the_oldest_is_among_t
         lane, slot = lane_of(batch=3, rested=[]), slot_of(gate)
         asked = [lane.ask(slot, "first")]
         await gate.entered.get()
-        texts = ["a" * 40, "b", "c" * 44, "d" * 38, "e" * 41, "f" * 400]
+        texts = ["a" * 40, "b", "c" * 44, "d" * 38, "e" * 39, "f" * 400]
         asked += [lane.ask(slot, text) for text in texts]
         gate.opened.set()
         assert await answered(asked) == ["first", *texts]
         a, b, c, d, e, f = texts
-        assert gate.batches == [("first",), (a, c, d), (b,), (e,), (f,)]
-        assert [each.batch for each in asked] == [1, 3, 1, 3, 3, 1, 1]
+        assert gate.batches == [("first",), (a, e, d), (b,), (c,), (f,)], "the nearest lengths go together"
+        assert [each.batch for each in asked] == [1, 3, 1, 1, 3, 3, 1]
+        lane.close()
+
+    run(scenario)
+
+
+def test_the_length_is_that_of_what_the_model_reads_and_each_text_is_read_once() -> None:
+    read: list[str] = []
+
+    class Words(Says):
+        def read(self, text: str) -> list[str]:  # type: ignore[override]
+            read.append(text)
+            return text.split()
+
+        def answer_together(self, read: Sequence[list[str]]) -> list[Answer]:  # type: ignore[override]
+            return self.say([" ".join(words) for words in read])
+
+    async def scenario() -> None:
+        gate = Gate()
+        lane, slot = lane_of(rested=[]), Slot("router-1", BLUE, S.ACTIVE, Words(gate))
+        asked = [lane.ask(slot, "first")]
+        await gate.entered.get()
+        texts = ["a b c d e f g h", "i" * 15, "jjjjjj kkkkkk llllll mmmmmm n o p qqqqqqqq"]
+        asked += [lane.ask(slot, text) for text in texts]
+        gate.opened.set()
+        await answered(asked)
+        assert gate.batches == [("first",), (texts[0], texts[2]), (texts[1],)]
+        assert sorted(read) == sorted(["first", *texts])
+        lane.close()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("unreadable", ["second", "third"])
+def test_a_text_that_cannot_be_read_costs_nobody_else_an_answer(unreadable: str) -> None:
+    class Picky(Says):
+        def read(self, text: str) -> str:
+            if text == unreadable:
+                raise ValueError("unreadable")
+            return text
+
+    async def scenario() -> None:
+        gate = Gate()
+        lane, slot = lane_of(rested=[]), Slot("router-1", BLUE, S.ACTIVE, Picky(gate))
+        asked = {"first": lane.ask(slot, "first")}
+        await gate.entered.get()
+        asked |= {text: lane.ask(slot, text) for text in ("second", "third", "fourth")}
+        gate.opened.set()
+        bad = asked.pop(unreadable)
+        assert await answered(list(asked.values())) == list(asked)
+        with pytest.raises(ValueError, match="unreadable"):
+            await bad.future
+        await rested_all(slot)
         lane.close()
 
     run(scenario)

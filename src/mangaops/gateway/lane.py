@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Final
+from typing import Any, Final
 
 from mangaops.gateway.slots import Slot
 from mangaops.inference import Answer
@@ -22,8 +22,8 @@ from mangaops.inference import Answer
 _LOOK: Final = 16
 """How many waiting texts are looked at for one of like length."""
 
-_LIKE: Final = 0.25
-"""How much longer or shorter, as a share, a text may be to be answered together with another."""
+_LIKE: Final = 0.1
+"""Part of its length by which another text may be longer or shorter to go with it; one token always."""
 
 
 class Full(Exception):
@@ -43,6 +43,8 @@ class Asked:
     future: asyncio.Future[Answer]
     timer: asyncio.TimerHandle | None = None
     batch: int = 1
+    read: Any = None
+    """The text as its model takes it, once it was looked at."""
 
 
 class Lane:
@@ -134,15 +136,14 @@ class Lane:
             self._give_up(self.waiting.popleft())
         if not self.waiting:
             return []
-        batch = [self.waiting.popleft()]
+        first = self.waiting.popleft()
         room = min(self.batch, -(-(len(self.waiting) + 1) // len(self._threads))) - 1
-        if room > 0 and len(self.waiting) >= len(self._threads):
-            first = batch[0]
-            near = [each for each in list(self.waiting)[:_LOOK] if _alike(first, each)][:room]
-            for each in near:
-                self.waiting.remove(each)
-            batch += near
-        return batch
+        if room < 1 or len(self.waiting) < len(self._threads):
+            return [first]
+        near = _nearest(first, list(self.waiting)[:_LOOK])[:room]
+        for each in near:
+            self.waiting.remove(each)
+        return [first, *near]
 
     def _give_up(self, asked: Asked) -> None:
         self._loop.call_soon_threadsafe(self._release, asked)
@@ -174,7 +175,7 @@ def _answered(batch: Sequence[Asked]) -> list[Answer | Exception]:
     if predictor is None:
         return [RuntimeError("the slot was closed")] * len(batch)
     try:
-        answers = list(predictor.answer_together([asked.text for asked in batch]))
+        answers = list(predictor.answer_together([_read(asked) for asked in batch]))
     except Exception as error:  # noqa: BLE001 - whatever a model raises goes to those who asked, not to the thread
         return [error] * len(batch)
     if len(answers) != len(batch):
@@ -182,10 +183,22 @@ def _answered(batch: Sequence[Asked]) -> list[Answer | Exception]:
     return [*answers]
 
 
-def _alike(one: Asked, other: Asked) -> bool:
-    if one.slot is not other.slot or other.future.done():
-        return False
-    return abs(len(one.text) - len(other.text)) <= _LIKE * max(len(one.text), len(other.text), 8)
+def _read(asked: Asked) -> Any:
+    """The text as its model takes it, read once however often it is looked at."""
+    if asked.read is None and asked.slot.predictor is not None:
+        asked.read = asked.slot.predictor.read(asked.text)
+    return asked.read
+
+
+def _nearest(first: Asked, others: Sequence[Asked]) -> list[Asked]:
+    """Those of like length, the nearest first, that may be answered together with the first."""
+    try:
+        size = len(_read(first))
+        far = {each: abs(len(_read(each)) - size) for each in others if each.slot is first.slot}
+    except Exception:  # noqa: BLE001 - who asked hears it when the text is answered alone
+        return []
+    near = (each for each in far if far[each] <= max(1, _LIKE * size) and not each.future.done())
+    return sorted(near, key=far.__getitem__)
 
 
 def nobody(_busy: bool) -> None:

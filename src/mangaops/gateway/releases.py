@@ -89,7 +89,7 @@ def warm(predictor: Servable) -> float:
 def _warmed(predictor: Servable) -> float:
     for text in PROBES:
         predictor.answer(text)
-    predictor.answer_together(PROBES[:4])
+    predictor.answer_together([predictor.read(text) for text in PROBES[:4]])
     spent = []
     for _ in range(_WARM_ROUNDS):
         begun = time.perf_counter()

@@ -6,7 +6,7 @@ know none of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
 
 class Servable(Predictor, Protocol):
-    """A predictor that answers live requests."""
+    """A predictor that answers live requests: it reads each text alone, and answers some of them together."""
 
-    def answer_together(self, texts: Sequence[str]) -> list[Answer]:
-        """The answer to each text, computed in one batch."""
+    def read(self, text: str) -> Sized:
+        """The text as the model takes it; texts of equal length are answered together without padding."""
+
+    def answer_together(self, read: Sequence[Any]) -> list[Answer]:
+        """The answer to each text that `read` gave, computed in one batch."""
 
 
 @dataclass(frozen=True)

@@ -26,19 +26,25 @@ class IntentPredictor:
 
     def probabilities(self, text: str) -> NDArray[np.float64]:
         """Calibrated probabilities of shape (labels,) that sum to 1; NaN where the model is broken."""
-        logits = self._runs.logits(self._reads.ids(text))
-        return softmax(logits.astype(np.float64) / self._temperature)
+        return self._alone(self.read(text))
 
     def answer(self, text: str) -> Answer:
         """The most probable label; of equal ones the first."""
         return self._answer(self.probabilities(text))
 
-    def answer_together(self, texts: Sequence[str]) -> list[Answer]:
-        """The answer to each text, computed in one batch; alone a text may get another confidence."""
-        if len(texts) == 1:
-            return [self.answer(texts[0])]
-        logits = self._runs.batch([self._reads.ids(text) for text in texts])
+    def read(self, text: str) -> list[int]:
+        """Token ids of the text, at least one."""
+        return self._reads.ids(text)
+
+    def answer_together(self, read: Sequence[list[int]]) -> list[Answer]:
+        """The answer to each text that was `read`, in one batch; alone a text may get another confidence."""
+        if len(read) == 1:
+            return [self._answer(self._alone(read[0]))]
+        logits = self._runs.batch(read)
         return [self._answer(row) for row in softmax(logits.astype(np.float64) / self._temperature)]
+
+    def _alone(self, ids: list[int]) -> NDArray[np.float64]:
+        return softmax(self._runs.logits(ids).astype(np.float64) / self._temperature)
 
     def _answer(self, probabilities: NDArray[np.float64]) -> Answer:
         best = int(probabilities.argmax())

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MODEL: Final = "model.onnx"
 _INPUTS: Final = ["input_ids", "attention_mask"]
 _FATAL_ONLY: Final = 4
+_SLOWER: Final = ["SkipLayerNormFusion"]
+"""Its kernel takes longer on a CPU than the addition and the normalisation that it joins: see ADR 0077."""
 
 
 class Session:
@@ -62,8 +64,12 @@ def session(folder: Path, threads: int = 1, file: str = MODEL) -> Session:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _FATAL_ONLY
+        # the arena hands a thread's buffers to the next, whose core has to fetch them from the other's cache
+        options.enable_cpu_mem_arena = False
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        opened = onnxruntime.InferenceSession(str(folder / file), options, providers=["CPUExecutionProvider"])
+        opened = onnxruntime.InferenceSession(
+            str(folder / file), options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOWER
+        )
         names = [node.name for node in opened.get_inputs()]
         if names != _INPUTS:
             raise ValueError(f"the graph takes {names}, not {_INPUTS}")
