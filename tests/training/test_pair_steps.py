@@ -410,3 +410,33 @@ def test_more_layers_than_the_base_has_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="7 layers was refused") as caught:
         RECIPES[request.spec.family](request, tmp_path / "artifact", None)
     assert caught.value.found == "the base has 6 layers"
+
+
+def test_a_base_without_token_types_is_exported_without_them(tmp_path: Path) -> None:
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import BertConfig, BertModel
+
+    from mangaops.inference.preprocessing import PairEncoder, PairPreprocessing
+    from mangaops.inference.reranker import Reranker
+    from mangaops.inference.session import session
+    from mangaops.training.foreign import translated
+    from mangaops.training.steps import crossing, export
+    from tiny import tiny_base
+
+    base = tiny_base(tmp_path / "base")
+    told = json.loads((base / "config.json").read_text())
+    torch.manual_seed(0)
+    BertModel(BertConfig(**{**told, "type_vocab_size": 1})).save_pretrained(str(base))
+    assert not crossing.token_types(base)
+    spec = PairPreprocessing(max_tokens=32, takes="query and text", token_types=False)
+    reads = PairEncoder(Tokenizer.from_file(str(base / "tokenizer.json")), spec)
+    with translated("exporting"):
+        model = crossing.crossing(base, 1, reads)
+        export.to_onnx(crossing.Scoring(model.model), tmp_path / "model.onnx", reads.inputs)
+    texts = ["my parcel", "a coupon code"]
+    served = Reranker("tiny", reads, session(tmp_path, inputs=reads.inputs)).scores(
+        "where is my order", texts
+    )
+    (trained,) = crossing.scores(model, [("where is my order", texts)], "fp32")
+    assert np.allclose(served, trained, atol=1e-5)

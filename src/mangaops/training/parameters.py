@@ -101,7 +101,7 @@ class RerankerTraining(BaseModel):
     batch: int = Field(default=32, ge=2, le=1024)
     negatives: int = Field(default=4, ge=1, le=64)
     loss: Literal["binary", "lambda"] = "binary"
-    learning_rate: float = Field(default=1e-4, gt=0, le=1)
+    learning_rate: float = Field(default=2e-4, gt=0, le=1)
     weight_decay: float = Field(default=0.01, ge=0, le=1)
     warm_up: float = Field(default=0.1, ge=0, lt=1)
     early_stopping: int = Field(default=2, ge=0)

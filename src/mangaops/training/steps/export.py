@@ -97,7 +97,10 @@ def to_int8(source: Path, path: Path, keep: frozenset[str] = LADDER[0]) -> None:
 
 
 def _products(proto: onnx.ModelProto, shapes: frozenset[str]) -> list[str]:
-    """The names of the matrix products whose weights have one of these shapes."""
+    """The names of the matrix products whose weights have one of these shapes.
+
+    The quantiser turns a `Gemm` into a `MatMul` of another name before it looks whom to leave out.
+    """
     weights = {each.name: tuple(each.dims) for each in proto.graph.initializer}
     found = []
     for node in proto.graph.node:
@@ -108,5 +111,5 @@ def _products(proto: onnx.ModelProto, shapes: frozenset[str]) -> list[str]:
         into, out = reversed(sizes[0]) if turned else sizes[0]
         shape = "narrowing" if into > out else "widening" if into < out else "square"
         if shape in shapes:
-            found.append(node.name)
+            found += [node.name, f"{node.name}_MatMul"]
     return found
