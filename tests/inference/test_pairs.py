@@ -24,6 +24,8 @@ from mangaops.registry.permit import Permit
 from mangaops.training import RECIPES, Trained
 from tiny_pairs import SLANG, tiny_items
 
+pytestmark = pytest.mark.xdist_group("pairs")
+
 BAD = [
     "",
     " \n\t",

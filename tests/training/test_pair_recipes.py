@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +20,10 @@ from mangaops.inference.manifest import verify
 from mangaops.registry.permit import Permit
 from mangaops.training import RECIPES, Trained, frozen_base
 from mangaops.vocabulary import Family
+from tiny import tiny_base
 from tiny_pairs import adapter_request, place, reranker_request, tiny_items
+
+pytestmark = pytest.mark.xdist_group("pairs")
 
 FILES = {
     "MANIFEST.json",
@@ -76,8 +82,6 @@ def test_equal_requests_give_equal_rerankers(reranker: Trained, tmp_path: Path) 
 
 
 def test_the_frozen_base_is_sealed_like_an_adapter(adapter: Trained, tmp_path: Path) -> None:
-    from tiny import tiny_base
-
     base = frozen_base(adapter_request(str(tiny_base(tmp_path / "base"))), tmp_path / "artifact")
     assert {path.name for path in base.folder.iterdir()} == FILES
     assert base.config["adapter"] is False
@@ -109,6 +113,32 @@ def test_a_broken_graph_is_found_by_parity(adapter: Trained, tmp_path: Path) -> 
         parity.refuse(found, "cosine 0.98", "train again")
     rows["int8"] = rows["torch"]
     assert parity.under(parity.compare_vectors(rows)["least_cosine"], 0.98, "a text at cosine") == []
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from tiny import tiny_base
+from tiny_pairs import adapter_request
+from mangaops.training import RECIPES
+def kill(what, done, total):
+    if sys.argv[4] in what:
+        os.kill(os.getpid(), signal.SIGKILL)
+request = adapter_request(sys.argv[2])
+RECIPES[request.spec.family](request, Path(sys.argv[3]), kill)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["step 30", "sealing"])
+def test_a_kill_leaves_no_artifact(tmp_path: Path, moment: str) -> None:
+    base = tiny_base(tmp_path / "base")
+    arguments = [str(Path(__file__).parent.parent), str(base), str(tmp_path / "artifact"), moment]
+    ended = subprocess.run([sys.executable, "-c", _KILLED, *arguments], check=False, capture_output=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    assert not (tmp_path / "artifact").exists()
+    assert ended.stdout + ended.stderr == b""
 
 
 def test_a_reranker_whose_loss_is_not_a_number_is_refused_and_nothing_is_left(tmp_path: Path) -> None:

@@ -49,8 +49,9 @@ class PairRequest:
 
     `items` has `item_id, text`; `train` and `validation` have `query_id, query, item_id, grade`, a row a
     judgment, where a grade over 0 is relevant. `candidates` has `query_id, item_id, rank` (1 is the best),
-    drawn by `candidates_from`: the reranker learns on them. `cache` is a folder where embeddings of the
-    frozen base are kept from one training to the next; it changes nothing but the time.
+    drawn by `candidates_from`: the reranker learns on them. `cache` is a folder of
+    this machine where vectors of the frozen base are kept from one training to the next; it changes nothing
+    but the time.
     """
 
     model: str
