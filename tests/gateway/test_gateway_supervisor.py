@@ -193,13 +193,12 @@ def test_a_supervisor_that_fails_ends_its_processes_and_itself(world: GatewayWor
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
             _, said = process.communicate(timeout=90)
+            until(lambda: not _group(process.pid), "the end of every process of the group")
         finally:
-            group = _group(process.pid)
-            if group:
+            if _group(process.pid):
                 os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 1
     assert "whoever was to be told is gone" in said
-    assert not group
 
 
 def _group(leader: int) -> list[int]:
