@@ -30,11 +30,12 @@ class Training(Strict):
 
 
 def read(text: str | bytes) -> Stack:
+    families = ("intent-classifier", "embedding-adapter", "cross-encoder-reranker")
     return parse(
         text,
         gates={name: gate.params for name, gate in GATES.items()},
         metrics=METRICS,
-        families={"intent-classifier": Training},
+        families=dict.fromkeys(families, Training),
     )
 
 
@@ -76,6 +77,46 @@ def test_a_small_stack_is_understood() -> None:
     assert first.params.model_dump()["margin"] == 0.002
     assert second.dry_run
     assert stack.units["router"].looks == 3
+
+
+SEARCH = SMALL.replace(
+    "models:\n",
+    """\
+  shop: {kind: search, catalogue: {item_id: doc}, golden: {queries: 200}, relevant_from: 2}
+models:
+  adapter: {family: embedding-adapter, base: minilm-l6, data: shop}
+""",
+)
+
+
+def test_a_dataset_may_be_of_what_people_searched_for() -> None:
+    stack = read(SEARCH)
+    assert list(stack.data) == ["logs"]
+    shop = stack.search_data["shop"]
+    assert (shop.catalogue, shop.golden.queries, shop.relevant_from) == ({"item_id": "doc"}, 200, 2)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("kind: search", "kind: [search]", "is unknown"),
+        ("kind: search", "kind: serach", "kind 'serach' is unknown; did you mean 'search'?"),
+        ("item_id: doc", "item: doc", "data.shop.catalogue.item"),
+        (
+            "data: shop}",
+            "data: logs}",
+            "embedding-adapter learns from data of kind: search, and 'logs' is not",
+        ),
+        ("data: logs, critical: [yes]", "data: shop", "learns from data of kind: labels, and 'shop' is not"),
+        ("relevant_from: 2", "labels: [yes]", "unknown key 'labels' in data.shop"),
+        ("relevant_from: 2", "splits: {train: 0.9}", "the shares sum to 1.2"),
+        ("queries: 200", "queries: 2000", "data.shop.golden.queries"),
+    ],
+)
+def test_a_mistake_in_search_data_is_told(old: str, new: str, says: str) -> None:
+    assert old in SEARCH
+    told = mistakes(SEARCH.replace(old, new))
+    assert any(says in each for each in told), told
 
 
 def test_words_stay_words() -> None:

@@ -79,6 +79,7 @@ class DataSpec(Strict):
     `columns` maps our names to the logs' names; a column that is not listed keeps its own name.
     """
 
+    kind: Literal["labels"] = "labels"
     columns: dict[Column, Word] = {}
     labels: tuple[Word, ...] | Literal["from_logs"] = FROM_LOGS
     splits: Splits = Splits()
@@ -239,10 +240,14 @@ class UnitSpec(Strict):
 
 @dataclass(frozen=True)
 class Stack:
-    """All that a stack.yaml declares, checked against itself."""
+    """All that a stack.yaml declares, checked against itself.
+
+    Under `data:` stand both kinds: `data` holds what is labelled, `search_data` what is of `kind: search`.
+    """
 
     stack: str
     simulated: bool
     data: Mapping[str, DataSpec]
+    search_data: Mapping[str, SearchDataSpec]
     models: Mapping[str, ModelSpec]
     units: Mapping[str, UnitSpec]
