@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mangaops.pipeline.gateway_bench import BenchPlan
     from mangaops.pipeline.gateway_world import GatewayWorld
     from mangaops.pipeline.quickstart import Teller
+    from mangaops.pipeline.search_data_run import SearchSources
     from mangaops.pipeline.workshop import Workshop
     from mangaops.release.stack_check import StackReport
     from mangaops.stack import Stack
@@ -183,6 +184,32 @@ def validate_logs(
     name = data_name(stack, data)
     shop = open_if_there(settings) if stack.data[name].labels == FROM_LOGS else None
     return examine(stack, name, source, frozen_labels(shop, name) if shop else None, progress).report
+
+
+def validate_search_data(
+    settings: Settings, data: str, sources: SearchSources, progress: Progress
+) -> ValidationReport:
+    """A report on search data; nothing is made.
+
+    Raises:
+        InputError: the rows cannot be read.
+    """
+    from mangaops.pipeline.search_data_run import examine_search
+
+    return examine_search(read_stack(settings.stack), data, sources, progress).report
+
+
+def chosen_data(settings: Settings, name: str | None) -> tuple[str, bool]:
+    """The dataset that is meant, and whether it is search data.
+
+    Raises:
+        UsageError: the stack declares no such dataset, or several and none is named.
+    """
+    from mangaops.pipeline.dataset_run import data_name
+
+    stack = read_stack(settings.stack)
+    chosen = data_name(stack, name)
+    return chosen, chosen in stack.search_data
 
 
 def due_units(settings: Settings) -> dict[str, Any]:

@@ -31,6 +31,8 @@ from mangaops.vocabulary import Digest, Split
 if TYPE_CHECKING:
     from mangaops.stack import SearchDataSpec
 
+TABLES: Final = ("items", "queries", "judgments", "searches")
+
 QUERIES: Final = [
     "query_id",
     "query",
@@ -84,6 +86,17 @@ class SearchSnapshot:
     def golden(self) -> pl.DataFrame:
         """The frozen golden queries."""
         return self.queries.filter("golden")
+
+    @property
+    def golden_digest(self) -> Digest:
+        """Digest of the golden set: of its queries with their weights, and of what was judged of them."""
+        asked = self.golden.select("query_id", "query", "weight")
+        return tables_digest({"queries": asked, "judgments": self.judged(Split.GOLDEN)})
+
+    @property
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """The tables by name, as they are stored."""
+        return {name: getattr(self, name) for name in TABLES}
 
 
 @dataclass
