@@ -74,6 +74,7 @@ class Roller:
                     rows += self._finish_what_can_be(claimed)
                 except (OSError, MemoryError) as error:
                     trouble = trouble or error
+            arrow().default_memory_pool().release_unused()  # a roll now and then holds on to nothing between
             if isinstance(trouble, OSError):
                 raise trouble
         if trouble:
