@@ -79,3 +79,38 @@ def searched(baseline: Run, release: Run, grades: Grades, **more: Any) -> Eviden
     """Evidence of what two releases found, at the stage `search`."""
     sides = {(Stage.SEARCH, Cell(side)): run for side, run in zip(Side, (baseline, release), strict=True)}
     return ranking(sides, grades, **more)
+
+
+def found_at(places: Sequence[int | None]) -> dict[str, list[str]]:
+    """A list of ten a query with its relevant item at this place, behind and before irrelevant ones."""
+    filler = [f"x{number}" for number in range(10)]
+    lists = [
+        filler[:10] if at is None else [*filler[: at - 1], "right", *filler[at - 1 : 9]] for at in places
+    ]
+    return {f"q{number}": items for number, items in enumerate(lists)}
+
+
+def four_searches(
+    baseline: Sequence[int | None],
+    new_adapter: Sequence[int | None],
+    new_reranker: Sequence[int | None],
+    release: Sequence[int | None],
+    *,
+    queries: int | None = None,
+    groups: Sequence[int] | None = None,
+    **more: Any,
+) -> Evidence:
+    """Evidence of the search by all four pairs: the place of each query's relevant item, all judged.
+
+    With `queries` the places are repeated in turn for so many.
+    """
+    cells = (Cell.BASELINE, Cell.NEW_ADAPTER, Cell.NEW_RERANKER, Cell.RELEASE)
+    count = queries or len(release)
+    named = zip(cells, (baseline, new_adapter, new_reranker, release), strict=True)
+    runs = {
+        (Stage.SEARCH, cell): found_at([places[at % len(places)] for at in range(count)])
+        for cell, places in named
+    }
+    grades = {f"q{at}": {"right": 1.0, **{f"x{number}": 0.0 for number in range(10)}} for at in range(count)}
+    asked = {f"q{at}": {"group": f"group-{groups[at] if groups is not None else at}"} for at in range(count)}
+    return ranking(runs, grades, queries=asked, **more)
