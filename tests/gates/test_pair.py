@@ -206,8 +206,10 @@ def test_the_crosses_must_be_judged_as_well() -> None:
     changed = {**evidence.tables, "ranked": moved, "judgments": judgments}
     one = found(mrr_rule(), Evidence(evidence.kind, evidence.binding, evidence.facts, changed))
     assert one.verdict is Verdict.INCONCLUSIVE
-    assert "50.00% of the first 10 places is judged, under the 90% that the rule asks for" in one.says
+    assert "50.00% of the first 10 places are judged, under the 90% that the rule asks for" in one.says
     assert one.labels_to_settle == 80
+    assert one.next_step.startswith("judge 80 items that were shown")
+    assert "alone" not in one.next_step
 
 
 def test_defaults_of_the_rule() -> None:

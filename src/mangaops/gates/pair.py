@@ -116,9 +116,10 @@ def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
     if case.verdicts_only:
         return (finding,)
     found, at = table(case, lists, params.metric), levels(case, params.lone_confidence)
-    told = _lone(lists.changed[0], at) if lone else _told(found, at)
+    told = _lone(lists.changed[0], levels(case, confidence)) if lone else _told(found, at)
     facts = {**(finding.facts or {}), **_facts(found, lists, params.margin, at)}
-    step = finding.next_step if lone else _next(finding, found, params.margin, at)
+    decides = not lone and joint.decides(case, params.min_examples)
+    step = _next(finding, found, params.margin, at) if decides else finding.next_step
     return (replace(finding, says=f"{finding.says}{told}", next_step=step, facts=facts),)
 
 

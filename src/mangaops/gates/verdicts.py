@@ -138,9 +138,9 @@ def of_judged(compared: Compared) -> str:
     if judged is None:
         return ""
     counts = "counts as irrelevant" if judged.unjudged is Unjudged.IRRELEVANT else "is left out"
-    top = "the top place" if judged.places == 1 else f"the first {judged.places} places"
+    top = "the top place is" if judged.places == 1 else f"the first {judged.places} places are"
     under = "" if judged.enough else f", under the {judged.least:.0%} that the rule asks for"
-    return f"; {judged.share:.2%} of {top} is judged{under}, and what is not {counts}"
+    return f"; {judged.share:.2%} of {top} judged{under}, and what is not {counts}"
 
 
 def rows_until(compared: Compared, margin: float, confidence: float) -> int | None:
