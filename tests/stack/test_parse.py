@@ -191,6 +191,16 @@ def test_five_mistakes_are_told_at_once_in_the_order_of_lines() -> None:
         ("on: golden", "on: goldn", 13, "'golden' or 'shadow_review'"),
         ("  router:\n", "  router:\n    shadow: {rate: 0}\n", 10, "greater than 0"),
         ("  router:\n", "  router:\n    log: {text: masked}\n", 10, "'keep', 'mask' or 'hash'"),
+        ("metric: accuracy", "metric: ndcg", 13, "did you mean 'ndcg@k'"),
+        (
+            "metric: accuracy, on: golden",
+            "metric: accuracy, on: search",
+            13,
+            "measured on golden, not on search",
+        ),
+        ("metric: accuracy, on: golden", "metric: ndcg@10, on: search", 13, "needs unjudged"),
+        ("metric: accuracy, on: golden", "metric: ndcg@k, on: search", 13, "as in ndcg@10"),
+        ("on: golden", "on: golden, unjudged: left_out", 13, "takes no unjudged"),
         ("gate: leakage", "gate: [leakage]", 14, "a rule is a mapping with a key gate"),
         ("dry_run: true", "dry_run: maybe", 14, "true or false"),
     ],
@@ -376,3 +386,27 @@ def test_a_difference_without_a_reason_is_seen() -> None:
 def test_a_rule_that_the_example_lacks_is_a_difference() -> None:
     text = INIT.read_text().replace("      - {gate: disagreement, review_over: 0.05}\n", "")
     assert {each.here for each in differences(INIT.read_text(), text)} == {"nothing"}
+
+
+LISTS = """\
+      - {gate: pair, metric: ndcg@10, margin: 0.01, unjudged: irrelevant, min_judged: 0.9}
+      - {gate: non_inferior, metric: recall@3, on: adapter, margin: 0.01, unjudged: left_out, min_judged: 0.8}
+      - {gate: no_increase, metric: bad_top1, on: search, margin: 0.0, unjudged: irrelevant, min_judged: 0.9}
+      - {gate: at_least, metric: coverage@10, on: search, value: 0.5}
+"""
+
+
+def test_rules_on_lists_are_understood() -> None:
+    rules = read(SMALL + LISTS).units["router"].gates[2:]
+    assert [rule.params.model_dump()["metric"] for rule in rules] == [
+        "ndcg@10",
+        "recall@3",
+        "bad_top1",
+        "coverage@10",
+    ]
+    assert rules[1].as_dict()["unjudged"] == "left_out"
+
+
+def test_an_unknown_metric_is_told_once() -> None:
+    found = mistakes(changed("metric: accuracy, on: golden", "metric: ndgc@10, on: search"))
+    assert found == ["line 13: units.router.gates[0]: unknown metric 'ndgc@10'; did you mean 'ndcg@k'?"]

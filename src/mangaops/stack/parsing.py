@@ -163,7 +163,6 @@ def _rule(value: Any, path: Path, document: Document, words: _Words) -> Rule | N
         document.wrong((*path, "dry_run"), f"{spot}: dry_run must be true or false; found {dry_run!r}")
     if isinstance(metric, str) and metric not in words.metrics:
         document.wrong((*path, "metric"), f"{spot}: unknown metric '{metric}'{near(metric, words.metrics)}")
-        value = {**value, "metric": next(iter(words.metrics), metric)}
     if gate not in words.gates:
         document.wrong((*path, "gate"), f"{spot}: unknown gate '{gate}'{near(gate, words.gates)}")
         return None
