@@ -70,7 +70,7 @@ def write_traffic(
     }
     spans = {"from_": window.begins.isoformat(), "to": window.ends.isoformat()}
     readme = README.format(seed=seed, weeks=weeks, conversations=conversations, suffix=format, **spans)
-    paths = write_frames(Path(folder), frames, readme, format, what="simulated traffic")
+    paths = write_frames(Path(folder), frames, readme, format, what="simulated traffic was")
     return {
         "simulated": True,
         "seed": seed,

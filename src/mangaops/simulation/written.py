@@ -24,7 +24,7 @@ def write_frames(
 ) -> dict[str, Path]:
     """The folder holds one file a frame and README.txt; returns the paths by name.
 
-    `suffix` is a key of FORMATS; `what` says in a message what was to be written.
+    `suffix` is a key of FORMATS; `what` opens a message: "simulated traffic was".
 
     Raises:
         SetupError: the folder cannot be written.
@@ -39,7 +39,7 @@ def write_frames(
                 _whole(path, Path(scratch), lambda into, frame=frame: FORMATS[suffix](frame, into))  # type: ignore[misc]
     except (OSError, pl.exceptions.ComputeError) as error:
         raise SetupError(
-            f"{what} was not written to {folder}",
+            f"{what} not written to {folder}",
             found=str(error),
             accepted="a folder that can be written, with room on the disk",
             next_step="name another folder, or make room",
