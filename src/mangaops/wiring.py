@@ -281,6 +281,17 @@ def simulate_traffic(
     )
 
 
+def simulate_searches(
+    out: Path, *, seed: int, weeks: int, sessions: int, titles: int, form: str, progress: Progress
+) -> dict[str, Any]:
+    """A simulated shop, queries, judgments and searches are files in the folder; all of it is invented."""
+    from mangaops.simulation import write_searches
+
+    return write_searches(
+        out, seed=seed, weeks=weeks, sessions=sessions, titles=titles, format=form, progress=progress
+    )
+
+
 def run_quickstart(settings: Settings, folder: Path, *, seed: int, teller: Teller) -> dict[str, Any]:
     """The quickstart's story is told, and everything that it made lies in the folder, its ledger too.
 
