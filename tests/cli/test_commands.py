@@ -11,7 +11,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import polars as pl
 import pytest
@@ -20,37 +19,13 @@ from starlette.responses import Response
 
 import histories as h
 from a_server import answer, serving
-from mangaops.cli import main, screen
+from mangaops.cli import screen
 from mangaops.cli.main import app
 from mangaops.pipeline.quickstart import Teller
 from mangaops.store import Gateways, Ledger
 from mangaops.wiring import Settings, run_quickstart
 
 QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart" / "stack.yaml"
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def mangaops(capsys: pytest.CaptureFixture[str]):
-    def run(*arguments: str | Path) -> Ended:
-        with pytest.raises(SystemExit) as ended:
-            main([str(each) for each in arguments])
-        said = capsys.readouterr()
-        assert "Traceback" not in said.out + said.err
-        return Ended(int(ended.value.code or 0), said.out, said.err)
-
-    return run
-
-
-@pytest.fixture
-def stack(tmp_path: Path, mangaops) -> Path:
-    assert mangaops("init", "--out", tmp_path / "stack.yaml").code == 0
-    return tmp_path / "stack.yaml"
 
 
 @pytest.fixture
