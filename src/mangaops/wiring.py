@@ -311,7 +311,7 @@ def bench_gateway(
     """What a gateway did under load: one in a scratch world that is gone afterwards, or the one at `url`.
 
     Raises:
-        UsageError: the plan cannot be asked of that gateway, or the plot lies in no folder.
+        UsageError: the address is none, that gateway cannot be asked so, or the plot lies in no folder.
         SetupError: the gateway did not start, or answers nothing.
     """
     import tempfile
@@ -326,6 +326,7 @@ def bench_gateway(
             f"the plot {plot} was refused",
             found=f"no folder {plot.parent}",
             accepted="a file in a folder that is there",
+            next_step="make the folder, or name another file with --plot",
         )
     with tempfile.TemporaryDirectory(prefix="mangaops-bench-") as scratch:
         if url is not None:

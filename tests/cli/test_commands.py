@@ -542,6 +542,14 @@ def test_the_quickstart_leaves_a_ledger_that_was_named_alone(tmp_path: Path) -> 
     assert any("its own ledger" in line for line in told)
 
 
+@pytest.mark.parametrize("url", ["nonsense", "http://127.0.0.1", "https://127.0.0.1:80", "http://a:99999"])
+def test_a_bench_of_what_is_no_address_is_usage_with_one_next_step(url: str, mangaops) -> None:
+    ended = mangaops("bench", "gateway", "--url", url, "--seconds", "1")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(f"mangaops: the load on '{url}' was refused\n")
+    assert ended.err.count("  next: ") == 1
+
+
 @pytest.mark.parametrize("broken", ["", "failed", "mixed_version"])
 def test_a_bench_whose_users_were_let_down_ends_with_1_and_one_line(broken: str, mangaops) -> None:
     asked = itertools.count(1)
