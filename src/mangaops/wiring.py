@@ -85,16 +85,18 @@ def open_workshop(
 
     Raises:
         UsageError, StackError: the stack file is missing or holds mistakes.
-        SetupError: the ledger or the files cannot be opened, or there is no ledger and none may be made.
+        SetupError: home, ledger or files cannot be used, or there is no ledger and none may be made.
     """
     from mangaops import store, training
     from mangaops.pipeline.workshop import Workshop
     from mangaops.release.desk import Desk
     from mangaops.store.bundles import make_folder
+    from mangaops.store.foreign import file_errors
 
     stack = read_stack(settings.stack)
     if create:
-        make_folder(settings.home)
+        with file_errors(f"the home {settings.home} cannot be used"):
+            make_folder(settings.home)
     root = settings.files_url or str(settings.home.resolve())
     ledger = store.Ledger(ledger_url(settings), create=create)
     desk = Desk(

@@ -391,6 +391,35 @@ def test_a_folder_in_place_of_the_stack_is_called_one(tmp_path: Path, mangaops) 
     assert "there is no such file" in mangaops("release", "due", "--stack", tmp_path / "none.yaml").err
 
 
+HOMELESS = {
+    "makes": ("data", "snapshot", "--logs", "logs.parquet"),
+    "reads": ("release", "list", "router"),
+}
+
+
+@pytest.mark.parametrize("words", HOMELESS.values(), ids=HOMELESS)
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_file_in_place_of_a_home_is_named(
+    words: tuple[str, ...], below: str, stack: Path, tmp_path: Path, mangaops
+) -> None:
+    (tmp_path / "file").write_text("not a home")
+    ended = mangaops(*words, "--stack", stack, "--home", tmp_path / "file" / below, "--json")
+    told = json.loads(ended.out)
+    assert (ended.code, told["error"] in ("SetupError", "NoLedger")) == (4, True)
+    assert str(tmp_path / "file") in told["found"]
+    assert " file" in told["found"]
+    assert told["accepted"]
+    assert told["next"]
+
+
+def test_a_file_in_place_of_the_folder_of_a_quickstart_is_named(tmp_path: Path, mangaops) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    ended = mangaops("quickstart", "--stack", QUICKSTART, "--folder", tmp_path / "file")
+    assert ended.code == 4
+    assert f"found: a file is where a folder should be: {tmp_path / 'file'}" in ended.err
+    assert "accepted: a folder" in ended.err
+
+
 def test_what_is_not_there_is_no_word_of_python(stack: Path, logs: Path, mangaops) -> None:
     empty_ledger(stack)
     listed = mangaops("release", "list", "router", "--stack", stack)

@@ -11,6 +11,7 @@ from servers import COMMAND
 
 from mangaops.errors import SetupError
 from mangaops.gateway.folder import _is_still, alone_in
+from mangaops.wiring import init_text
 
 
 class Refused(Exception):
@@ -80,16 +81,29 @@ def test_a_folder_that_cannot_be_made_leaves_no_part_of_its_path(tmp_path: Path)
     assert names(tmp_path) == {"file"}
 
 
-def test_a_gateway_whose_port_is_taken_makes_no_home(tmp_path: Path) -> None:
-    assert (
-        subprocess.run([*COMMAND, "init", "--out", str(tmp_path / "stack.yaml")], check=False).returncode == 0
-    )
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        words = ["serve", "--stack", str(tmp_path / "stack.yaml"), "--port", str(taken.getsockname()[1])]
-        done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, check=False, timeout=60)
+def refusal(folder: Path, *options: str) -> str:
+    """What a `mangaops serve` says that is refused; `folder` has nothing but its stack file afterwards."""
+    stack = folder / "stack.yaml"
+    stack.write_text(init_text())
+    words = [*COMMAND, "serve", "--stack", str(stack), *options]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 4
-    assert "Address already in use" in done.stderr
-    assert names(tmp_path) == {"stack.yaml"}
+    assert names(folder) == {"stack.yaml"}
+    return done.stderr
+
+
+def test_a_gateway_whose_port_is_taken_makes_no_home(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert "Address already in use" in refusal(tmp_path, "--port", port)
+
+
+def test_a_gateway_in_whose_home_a_file_stands_names_that(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "file").touch()
+    said = refusal(tmp_path / "shop", "--port", "0", "--home", str(tmp_path / "file"))
+    assert f"found: a file is where a folder should be: {tmp_path / 'file'}" in said
+    assert "accepted: a folder" in said
 
 
 def test_a_lock_that_another_start_took_along_holds_nothing(tmp_path: Path) -> None:
