@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -599,15 +598,3 @@ def test_a_bench_whose_users_were_let_down_ends_with_1_and_one_line(broken: str,
         if broken
         else ""
     )
-
-
-def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from mangaops.cli import main; main()"]
-    given = ["simulate", "traffic", "--out", str(tmp_path / "world"), "--weeks", "500"]
-    running = subprocess.Popen([*command, *given], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert running.stderr is not None
-    assert "simulating week" in running.stderr.readline()
-    running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=60)
-    assert running.returncode == 130
-    assert said.splitlines()[-1].startswith("stopped; run the same command again")
