@@ -86,16 +86,18 @@ def open_workshop(
 
     Raises:
         UsageError, StackError: the stack file is missing or holds mistakes.
-        SetupError: the ledger or the files cannot be opened, or there is no ledger and none may be made.
+        SetupError: home, ledger or files cannot be used, or there is no ledger and none may be made.
     """
     from mangaops import store, training
     from mangaops.pipeline.workshop import Workshop
     from mangaops.release.desk import Desk
     from mangaops.store.bundles import make_folder
+    from mangaops.store.foreign import file_errors
 
     stack = read_stack(settings.stack)
     if create:
-        make_folder(settings.home)
+        with file_errors(f"the home {settings.home} cannot be used"):
+            make_folder(settings.home)
     root = settings.files_url or str(settings.home.resolve())
     ledger = store.Ledger(ledger_url(settings), create=create)
     desk = Desk(
@@ -349,7 +351,7 @@ def bench_gateway(
     """What a gateway did under load: one in a scratch world that is gone afterwards, or the one at `url`.
 
     Raises:
-        UsageError: the plan cannot be asked of that gateway, or the plot lies in no folder.
+        UsageError: the address is none, that gateway cannot be asked so, or the plot lies in no folder.
         SetupError: the gateway did not start, or answers nothing.
     """
     import tempfile
@@ -364,6 +366,7 @@ def bench_gateway(
             f"the plot {plot} was refused",
             found=f"no folder {plot.parent}",
             accepted="a file in a folder that is there",
+            next_step="make the folder, or name another file with --plot",
         )
     with tempfile.TemporaryDirectory(prefix="mangaops-bench-") as scratch:
         if url is not None:

@@ -1,4 +1,4 @@
-"""The command line in this process: its exit code, and what it said."""
+"""Fixtures of the command line: a command in this process, a stack, and a world with a champion."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import NamedTuple
 import pytest
 
 from mangaops.cli import main
+from mangaops.pipeline.gateway_world import GatewayWorld
+from mangaops.wiring import make_world
+from tiny import shared_artifact
 
 
 class Ended(NamedTuple):
@@ -32,3 +35,15 @@ def mangaops(capsys: pytest.CaptureFixture[str]):
 def stack(tmp_path: Path, mangaops) -> Path:
     assert mangaops("init", "--out", tmp_path / "stack.yaml").code == 0
     return tmp_path / "stack.yaml"
+
+
+@pytest.fixture(scope="session")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one small artifact that the real recipe trained."""
+    return shared_artifact(tmp_path_factory.getbasetemp().parent / "tiny").folder
+
+
+@pytest.fixture
+def world(tmp_path: Path, artifact: Path) -> GatewayWorld:
+    """A world with a champion, router-1, whose way back is the fallback."""
+    return make_world(tmp_path / "world", artifact)
