@@ -96,6 +96,14 @@ def test_a_lost_delta_is_noticed_and_named(ledger: Ledger, ledger_url: str) -> N
     assert [each.number for each in log.read(after=3)] == [4, 5]
 
 
+def test_a_ledger_of_before_catalogues_is_migrated(ledger_url: str) -> None:
+    with Ledger(ledger_url) as old, old.database.writing() as connection:
+        connection.execute(sa.text("DROP TABLE catalogue_deltas"))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0002'"))
+    with Ledger(ledger_url, create=False) as ledger:
+        assert CatalogueLog(ledger, "manga").append({"a": 1}) == 1
+
+
 def append_and_be_killed(url: str, rng: random.Random) -> list[int]:
     """The numbers that a writer acknowledged before it was killed, at a random moment of an append."""
     read_end, write_end = os.pipe()
