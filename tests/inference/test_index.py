@@ -13,23 +13,23 @@ from hypothesis import strategies as st
 from vector_world import ADAPTER, CATALOGUE, OTHER, clustered, near, unit, vectors
 
 from mangaops.errors import ArtifactTampered, SetupError, UsageError, VectorsMismatch
-from mangaops.inference.graph import GRAPH
 from mangaops.inference.index import INDEX, Allowed, Index, IndexParameters, build, open_index
+from mangaops.inference.lists import LISTS
 from mangaops.inference.manifest import seal
 from mangaops.inference.nearest import NONE, nearest
 from mangaops.inference.recall import recall, recall_of, sampled_recall
 from mangaops.inference.vectors import HEAD, ROWS, Matrix
 
 K = 50
-GRAPHED = IndexParameters(exact_up_to=1000)
+LISTED = IndexParameters(exact_up_to=1000)
 ITEMS = clustered(6000, 32)
 ASKED = near(ITEMS, 100)
 
 
 @pytest.fixture(scope="module")
-def graphed() -> Index:
-    index = build(vectors(ITEMS), GRAPHED)
-    assert index.graph is not None
+def listed() -> Index:
+    index = build(vectors(ITEMS), LISTED)
+    assert index.lists is not None
     return index
 
 
@@ -70,8 +70,8 @@ def test_equal_items_are_ordered_by_position_however_many_there_are() -> None:
         assert len(set(found.scores[0].tolist())) == 1
 
 
-def test_a_query_is_answered_alike_alone_and_among_others(graphed: Index) -> None:
-    for index in (graphed, graphed.exact()):
+def test_a_query_is_answered_alike_alone_and_among_others(listed: Index) -> None:
+    for index in (listed, listed.exact()):
         together = index.search(ASKED, K)
         for at in (0, 17, 99):
             alone = index.search(ASKED[at : at + 1], K)
@@ -79,11 +79,11 @@ def test_a_query_is_answered_alike_alone_and_among_others(graphed: Index) -> Non
             assert np.array_equal(alone.scores[0], together.scores[at])
 
 
-def test_a_small_catalogue_is_searched_exactly_and_needs_no_graph(tmp_path: Path) -> None:
-    index = build(vectors(ITEMS[:1000]), GRAPHED)
-    assert index.graph is None
+def test_a_small_catalogue_is_searched_exactly_and_needs_no_lists(tmp_path: Path) -> None:
+    index = build(vectors(ITEMS[:1000]), LISTED)
+    assert index.lists is None
     index.save(tmp_path)
-    assert not (tmp_path / GRAPH).exists()
+    assert not (tmp_path / LISTS).exists()
     opened = open_index(tmp_path, embedder=ADAPTER)
     assert np.array_equal(opened.search(ASKED, K).positions, index.search(ASKED, K).positions)
     assert build(vectors(ITEMS[:1000])).parameters.exact_up_to == 50_000
@@ -105,38 +105,38 @@ def test_fewer_items_than_asked_for_leave_places_empty() -> None:
         (np.full_like(ASKED, np.nan), 5),
     ],
 )
-def test_a_question_that_fits_no_index_is_refused(graphed: Index, queries, k: int) -> None:
+def test_a_question_that_fits_no_index_is_refused(listed: Index, queries, k: int) -> None:
     with pytest.raises(UsageError, match="a search was refused"):
-        graphed.search(queries, k)
+        listed.search(queries, k)
 
 
-# ---- the graph
+# ---- the lists
 
 
-def test_the_graph_finds_what_exact_search_finds_with_the_same_scores(graphed: Index) -> None:
-    assert recall(graphed, graphed.exact(), ASKED, K).mean() > 0.98
-    found, truth = graphed.search(ASKED, K), graphed.exact().search(ASKED, K)
+def test_lists_find_what_exact_search_finds_with_the_same_scores(listed: Index) -> None:
+    assert recall(listed, listed.exact(), ASKED, K).mean() > 0.98
+    found, truth = listed.search(ASKED, K), listed.exact().search(ASKED, K)
     whole = (found.positions == truth.positions).all(axis=1)
     assert whole.sum() > 80
     assert np.array_equal(found.scores[whole], truth.scores[whole])
 
 
-def test_equal_vectors_and_parameters_are_sealed_as_equal_files(graphed: Index, tmp_path: Path) -> None:
+def test_equal_vectors_and_parameters_are_sealed_as_equal_files(listed: Index, tmp_path: Path) -> None:
     digests = set()
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        digests.add(build(vectors(ITEMS), GRAPHED).save(tmp_path / name))
+        digests.add(build(vectors(ITEMS), LISTED).save(tmp_path / name))
     assert len(digests) == 1
 
 
 def test_progress_is_told_and_ends_at_the_number_of_items() -> None:
     told: list[tuple[str, int, int]] = []
-    build(vectors(clustered(12_000, 4)), GRAPHED, lambda *words: told.append(words))
-    assert told == [("building the index", 10_000, 12_000), ("building the index", 12_000, 12_000)]
+    build(vectors(clustered(60_000, 4)), IndexParameters(lists=50), lambda *words: told.append(words))
+    assert told == [("building the index", done, 60_000) for done in (0, 50_000, 60_000)]
 
 
-def test_many_threads_get_the_answers_that_one_gets(graphed: Index, tmp_path: Path) -> None:
-    graphed.save(tmp_path)
+def test_many_threads_get_the_answers_that_one_gets(listed: Index, tmp_path: Path) -> None:
+    listed.save(tmp_path)
     opened = open_index(tmp_path, embedder=ADAPTER)
     alone = opened.search(ASKED, K).positions
 
@@ -151,44 +151,42 @@ def test_many_threads_get_the_answers_that_one_gets(graphed: Index, tmp_path: Pa
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.3, 0.9, 1.0])
-def test_recall_does_not_suffer_from_a_filter(graphed: Index, share: float) -> None:
+def test_recall_does_not_suffer_from_a_filter(listed: Index, share: float) -> None:
     mask = np.random.default_rng(3).random(len(ITEMS)) < share
-    found = graphed.search(ASKED, K, Allowed(mask))
-    truth = graphed.exact().search(ASKED, K, Allowed(mask))
+    found = listed.search(ASKED, K, Allowed(mask))
+    truth = listed.exact().search(ASKED, K, Allowed(mask))
     assert recall_of(found, truth).mean() > 0.98
     assert mask[found.positions[found.positions != NONE]].all()
     assert (found.positions != NONE).sum() == (truth.positions != NONE).sum()
 
 
-def test_few_allowed_items_are_searched_exactly_and_many_by_the_graph() -> None:
-    parameters = IndexParameters(exact_up_to=1000, connectivity=4, expansion_search=16)
-    index = build(vectors(ITEMS), parameters)
-    edge = int((4 * 16 * len(ITEMS)) ** 0.5)
+def test_few_allowed_items_are_searched_exactly_and_many_in_lists() -> None:
+    index = build(vectors(ITEMS), IndexParameters(exact_up_to=1000, lists=100, probe=5))
+    assert index.lists is not None
+    edge = len(ITEMS) * 5 // 100
     for count, exact in ((edge, True), (edge + 1, False)):
         allowed = Allowed(np.arange(len(ITEMS)) < count)
-        assert index._few(allowed) == exact
-        found = index.search(ASKED, K, allowed)
-        truth = index.exact().search(ASKED, K, allowed)
+        assert index._few(index.lists, allowed) == exact
+        found, truth = index.search(ASKED, K, allowed), index.exact().search(ASKED, K, allowed)
         assert np.array_equal(found.positions, truth.positions) or not exact
+        assert recall_of(found, truth).mean() > 0.98
 
 
-def test_a_filter_against_the_query_is_answered_in_full(graphed: Index) -> None:
-    """All that is allowed lies far from the query: a walk that stops near it would find none."""
-    parameters = IndexParameters(exact_up_to=1000, connectivity=4, expansion_search=16, oversample=1)
-    index = build(vectors(ITEMS), parameters)
-    far = np.argsort(ITEMS @ ASKED[0])[: len(ITEMS) // 2]
-    mask = np.zeros(len(ITEMS), bool)
-    mask[far] = True
-    assert not index._few(Allowed(mask))
-    found = index.search(ASKED[:1], K, Allowed(mask))
-    assert (found.positions != NONE).all()
-    assert mask[found.positions].all()
+def test_a_filter_against_the_query_is_answered_in_full() -> None:
+    """All that is allowed lies far from the query: in the lists that are near there is none of it."""
+    index = build(vectors(ITEMS), IndexParameters(exact_up_to=1000, lists=100, probe=1, oversample=1))
+    assert index.lists is not None
+    allowed = Allowed(np.isin(np.arange(len(ITEMS)), np.argsort(ITEMS @ ASKED[0])[: len(ITEMS) // 2]))
+    assert not index._few(index.lists, allowed)
+    assert (index.lists.candidates(ASKED[:1], K, 2, allowed.bits) == NONE).any()
+    found = index.search(ASKED[:1], K, allowed)
+    assert np.array_equal(found.positions, index.exact().search(ASKED[:1], K, allowed).positions)
 
 
 @pytest.mark.parametrize("mask", [np.ones(5999, bool), np.ones(6000, np.uint8), np.ones((6000, 1), bool)])
-def test_a_filter_of_other_items_is_refused(graphed: Index, mask) -> None:
+def test_a_filter_of_other_items_is_refused(listed: Index, mask) -> None:
     with pytest.raises(UsageError, match="a filter was refused"):
-        graphed.search(ASKED, K, Allowed(mask))
+        listed.search(ASKED, K, Allowed(mask))
 
 
 # ---- recall
@@ -218,28 +216,28 @@ def test_fewer_items_than_k_are_the_whole_and_none_is_complete() -> None:
     assert (recall_of(found, found) == 1).all()
 
 
-def test_a_sample_is_that_of_its_generator(graphed: Index) -> None:
-    drawn = [sampled_recall(graphed, ASKED, K, rng=np.random.default_rng(5), sample=30) for _ in range(2)]
+def test_a_sample_is_that_of_its_generator(listed: Index) -> None:
+    drawn = [sampled_recall(listed, ASKED, K, rng=np.random.default_rng(5), sample=30) for _ in range(2)]
     assert drawn[0].shape == (30,)
     assert np.array_equal(drawn[0], drawn[1])
-    assert sampled_recall(graphed, ASKED, K, rng=np.random.default_rng(5)).shape == (100,)
+    assert sampled_recall(listed, ASKED, K, rng=np.random.default_rng(5)).shape == (100,)
 
 
 # ---- opening
 
 
 @pytest.fixture
-def folder(graphed: Index, tmp_path: Path) -> Path:
-    graphed.save(tmp_path)
+def folder(listed: Index, tmp_path: Path) -> Path:
+    listed.save(tmp_path)
     return tmp_path
 
 
-def test_a_sealed_index_opens_for_its_adapter_and_answers_as_before(graphed: Index, folder: Path) -> None:
+def test_a_sealed_index_opens_for_its_adapter_and_answers_as_before(listed: Index, folder: Path) -> None:
     opened = open_index(folder, embedder=ADAPTER, dimension=32, catalogue=CATALOGUE)
-    assert opened.parameters == GRAPHED
-    assert opened.ids == graphed.ids
+    assert opened.parameters == LISTED
+    assert opened.ids == listed.ids
     assert len(opened) == 6000
-    assert np.array_equal(opened.search(ASKED, K).positions, graphed.search(ASKED, K).positions)
+    assert np.array_equal(opened.search(ASKED, K).positions, listed.search(ASKED, K).positions)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +254,7 @@ def test_vectors_of_something_else_are_refused(folder: Path, asked, named: str) 
     assert caught.value.found != caught.value.accepted
 
 
-@pytest.mark.parametrize("file", [GRAPH, INDEX, ROWS, HEAD])
+@pytest.mark.parametrize("file", [LISTS, INDEX, ROWS, HEAD])
 def test_one_changed_byte_is_refused(folder: Path, file: str) -> None:
     body = bytearray((folder / file).read_bytes())
     body[len(body) // 2] ^= 1
@@ -265,7 +263,7 @@ def test_one_changed_byte_is_refused(folder: Path, file: str) -> None:
         open_index(folder, embedder=ADAPTER)
 
 
-@pytest.mark.parametrize("file", [GRAPH, INDEX])
+@pytest.mark.parametrize("file", [LISTS, INDEX])
 @pytest.mark.parametrize("junk", [b"", b"\x00\xff junk" * 100, b"[1, 2]", b'{"format": 1}'])
 def test_junk_that_somebody_sealed_is_one_error_that_names_the_file(
     folder: Path, file: str, junk: bytes
@@ -277,16 +275,16 @@ def test_junk_that_somebody_sealed_is_one_error_that_names_the_file(
     assert file in caught.value.refused
 
 
-def test_an_index_without_its_graph_or_with_another_is_refused(folder: Path, tmp_path_factory) -> None:
+def test_an_index_without_its_lists_or_with_another_is_refused(folder: Path, tmp_path_factory) -> None:
     other = tmp_path_factory.mktemp("other")
-    build(vectors(ITEMS[:5000]), GRAPHED).save(other)
-    (folder / GRAPH).write_bytes((other / GRAPH).read_bytes())
+    build(vectors(ITEMS[:5000]), LISTED).save(other)
+    (folder / LISTS).write_bytes((other / LISTS).read_bytes())
     seal(folder)
     with pytest.raises(VectorsMismatch, match="of other vectors"):
         open_index(folder, embedder=ADAPTER)
-    (folder / GRAPH).unlink()
+    (folder / LISTS).unlink()
     seal(folder)
-    with pytest.raises(ArtifactTampered, match=GRAPH):
+    with pytest.raises(ArtifactTampered, match=LISTS):
         open_index(folder, embedder=ADAPTER)
 
 
@@ -298,7 +296,12 @@ def test_a_format_of_a_newer_version_is_told_apart_from_damage(folder: Path) -> 
         open_index(folder, embedder=ADAPTER)
 
 
-@pytest.mark.parametrize("wrong", [{"connectivity": 1}, {"exact_up_to": 0}, {"oversample": 0.5}, {"walk": 3}])
+@pytest.mark.parametrize("wrong", [{"lists": 0}, {"exact_up_to": 0}, {"oversample": 0.5}, {"walk": 3}])
 def test_parameters_are_strict(wrong) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         IndexParameters(**wrong)
+
+
+def test_lists_are_four_times_the_root_unless_asked_for_and_never_more_than_items() -> None:
+    assert [IndexParameters().lists_of(items) for items in (1, 10_000, 1_000_000)] == [1, 400, 4000]
+    assert [IndexParameters(lists=700).lists_of(items) for items in (10_000, 300)] == [700, 300]

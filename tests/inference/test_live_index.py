@@ -151,9 +151,9 @@ def test_a_filter_reaches_later_items_and_never_those_that_are_gone() -> None:
         standing.search(POOL[:1, :4], 5)
 
 
-def test_a_base_with_a_graph_keeps_its_recall_after_many_removals() -> None:
+def test_a_base_with_lists_keeps_its_recall_after_many_removals() -> None:
     rows = clustered(6000, 32)
-    index = live_graph(rows)
+    index = live_listed(rows)
     queries, rng = near(rows, 60), np.random.default_rng(4)
     gone = {int(at) for at in rng.choice(6000, 2500, replace=False)}
     index.apply(Delta(1, ADAPTER, removed=[f"item-{at}" for at in gone]))
@@ -162,16 +162,16 @@ def test_a_base_with_a_graph_keeps_its_recall_after_many_removals() -> None:
     assert recall_of(index.search(queries, 50), truth).mean() > 0.98
 
 
-def live_graph(rows: Matrix) -> LiveIndex:
+def live_listed(rows: Matrix) -> LiveIndex:
     index = LiveIndex(build(vectors(rows), IndexParameters(exact_up_to=1000)))
-    assert index.now.base.graph is not None
+    assert index.now.base.lists is not None
     return index
 
 
 def test_a_search_sees_a_delta_whole_or_not_at_all() -> None:
     """Each delta takes the marked item away and puts the next one there: one stands at every moment."""
     rows, mark = clustered(3000, 32), unit(np.ones((1, 32)))
-    index = live_graph(rows)
+    index = live_listed(rows)
     index.apply(Delta(1, ADAPTER, ["mark-1"], mark))
 
     def watch(_number: int) -> set[int]:

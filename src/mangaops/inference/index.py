@@ -1,18 +1,18 @@
-"""The vector index of a release: exact up to so many items, above that a graph whose candidates are rescored.
+"""The vector index of a release: exact up to so many items, above that lists whose candidates are rescored.
 
-Both answer with the same scores: inner products of the float32 vectors, summed in float64. What the graph
-may do is miss an item; how often is `recall`.
+Both answer with the same scores: inner products of the float32 vectors, summed in float64. What the lists
+may do is miss an item that lies in one that was not looked into; how often is `recall`.
 
-With a filter the index takes the way that compares fewer vectors. The exact one compares each that is
-allowed. The graph walks over what is not allowed, so to meet as many that are it has to walk longer by
-`items / allowed`, and compares about `connectivity` vectors a step. So the exact way is taken where
-`allowed <= connectivity * expansion_search * items / allowed`, and wherever at most `exact_up_to` items
-are there at all. A query for which the graph proposes fewer items than are asked for is answered exactly.
+A filter makes no search compare more vectors than it would without. Where `probe` of the lists are looked
+into, about `items * probe / lists` vectors are compared. If no more than that are allowed, each of them is
+compared, which is exact. Else the search looks into `items / allowed` times as many lists, and skips in them
+what is not allowed. A query that gets fewer items so than it asked for is answered exactly.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mangaops.errors import UsageError, VectorsMismatch
 from mangaops.inference.answer import Progress
 from mangaops.inference.foreign import translated
-from mangaops.inference.graph import GRAPH, Bits, Graph, build_graph, open_graph
+from mangaops.inference.lists import LISTS, Bits, Lists, build_lists, open_lists
 from mangaops.inference.manifest import seal, verify
 from mangaops.inference.nearest import NONE, Found, Mask, check_queries, nearest, rescored
 from mangaops.inference.vectors import Matrix, Vectors, known_format, read_vectors
@@ -37,17 +37,20 @@ FORMAT: Final = 1
 class IndexParameters(BaseModel):
     """How an index is built and searched; sealed as index.json. The defaults are for a million items.
 
-    `connectivity`: to how many others the graph joins an item. `expansion_build` and `expansion_search`: how
-    many of the nearest a walk keeps. `oversample`: so many times k candidates are rescored.
+    `lists`: how many there are; None is four times the root of the items. `probe`: how many of them a query
+    is looked for in. `oversample`: so many times k candidates are rescored.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     exact_up_to: int = Field(default=50_000, ge=1)
-    connectivity: int = Field(default=24, ge=4, le=128)
-    expansion_build: int = Field(default=200, ge=16, le=4096)
-    expansion_search: int = Field(default=300, ge=16, le=65_536)
+    lists: int | None = Field(default=None, ge=1, le=1_000_000)
+    probe: int = Field(default=64, ge=1)
     oversample: float = Field(default=2.0, ge=1, le=16, allow_inf_nan=False)
+
+    def lists_of(self, items: int) -> int:
+        """How many lists so many items lie in."""
+        return min(self.lists or round(4 * math.sqrt(items)), items)
 
 
 class _Sealed(BaseModel):
@@ -79,7 +82,7 @@ class Index:
 
     vectors: Vectors
     parameters: IndexParameters
-    graph: Graph | None = None
+    lists: Lists | None = None
 
     def __len__(self) -> int:
         return len(self.vectors.ids)
@@ -105,12 +108,12 @@ class Index:
                 found=f"{allowed.mask.dtype} of shape {allowed.mask.shape}",
                 accepted=f"bool of shape ({len(self)},)",
             )
-        if self.graph is None or self._few(allowed):
+        if self.lists is None or self._few(self.lists, allowed):
             return nearest(self.vectors.rows, queries, k, None if allowed is None else allowed.mask)
-        return self._by_graph(self.graph, queries, k, allowed)
+        return self._by_lists(self.lists, queries, k, allowed)
 
     def exact(self) -> Index:
-        """The same vectors without a graph: what recall is measured against."""
+        """The same vectors without lists: what recall is measured against."""
         return Index(self.vectors, self.parameters)
 
     def save(self, folder: Path) -> Digest:
@@ -118,23 +121,20 @@ class Index:
         self.vectors.write(folder)
         said = _Sealed(format=FORMAT, parameters=self.parameters).model_dump_json(indent=1)
         (folder / INDEX).write_text(said + "\n", encoding="utf-8")
-        if self.graph is not None:
-            self.graph.write(folder)
+        if self.lists is not None:
+            self.lists.write(folder)
         return seal(folder)
 
-    def _few(self, allowed: Allowed | None) -> bool:
-        """Whether comparing every allowed vector is less than what a walk would compare."""
-        if allowed is None:
-            return False
-        step = self.parameters.connectivity * self.parameters.expansion_search
-        return allowed.count**2 <= step * len(self)
+    def _few(self, lists: Lists, allowed: Allowed | None) -> bool:
+        """Whether no more vectors are allowed than a search without a filter compares."""
+        return allowed is not None and allowed.count * len(lists) <= len(self) * self.parameters.probe
 
-    def _by_graph(self, graph: Graph, queries: Matrix, k: int, allowed: Allowed | None) -> Found:
+    def _by_lists(self, lists: Lists, queries: Matrix, k: int, allowed: Allowed | None) -> Found:
         rows, there = self.vectors.rows, len(self) if allowed is None else allowed.count
-        count = min(int(np.ceil(k * self.parameters.oversample)), there)
-        walk = int(self.parameters.expansion_search * len(self) / there)
+        count = min(math.ceil(k * self.parameters.oversample), there)
+        probe = math.ceil(self.parameters.probe * len(self) / there)
         bits = None if allowed is None else allowed.bits
-        found = rescored(rows, queries, graph.candidates(queries, count, walk, bits), k)
+        found = rescored(rows, queries, lists.candidates(queries, count, probe, bits), k)
         short = np.flatnonzero(found.positions[:, min(k, there) - 1] == NONE)
         if short.size:
             exact = nearest(rows, queries[short], k, None if allowed is None else allowed.mask)
@@ -145,18 +145,18 @@ class Index:
 def build(
     vectors: Vectors, parameters: IndexParameters | None = None, progress: Progress | None = None
 ) -> Index:
-    """An index over the vectors: exact where there are at most `exact_up_to`, else with a graph.
+    """An index over the vectors: exact where there are at most `exact_up_to`, else with lists.
 
     Equal vectors and parameters give equal files, with one version of faiss on one kind of processor.
 
     Raises:
-        SetupError: a graph is due, and faiss is not installed.
+        SetupError: lists are due, and faiss is not installed.
     """
     chosen = parameters or IndexParameters()
     if len(vectors.ids) <= chosen.exact_up_to:
         return Index(vectors, chosen)
-    graph = build_graph(vectors.rows, chosen.connectivity, chosen.expansion_build, progress)
-    return Index(vectors, chosen, graph)
+    lists = build_lists(vectors.rows, chosen.lists_of(len(vectors.ids)), progress)
+    return Index(vectors, chosen, lists)
 
 
 def open_index(
@@ -182,9 +182,9 @@ def open_index(
     _same(folder, "they are of another catalogue", vectors.catalogue, catalogue)
     if len(vectors.ids) <= parameters.exact_up_to:
         return Index(vectors, parameters)
-    graph = open_graph(folder)
-    _same(folder, f"{GRAPH} is of other vectors", graph.shape, vectors.rows.shape)
-    return Index(vectors, parameters, graph)
+    lists = open_lists(folder)
+    _same(folder, f"{LISTS} is of other vectors", lists.shape, vectors.rows.shape)
+    return Index(vectors, parameters, lists)
 
 
 def _same(folder: Path, why: str, found: object, accepted: object) -> None:
