@@ -4,7 +4,7 @@
     python -m bench.index_libraries [--vectors 100000] [--queries 500]
 
 faiss with lists is what mangaops uses; what is not installed is left out, and said. Each side is built on one
-thread and proposes 100 candidates a query, which are scored again from the float32 vectors. `lost` is the share
+thread and proposes 100 candidates a query, scored again from the float32 vectors. `lost` is the share
 of queries of which not one true neighbour was found. Queries a second are those of one thread and of one a
 core that share the index. `alike`: two builds of 10,000 vectors gave equal bytes.
 """

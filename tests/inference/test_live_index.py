@@ -151,6 +151,25 @@ def test_a_filter_reaches_later_items_and_never_those_that_are_gone() -> None:
         standing.search(POOL[:1, :4], 5)
 
 
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.05, 0.0])
+def test_the_nearest_that_a_predicate_keeps_are_those_of_the_sorted_list(share: float) -> None:
+    asked = near(POOL, 1)[0]
+    index = LiveIndex(build(vectors(np.concatenate([BASE, POOL]))))
+    index.apply(Delta(1, ADAPTER, ["new"], asked[None], [f"item-{at}" for at in range(0, 500, 3)]))
+    standing, chosen = index.now, np.random.default_rng(6).random(540)
+    left = {f"item-{at}" for at in range(540) if at % 3 or at >= 500} | {"new"}
+
+    def keep(each: str) -> bool:
+        assert each in left
+        return each != "new" and chosen[int(each.removeprefix("item-"))] < share
+
+    everything = standing.nearest(asked, 1000)
+    assert {each for each, _ in everything} == left
+    assert everything[0][0] == "new"
+    for k in (1, 10, 30):
+        assert standing.nearest(asked, k, keep) == [each for each in everything if keep(each[0])][:k]
+
+
 def test_a_base_with_lists_keeps_its_recall_after_many_removals() -> None:
     rows = clustered(6000, 32)
     index = live_listed(rows)

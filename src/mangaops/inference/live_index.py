@@ -10,9 +10,10 @@ Later items are searched exactly. When they grow many (`Standing.later`), it is 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from mangaops.inference.index import Allowed, Index
 from mangaops.inference.nearest import NONE, Found, check_queries, merged, nearest
 from mangaops.inference.vectors import Matrix, check_rows
 from mangaops.vocabulary import Digest
+
+_WIDER: Final = 8
+"""So many times k items are looked at before a filter is asked of all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +98,34 @@ class Standing:
         later = nearest(self.later_rows, queries, k, mask)
         moved = np.where(later.positions == NONE, NONE, later.positions + len(self.base))
         return merged(found, Found(moved, later.scores), k)
+
+    def nearest(
+        self, vector: Matrix, k: int, keep: Callable[[str], bool] | None = None
+    ) -> list[tuple[str, float]]:
+        """At most k ids that `keep` lets through with their similarities to one vector, the nearest first.
+
+        `keep` is asked of the nearest, and where these do not suffice of every item: a filter that many
+        searches share is better made once, as `Allowed`. It is never asked of an item that is gone.
+        """
+        wide = k if keep is None else _WIDER * k
+        near = self._named(self.search(vector[None], wide))
+        kept = [each for each in near if keep is None or keep(each[0])][:k]
+        if keep is None or len(kept) == k or len(near) < wide:
+            return kept
+        return self._named(self.search(vector[None], k, self.allowing(keep)))
+
+    def allowing(self, keep: Callable[[str], bool]) -> Allowed:
+        """The filter that lets through what `keep` does; it fits this standing and no other."""
+        mask = np.ones(self.positions, bool)
+        if self.left is not None:
+            mask[: len(self.base)] = self.left.mask
+        for at in np.flatnonzero(mask):
+            mask[at] = keep(self.id_at(int(at)))
+        return Allowed(mask)
+
+    def _named(self, found: Found) -> list[tuple[str, float]]:
+        pairs = zip(found.positions[0].tolist(), found.scores[0].tolist(), strict=True)
+        return [(self.id_at(at), score) for at, score in pairs if at != NONE]
 
     def _of_base(self, allowed: Allowed | None) -> Allowed | None:
         if allowed is None:
