@@ -24,6 +24,7 @@ Positions = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 _ROWS: Final = 32_768
+_COPIED: Final = 4096
 _QUERIES: Final = 128
 _ROUNDING: Final = 2.0**-23
 
@@ -97,10 +98,12 @@ def _candidates(rows: Matrix, queries: Matrix, k: int, mask: Mask | None) -> Ite
     """For each query every position that may be among the k best, and few others."""
     slack = _ROUNDING * rows.shape[1] * np.linalg.norm(queries, axis=1) * 2
     kept: list[list[tuple[Positions, Matrix]]] = [[] for _ in queries]
-    for positions, block in _blocks(rows, mask):
+    for positions, block, hidden in _blocks(rows, mask):
         products = queries @ block.T
+        if hidden is not None:
+            products[:, hidden] = -np.inf
         for at, row in enumerate(products):
-            chosen = np.flatnonzero(row >= _kth(row, k) - slack[at])
+            chosen = np.flatnonzero((row >= _kth(row, k) - slack[at]) & (row > -np.inf))
             kept[at].append((positions[chosen], row[chosen]))
     for at, parts in enumerate(kept):
         if not parts:
@@ -108,7 +111,7 @@ def _candidates(rows: Matrix, queries: Matrix, k: int, mask: Mask | None) -> Ite
             continue
         positions = np.concatenate([part for part, _ in parts])
         scores = np.concatenate([part for _, part in parts])
-        yield positions[scores >= _kth(scores, k) - slack[at]]
+        yield positions[scores >= _kth(scores, k) - slack[at]] if scores.size else positions
 
 
 def _kth(scores: Matrix, k: int) -> float:
@@ -118,14 +121,17 @@ def _kth(scores: Matrix, k: int) -> float:
     return float(np.partition(scores, scores.size - k)[scores.size - k])
 
 
-def _blocks(rows: Matrix, mask: Mask | None) -> Iterator[tuple[Positions, Matrix]]:
-    """Positions and rows that the mask allows, some thousands at a time; no block is empty."""
-    if mask is None:
+def _blocks(rows: Matrix, mask: Mask | None) -> Iterator[tuple[Positions, Matrix, Mask | None]]:
+    """Positions and rows, some thousands at a time, and which of these are not allowed; no block is empty.
+
+    Where more than a fifth of the rows is allowed, all are compared: to copy those that are costs more.
+    """
+    if mask is None or 5 * np.count_nonzero(mask) > len(rows):
         for start in range(0, len(rows), _ROWS):
-            block = rows[start : start + _ROWS]
-            yield np.arange(start, start + len(block)), block
+            part = slice(start, min(start + _ROWS, len(rows)))
+            yield np.arange(part.start, part.stop), rows[part], None if mask is None else ~mask[part]
         return
     allowed = np.flatnonzero(mask)
-    for start in range(0, len(allowed), _ROWS):
-        positions = allowed[start : start + _ROWS]
-        yield positions, rows[positions]
+    for start in range(0, len(allowed), _COPIED):
+        positions = allowed[start : start + _COPIED]
+        yield positions, rows[positions], None
