@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from vector_world import ADAPTER, CATALOGUE, OTHER, clustered, near, unit, vectors
 
 from mangaops.errors import ArtifactTampered, SetupError, UsageError, VectorsMismatch
+from mangaops.inference.foreign import imported
 from mangaops.inference.index import INDEX, Allowed, Index, IndexParameters, build, open_index
 from mangaops.inference.lists import LISTS
 from mangaops.inference.manifest import seal
@@ -145,6 +146,13 @@ def test_many_threads_get_the_answers_that_one_gets(listed: Index, tmp_path: Pat
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ask, list(range(len(ASKED))) * 4))
+
+
+def test_a_missing_library_is_named_with_the_way_to_get_it() -> None:
+    with pytest.raises(SetupError, match="needs the package no_such_library") as caught:
+        imported("no_such_library", "an index of so many items")
+    assert "mangaops[serve]" in caught.value.next_step
+    assert imported("json", "anything").loads("1") == 1
 
 
 # ---- filters

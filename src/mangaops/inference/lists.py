@@ -8,7 +8,6 @@ at a time.
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mangaops.inference.answer import Progress
-from mangaops.inference.foreign import translated
+from mangaops.inference.foreign import imported, translated
 from mangaops.inference.nearest import Positions
 from mangaops.inference.vectors import Matrix
 
@@ -66,19 +65,18 @@ def build_lists(rows: Matrix, lists: int, progress: Progress | None = None) -> L
     Raises:
         SetupError: faiss is not installed.
     """
-    with translated(Path("index"), "building the lists of an index"):
-        faiss, dimension = _faiss(), int(rows.shape[1])
-        kind, measure = faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
-        centres = faiss.IndexFlatIP(dimension)
-        index = faiss.IndexIVFScalarQuantizer(centres, dimension, lists, kind, measure, False)
-        index.cp.niter, index.cp.seed, index.cp.spherical = _ROUNDS, _SEED, True
-        index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, _SAMPLE
-        _tell(progress, 0, len(rows))
-        index.train(np.ascontiguousarray(rows))
-        for start in range(0, len(rows), _PART):
-            index.add(np.ascontiguousarray(rows[start : start + _PART]))
-            _tell(progress, min(start + _PART, len(rows)), len(rows))
-        return Lists(index)
+    faiss, dimension = _faiss(), int(rows.shape[1])
+    kind, measure = faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
+    centres = faiss.IndexFlatIP(dimension)
+    index = faiss.IndexIVFScalarQuantizer(centres, dimension, lists, kind, measure, False)
+    index.cp.niter, index.cp.seed, index.cp.spherical = _ROUNDS, _SEED, True
+    index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, _SAMPLE
+    _tell(progress, 0, len(rows))
+    index.train(np.ascontiguousarray(rows))
+    for start in range(0, len(rows), _PART):
+        index.add(np.ascontiguousarray(rows[start : start + _PART]))
+        _tell(progress, min(start + _PART, len(rows)), len(rows))
+    return Lists(index)
 
 
 def open_lists(folder: Path) -> Lists:
@@ -106,6 +104,6 @@ def _faiss() -> Any:
 
     Imported by name: its type stubs do not know the kinds of a quantiser.
     """
-    library = importlib.import_module("faiss")
+    library = imported("faiss", "an index of so many items")
     library.omp_set_num_threads(1)
     return library
