@@ -1,6 +1,6 @@
 """The vector index over clustered vectors: memory, build, recall and latency, beside exact search.
 
-    python -m bench.index [--vectors 1000000] [--queries 1000] [--lists 4000] [--probe 64] ...
+    python -m bench.index [--vectors 1000000] [--queries 1000] [--lists 4000] [--probe 128] ...
 
 The vectors are no plain Gaussian, in which every item is as far from every other. Centres lie on the sphere,
 most of their variance in few directions; cluster sizes follow a power law; each cluster spreads along axes of

@@ -45,7 +45,7 @@ class IndexParameters(BaseModel):
 
     exact_up_to: int = Field(default=50_000, ge=1)
     lists: int | None = Field(default=None, ge=1, le=1_000_000)
-    probe: int = Field(default=64, ge=1)
+    probe: int = Field(default=128, ge=1)
     oversample: float = Field(default=2.0, ge=1, le=16, allow_inf_nan=False)
 
     def lists_of(self, items: int) -> int:
