@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-ASKED_FOR = frozenset({"peers"})
-"""Benches that run only when they are named: this one installs other servers."""
+ASKED_FOR = frozenset({"index", "index_libraries", "peers"})
+"""Benches that run only when they are named: they take long, or need what is not installed."""
 
 
 def benches() -> list[str]:

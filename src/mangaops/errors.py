@@ -16,6 +16,7 @@
     │   ├── LedgerTampered        exit 4   a row was edited, lost, reordered, or the tail was cut
     │   ├── ArtifactTampered      exit 4   a sealed file is not what its manifest says
     │   ├── FingerprintMismatch   exit 4   tokenizer, preprocessing or labels are not those of training
+    │   ├── VectorsMismatch       exit 4   vectors are not those of this adapter, catalogue or dimension
     │   └── Untracked             exit 4   the ledger lists no such model in a state that may serve
     └── TrainingError             exit 4   the owner of the recipe: export, parity, divergence
 
@@ -137,6 +138,10 @@ class ArtifactTampered(IntegrityError):
 
 class FingerprintMismatch(IntegrityError):
     """Tokenizer, preprocessing, labels or probe outputs are not those that were sealed."""
+
+
+class VectorsMismatch(IntegrityError):
+    """Vectors are of another adapter, catalogue or dimension, or are no unit vectors at all."""
 
 
 class Untracked(IntegrityError):

@@ -135,6 +135,7 @@ class EvidenceKind(StrEnum):
     RECORD = "record"
     SHADOW = "shadow"
     REVIEW = "review"
+    RANKING = "ranking"
 
 
 class Side(StrEnum):
@@ -142,6 +143,30 @@ class Side(StrEnum):
 
     BASELINE = "baseline"
     RELEASE = "release"
+
+
+class Stage(StrEnum):
+    """Which list of a search: what the adapter finds, how the reranker orders it, what the user gets."""
+
+    ADAPTER = "adapter"
+    RERANKER = "reranker"
+    SEARCH = "search"
+
+
+class Cell(StrEnum):
+    """Whose adapter and reranker made a list: those of one side, or one of each (the crosses)."""
+
+    BASELINE = "baseline"
+    RELEASE = "release"
+    NEW_ADAPTER = "new_adapter"
+    NEW_RERANKER = "new_reranker"
+
+
+class Unjudged(StrEnum):
+    """What an item in a list counts as that nobody judged: irrelevant, or as if it were not there."""
+
+    IRRELEVANT = "irrelevant"
+    LEFT_OUT = "left_out"
 
 
 class ShadowMode(StrEnum):

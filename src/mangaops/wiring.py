@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mangaops.pipeline.gateway_bench import BenchPlan
     from mangaops.pipeline.gateway_world import GatewayWorld
     from mangaops.pipeline.quickstart import Teller
+    from mangaops.pipeline.search_data_run import SearchSources
     from mangaops.pipeline.workshop import Workshop
     from mangaops.release.stack_check import StackReport
     from mangaops.stack import Stack
@@ -85,16 +86,18 @@ def open_workshop(
 
     Raises:
         UsageError, StackError: the stack file is missing or holds mistakes.
-        SetupError: the ledger or the files cannot be opened, or there is no ledger and none may be made.
+        SetupError: home, ledger or files cannot be used, or there is no ledger and none may be made.
     """
     from mangaops import store, training
     from mangaops.pipeline.workshop import Workshop
     from mangaops.release.desk import Desk
     from mangaops.store.bundles import make_folder
+    from mangaops.store.foreign import file_errors
 
     stack = read_stack(settings.stack)
     if create:
-        make_folder(settings.home)
+        with file_errors(f"the home {settings.home} cannot be used"):
+            make_folder(settings.home)
     root = settings.files_url or str(settings.home.resolve())
     ledger = store.Ledger(ledger_url(settings), create=create)
     desk = Desk(
@@ -185,6 +188,32 @@ def validate_logs(
     return examine(stack, name, source, frozen_labels(shop, name) if shop else None, progress).report
 
 
+def validate_search_data(
+    settings: Settings, data: str, sources: SearchSources, progress: Progress
+) -> ValidationReport:
+    """A report on search data; nothing is made.
+
+    Raises:
+        InputError: the rows cannot be read.
+    """
+    from mangaops.pipeline.search_data_run import examine_search
+
+    return examine_search(read_stack(settings.stack), data, sources, progress).report
+
+
+def chosen_data(settings: Settings, name: str | None) -> tuple[str, bool]:
+    """The dataset that is meant, and whether it is search data.
+
+    Raises:
+        UsageError: the stack declares no such dataset, or several and none is named.
+    """
+    from mangaops.pipeline.dataset_run import data_name
+
+    stack = read_stack(settings.stack)
+    chosen = data_name(stack, name)
+    return chosen, chosen in stack.search_data
+
+
 def due_units(settings: Settings) -> dict[str, Any]:
     """Units that should run now, and those that must get a champion first; nothing is made."""
     from mangaops.pipeline import views
@@ -254,6 +283,17 @@ def simulate_traffic(
     )
 
 
+def simulate_searches(
+    out: Path, *, seed: int, weeks: int, sessions: int, titles: int, form: str, progress: Progress
+) -> dict[str, Any]:
+    """A simulated shop, queries, judgments and searches are files in the folder; all of it is invented."""
+    from mangaops.simulation import write_searches
+
+    return write_searches(
+        out, seed=seed, weeks=weeks, sessions=sessions, titles=titles, format=form, progress=progress
+    )
+
+
 def run_quickstart(settings: Settings, folder: Path, *, seed: int, teller: Teller) -> dict[str, Any]:
     """The quickstart's story is told, and everything that it made lies in the folder, its ledger too.
 
@@ -311,7 +351,7 @@ def bench_gateway(
     """What a gateway did under load: one in a scratch world that is gone afterwards, or the one at `url`.
 
     Raises:
-        UsageError: the plan cannot be asked of that gateway, or the plot lies in no folder.
+        UsageError: the address is none, that gateway cannot be asked so, or the plot lies in no folder.
         SetupError: the gateway did not start, or answers nothing.
     """
     import tempfile
@@ -326,6 +366,7 @@ def bench_gateway(
             f"the plot {plot} was refused",
             found=f"no folder {plot.parent}",
             accepted="a file in a folder that is there",
+            next_step="make the folder, or name another file with --plot",
         )
     with tempfile.TemporaryDirectory(prefix="mangaops-bench-") as scratch:
         if url is not None:

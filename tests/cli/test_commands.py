@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
-import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import polars as pl
 import pytest
@@ -20,37 +18,13 @@ from starlette.responses import Response
 
 import histories as h
 from a_server import answer, serving
-from mangaops.cli import main, screen
+from mangaops.cli import screen
 from mangaops.cli.main import app
 from mangaops.pipeline.quickstart import Teller
 from mangaops.store import Gateways, Ledger
 from mangaops.wiring import Settings, run_quickstart
 
 QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart" / "stack.yaml"
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def mangaops(capsys: pytest.CaptureFixture[str]):
-    def run(*arguments: str | Path) -> Ended:
-        with pytest.raises(SystemExit) as ended:
-            main([str(each) for each in arguments])
-        said = capsys.readouterr()
-        assert "Traceback" not in said.out + said.err
-        return Ended(int(ended.value.code or 0), said.out, said.err)
-
-    return run
-
-
-@pytest.fixture
-def stack(tmp_path: Path, mangaops) -> Path:
-    assert mangaops("init", "--out", tmp_path / "stack.yaml").code == 0
-    return tmp_path / "stack.yaml"
 
 
 @pytest.fixture
@@ -416,6 +390,35 @@ def test_a_folder_in_place_of_the_stack_is_called_one(tmp_path: Path, mangaops) 
     assert "there is no such file" in mangaops("release", "due", "--stack", tmp_path / "none.yaml").err
 
 
+HOMELESS = {
+    "makes": ("data", "snapshot", "--logs", "logs.parquet"),
+    "reads": ("release", "list", "router"),
+}
+
+
+@pytest.mark.parametrize("words", HOMELESS.values(), ids=HOMELESS)
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_file_in_place_of_a_home_is_named(
+    words: tuple[str, ...], below: str, stack: Path, tmp_path: Path, mangaops
+) -> None:
+    (tmp_path / "file").write_text("not a home")
+    ended = mangaops(*words, "--stack", stack, "--home", tmp_path / "file" / below, "--json")
+    told = json.loads(ended.out)
+    assert (ended.code, told["error"] in ("SetupError", "NoLedger")) == (4, True)
+    assert str(tmp_path / "file") in told["found"]
+    assert " file" in told["found"]
+    assert told["accepted"]
+    assert told["next"]
+
+
+def test_a_file_in_place_of_the_folder_of_a_quickstart_is_named(tmp_path: Path, mangaops) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    ended = mangaops("quickstart", "--stack", QUICKSTART, "--folder", tmp_path / "file")
+    assert ended.code == 4
+    assert f"found: a file is where a folder should be: {tmp_path / 'file'}" in ended.err
+    assert "accepted: a folder" in ended.err
+
+
 def test_what_is_not_there_is_no_word_of_python(stack: Path, logs: Path, mangaops) -> None:
     empty_ledger(stack)
     listed = mangaops("release", "list", "router", "--stack", stack)
@@ -567,6 +570,14 @@ def test_the_quickstart_leaves_a_ledger_that_was_named_alone(tmp_path: Path) -> 
     assert any("its own ledger" in line for line in told)
 
 
+@pytest.mark.parametrize("url", ["nonsense", "http://127.0.0.1", "https://127.0.0.1:80", "http://a:99999"])
+def test_a_bench_of_what_is_no_address_is_usage_with_one_next_step(url: str, mangaops) -> None:
+    ended = mangaops("bench", "gateway", "--url", url, "--seconds", "1")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(f"mangaops: the load on '{url}' was refused\n")
+    assert ended.err.count("  next: ") == 1
+
+
 @pytest.mark.parametrize("broken", ["", "failed", "mixed_version"])
 def test_a_bench_whose_users_were_let_down_ends_with_1_and_one_line(broken: str, mangaops) -> None:
     asked = itertools.count(1)
@@ -587,15 +598,3 @@ def test_a_bench_whose_users_were_let_down_ends_with_1_and_one_line(broken: str,
         if broken
         else ""
     )
-
-
-def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from mangaops.cli import main; main()"]
-    given = ["simulate", "traffic", "--out", str(tmp_path / "world"), "--weeks", "500"]
-    running = subprocess.Popen([*command, *given], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert running.stderr is not None
-    assert "simulating week" in running.stderr.readline()
-    running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=60)
-    assert running.returncode == 130
-    assert said.splitlines()[-1].startswith("stopped; run the same command again")

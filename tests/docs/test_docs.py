@@ -19,7 +19,7 @@ from mangaops.gates import GATES
 from mangaops.metrics import METRICS
 from mangaops.registry import picture
 from mangaops.registry.events import BODIES
-from mangaops.stack import DataSpec, ModelSpec, UnitSpec
+from mangaops.stack import DataSpec, ModelSpec, SearchDataSpec, UnitSpec
 from mangaops.training.parameters import PARAMETERS
 from mangaops.vocabulary import EventKind, EvidenceKind, Outcome, RecordPart, State, Verdict
 
@@ -188,6 +188,7 @@ def _section(kind: object) -> bool:
 
 SETTINGS = {
     **dict(settings(DataSpec, "data.NAME.")),
+    **dict(settings(SearchDataSpec, "data.SEARCH.")),
     **dict(settings(ModelSpec, "models.NAME.")),
     **dict(settings(UnitSpec, "units.NAME.")),
 }

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from gates_world import (
+    BINDING,
     case,
     counted,
     evaluation,
@@ -24,10 +25,13 @@ from golden_rows import outcomes
 from mangaops.gates import GATES, Case, judge
 from mangaops.stack import Rule
 from mangaops.vocabulary import Outcome, Verdict
+from ranking_rows import four_searches
 
 GOOD = outcomes(counted("faq", both=380, gained=20) + counted("escalation", both=90, gained=10))
 BAD = outcomes(counted("faq", both=340, lost=60) + counted("escalation", both=60, lost=40))
 CRITICAL = rule("no_critical_regression", labels=("escalation",), margin=0.02, min_examples=50)
+
+PAIR = rule("pair", margin=0.01, unjudged="irrelevant", min_judged=0.9)
 
 FIRES: dict[str, Callable[[], tuple[Rule, tuple]]] = {
     "release_record": lambda: (rule("release_record"), (record(latency_report=None),)),
@@ -42,6 +46,7 @@ FIRES: dict[str, Callable[[], tuple[Rule, tuple]]] = {
     "latency": lambda: (rule("latency", below_ms=15), (latency(8, 30),)),
     "disagreement": lambda: (rule("disagreement", review_over=0.05, hard_limit=0.2), (shadow(600, 400),)),
     "at_least": lambda: (rule("at_least", metric="accuracy", value=0.99), (evaluation(BAD),)),
+    "pair": lambda: (PAIR, (four_searches([2], [1], [1], [3, 4], queries=100, binding=BINDING),)),
 }
 QUIET: dict[str, Callable[[], tuple[Rule, tuple]]] = {
     "release_record": lambda: (rule("release_record"), (record(),)),
@@ -53,6 +58,7 @@ QUIET: dict[str, Callable[[], tuple[Rule, tuple]]] = {
     "latency": lambda: (rule("latency", below_ms=15), (latency(8, 9),)),
     "disagreement": lambda: (rule("disagreement", review_over=0.05, hard_limit=0.2), (shadow(980, 20),)),
     "at_least": lambda: (rule("at_least", metric="accuracy", value=0.9), (evaluation(GOOD),)),
+    "pair": lambda: (PAIR, (four_searches([2], [2], [2], [1], queries=100, binding=BINDING),)),
 }
 
 

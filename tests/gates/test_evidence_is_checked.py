@@ -24,6 +24,7 @@ from gates_world import (
 
 from golden_rows import outcomes
 from mangaops.evidence import Evidence
+from mangaops.release.figures import row
 from mangaops.stack import UnitSpec
 from mangaops.vocabulary import Outcome, Verdict
 
@@ -145,6 +146,28 @@ def test_easy_rows_near_training_are_fine_while_no_verdict_hangs_on_them() -> No
     rest = counted("promotion", both=300, gained=40, neither=60)
     decision = judged(LEAK, leakage(), evaluation(_near(outcomes(easy + rest), 100)))
     assert decision.outcome is Outcome.PROMOTE
+
+
+def test_the_difference_of_rows_near_training_is_told_in_points_of_which_rows() -> None:
+    hard = counted("faq", both=50, neither=50)
+    rest = counted("promotion", both=300, gained=60, neither=40)
+    rules = [rule("leakage"), rule("at_least", metric="accuracy", value=0.5)]
+    _, near, value = judged(rules, leakage(), evaluation(_near(outcomes(hard + rest), 100))).findings
+    shown = row(near)
+    assert shown.subject == "accuracy on rows near a training text minus that on the rest"
+    assert (shown.observed, shown.threshold) == ("-40.00 points", "+5.00 points")
+    assert near.says == (
+        "accuracy on 100 rows near a training text differs by -40.00 points from that on the other 400; "
+        "up to +5.00 points is fine"
+    )
+    assert row(value).observed.endswith(" %")  # which is a value, and no difference
+
+
+def test_too_few_rows_near_training_have_no_difference_to_tell() -> None:
+    frame = _near(outcomes(counted("faq", both=100)), 5)
+    shown = row(judged([rule("leakage")], leakage(), evaluation(frame)).findings[1])
+    assert (shown.verdict, shown.observed) == ("PASS", "–")
+    assert "too few to score apart" in shown.says
 
 
 def test_a_rule_that_only_has_too_few_rows_without_those_near_training_does_not_hang_on_them() -> None:

@@ -39,6 +39,13 @@ class Reply:
         return json.loads(self.body)
 
 
+def lacks(reply: Reply) -> list[str]:
+    """The parts that a refusal leaves empty; none where it is no refusal of ours."""
+    if reply.status < 400 or b'"kind"' not in reply.body:
+        return []
+    return [part for part in ("error", "kind", "found", "accepted", "next") if not reply.json[part]]
+
+
 @dataclass
 class Server:
     port: int
@@ -60,9 +67,11 @@ class Server:
         try:
             connection.request(method, path, sent, dict(headers or {}))
             answer = connection.getresponse()
-            return Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+            reply = Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
         finally:
             connection.close()
+        assert not lacks(reply), lacks(reply)
+        return reply
 
     def route(self, text: str, **more: Any) -> Reply:
         return self.ask("POST", "/v1/route", {"text": text, **more})

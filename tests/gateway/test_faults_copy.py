@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gateway_parts import until
 
 import histories as h
 from mangaops.gateway.chain import Chain
@@ -16,6 +17,7 @@ from mangaops.gateway.releases import Releases
 from mangaops.gateway.slots import Slots
 from mangaops.store import Artifacts, Ledger
 from mangaops.store.chain import ChainCopy
+from mangaops.vocabulary import SHADOW_WORKER
 
 
 @pytest.fixture
@@ -107,3 +109,49 @@ def test_a_unit_whose_stream_was_cut_stops_no_other_unit(ledger: Ledger, tmp_pat
         assert "does not go on" in str(link.trouble)
         assert list(search.state.releases) == ["search-1"]
         link.close()
+
+
+def one_process(tmp_path: Path, worker: int) -> Link:
+    """A process of a gateway whose ledger lies in `tmp_path`, if anywhere."""
+    return Link(
+        lambda: Ledger(f"sqlite:///{tmp_path}/ledger.db", create=False),
+        gateway="gateway",
+        worker=worker,
+        copies=tmp_path / f"chain{worker}",
+        poll=0.1,
+        doing=dict,
+    )
+
+
+def test_a_ledger_that_is_not_there_is_logged_by_one_process_of_a_gateway(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "mangaops.gateway")
+    links = [one_process(tmp_path, worker) for worker in (SHADOW_WORKER, 1, 0)]
+    for link in links:
+        link.start()
+        link.follow([])
+        assert "there is no such file" in str(link.trouble)
+    assert [each.message.splitlines()[0] for each in caplog.records] == [
+        f"the ledger is not followed: the ledger sqlite:///{tmp_path}/ledger.db cannot be used"
+    ]
+    Ledger(f"sqlite:///{tmp_path}/ledger.db").close()
+    for link in links:
+        until(lambda link=link: link.follow([]) is None and link.trouble is None, "following")
+        link.close()
+    (again,) = caplog.records[1:]
+    assert again.message.startswith("the ledger is followed again, after")
+
+
+def test_a_ledger_that_does_not_add_up_is_logged_by_each_process(
+    ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for worker in (SHADOW_WORKER, 1, 0):
+        link = one_process(tmp_path, worker)
+        cut = Chain.of_copy("elsewhere", link.copy)
+        cut.events = ledger.read("router")
+        link.start()
+        link.follow([cut])
+        assert "does not go on" in str(link.trouble)
+        link.close()
+    assert [each.message.partition(":")[0] for each in caplog.records] == ["the ledger is not followed"] * 3

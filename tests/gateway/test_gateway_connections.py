@@ -74,6 +74,7 @@ def test_a_body_that_does_not_come_is_408_and_the_connection_ends(
     said = heard(connection)
     assert said.startswith(b"HTTP/1.1 408")
     assert b"connection: close" in said.lower()
+    assert b'"found":"2 bytes and no end after 0.3 s"' in said
     assert b'"next":"send the whole body at once"' in said
 
 

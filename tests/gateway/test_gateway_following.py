@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from following import Room
+from following import FAMILIES, Room
 from gateway_parts import FALLBACK, Says, until
 from sqlalchemy import create_engine, text
 
 import histories as h
+from hanging_store import hanging
 from mangaops.errors import IntegrityError, LedgerTampered, MangaopsError, RefusedError, SetupError
 from mangaops.gateway.chain import Chain
 from mangaops.gateway.link import Link
+from mangaops.gateway.releases import Releases
 from mangaops.gateway.slots import Slots
 from mangaops.inference import Answer
 from mangaops.pipeline.gateway_world import MODEL, GatewayWorld
@@ -397,11 +399,7 @@ def test_a_chain_tells_what_a_gateway_asks_of_it(world: GatewayWorld, tmp_path: 
 
 
 def releases_of(world: GatewayWorld, folder: Path) -> Any:
-    from mangaops.gateway.releases import Releases
-    from mangaops.vocabulary import Family
-
-    fetch = lambda: Artifacts(world.home / "artifacts")  # noqa: E731
-    return Releases(folder, fetch, {"router": Family.INTENT_CLASSIFIER})
+    return Releases(folder, lambda: Artifacts(world.home / "artifacts"), FAMILIES)
 
 
 def local_file(world: GatewayWorld, folder: Path) -> Path:
@@ -455,3 +453,24 @@ def test_what_the_ledger_does_not_list_to_serve_is_untracked(
     with pytest.raises(Untracked):
         releases_of(world, tmp_path / "g").load(world.state(), release, Purpose.SERVE)
     assert releases_of(world, tmp_path / "g").load(world.state(), "router-2", Purpose.SHADOW)
+
+
+def test_a_store_that_hangs_holds_up_no_worker_and_its_release_is_loaded_once_it_answers(
+    world: GatewayWorld, tmp_path: Path, room: MakeRoom
+) -> None:
+    with hanging() as away:
+        url, cache = f"hanging://mei:hunter2@bucket/{tmp_path.name}", tmp_path / "cache"
+        wanted = permit(world.state(), "router-1", Purpose.SERVE)[MODEL].artifact
+        Artifacts(url, cache=cache).put(world.shop.desk.artifacts.open(wanted))
+        away.closed = "model.onnx"
+        fetch = lambda: Artifacts(url, cache=cache, silence=0.3)  # noqa: E731
+        worker = room(url_of(world), world.home, releases=Releases(tmp_path / "g", fetch, FAMILIES))
+        until(lambda: worker.refusals, "a refusal")
+        _, release, error = worker.refusals[0]
+        assert (release, type(error)) == ("router-1", SetupError)
+        assert f"from hanging://bucket/{tmp_path.name} was refused" in error.refused
+        until(lambda: "no byte for 0.3 s" in worker.follower.unready()["router"], "what health says")
+        assert worker.follower.settled.wait(30)
+        away.closed = ""
+        worker.serves("router-1", 1)
+    assert "hunter2" not in error.message

@@ -129,6 +129,26 @@ def test_a_settled_worker_is_ready_and_says_what_it_serves(server: Server) -> No
     )
 
 
+@pytest.mark.parametrize("place", ["/health", "/v2/health"])
+def test_head_of_health_is_answered_as_get_is_without_a_body(own: Callable[..., Any], place: str) -> None:
+    def asked(path: str) -> tuple[int, str | None]:
+        reply = server.ask("HEAD", path)
+        assert reply.body == b""
+        got = server.ask("GET", path)
+        assert (got.status, got.headers.get("retry-after")) == (
+            reply.status,
+            reply.headers.get("retry-after"),
+        )
+        return reply.status, reply.headers.get("retry-after")
+
+    with own() as server:
+        assert asked(f"{place}/live") == asked(f"{place}/ready") == (200, None)
+        server.service.draining = True
+        assert asked(f"{place}/live") == (200, None)
+        assert asked(f"{place}/ready") == (503, "1")
+        assert server.ask("HEAD", "/v1/route").status == 405
+
+
 def tell(server: Server, request_id: str, **said: Any) -> Any:
     return server.ask("POST", "/v1/feedback", {"request_id": request_id, **said})
 

@@ -62,6 +62,10 @@ def test_the_document_tells_every_path(server: Server) -> None:
     told = server.ask("GET", "/openapi.json").json
     assert {"/v1/route", "/v1/feedback", "/health/live", "/health/ready", "/metrics"} <= told["paths"].keys()
     assert "/v2/models/{name}/versions/{version}/infer" in told["paths"]
+    for path in ("/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"):
+        assert {"get", "head"} == told["paths"][path].keys()
+    names = [each["operationId"] for methods in told["paths"].values() for each in methods.values()]
+    assert len(names) == len(set(names))
     for path, methods in told["paths"].items():
         for method, each in methods.items():
             assert each["summary"], (method, path)

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from servers import COMMAND, Gateway, place, serving, tiny_world, until
+from servers import COMMAND, Gateway, place, runs, serving, tiny_world, until
 
 from mangaops.gateway.connections import MOST
 from mangaops.gateway.settings import GatewaySettings
@@ -112,6 +112,43 @@ def test_a_worker_serves_so_many_connections_and_tells_the_others(gateway: Gatew
     until(lambda: gateway.get("/health/live")[0] == 200, "a place that became free")
 
 
+def ignores_hangups(pid: int) -> bool:
+    """Whether the system throws a hangup of that process away."""
+    ignored = re.search(r"^SigIgn:\t([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return ignored is not None and bool(int(ignored[1], 16) & 1 << (signal.SIGHUP - 1))
+
+
+def test_a_hangup_ends_neither_worker_nor_shadow(gateway: Gateway) -> None:
+    until(gateway.settled, "a worker that answers")
+    pids = [*gateway.worker_pids().values(), gateway.shadow_pid()]
+    until(lambda: all(map(ignores_hangups, pids)), "processes that have begun")
+    restarts = gateway.metric("mangaops_restarts_total")
+    for pid in pids:
+        os.kill(pid, signal.SIGHUP)
+    assert gateway.route()["release"]
+    assert all(map(runs, pids))
+    assert gateway.metric("mangaops_restarts_total") == restarts
+    assert not ignores_hangups(gateway.process.pid)  # whoever closes its terminal ends the gateway
+
+
+HUNG_UP = """
+import os, signal, sys
+from mangaops.gateway.lineage import end_with_supervisor
+if sys.argv[1] == "guarded":
+    end_with_supervisor()
+os.kill(os.getpid(), signal.SIGHUP)
+print("goes on")
+"""
+
+
+@pytest.mark.parametrize(("how", "code", "said"), [("guarded", 0, "goes on\n"), ("bare", -1, "")])
+def test_a_process_of_a_gateway_goes_on_after_a_hangup_that_ends_any_other(
+    how: str, code: int, said: str
+) -> None:
+    done = subprocess.run([sys.executable, "-c", HUNG_UP, how], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, said)
+
+
 def test_logs_that_can_have_no_place_are_refused_at_the_start(world: GatewayWorld) -> None:
     words = [
         *COMMAND,
@@ -128,7 +165,7 @@ def test_logs_that_can_have_no_place_are_refused_at_the_start(world: GatewayWorl
     assert done.returncode != 0
     assert "nowhere" in done.stderr
     assert "Traceback" not in done.stderr
-    assert not list((world.home / "gateway" / "placeless").glob("journal/requests/*"))
+    assert not (world.home / "gateway" / "placeless").exists()
 
 
 def place_of(gateway: Gateway) -> tuple[str, int]:
@@ -193,13 +230,12 @@ def test_a_supervisor_that_fails_ends_its_processes_and_itself(world: GatewayWor
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
             _, said = process.communicate(timeout=90)
+            until(lambda: not _group(process.pid), "the end of every process of the group")
         finally:
-            group = _group(process.pid)
-            if group:
+            if _group(process.pid):
                 os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 1
     assert "whoever was to be told is gone" in said
-    assert not group
 
 
 def _group(leader: int) -> list[int]:

@@ -165,17 +165,26 @@ def test_somebody_elses_gateway_is_loaded_and_never_moved(world: GatewayWorld, a
     assert world.champion == "router-1"
 
 
+@pytest.mark.parametrize("moving", [{"cutovers": 1}, {"shadow": True}])
+def test_what_may_not_be_asked_of_somebody_elses_gateway_says_what_to_do(moving: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match="a stack that others use") as caught:
+        run(BenchPlan(**moving), "http://127.0.0.1:1", None)  # type: ignore[arg-type]
+    assert "leave --url out" in caught.value.next_step
+
+
 def test_nobody_listens(world: GatewayWorld) -> None:
-    with pytest.raises(SetupError, match="answers nothing"):
+    with pytest.raises(SetupError, match="answers nothing") as caught:
         run(BenchPlan(seconds=1.0), "http://127.0.0.1:1", world)
+    assert "http://127.0.0.1:1/health/ready" in caught.value.next_step
 
 
 @pytest.mark.parametrize(
     "wrong", [{"rollbacks": 1}, {"load": 0.0}, {"load": 3.0}, {"rate": -1.0}, {"seconds": 0.0}]
 )
 def test_a_plan_that_cannot_be_done_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="the bench was refused"):
+    with pytest.raises(UsageError, match="the bench was refused") as caught:
         BenchPlan(**wrong)  # type: ignore[arg-type]
+    assert caught.value.next_step
 
 
 def test_a_load_curve_is_drawn_with_a_line_a_quantile(world: GatewayWorld, artifact: Path) -> None:

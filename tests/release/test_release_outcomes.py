@@ -7,10 +7,11 @@ from desk_world import Rigged, World, truth_of
 from mangaops.gates import Decision
 from mangaops.registry import record
 from mangaops.release import evaluate, judge, latency, review, shadow
-from mangaops.release.desk import state
+from mangaops.release.desk import binding, record_evidence, state
 from mangaops.release.judge import Judged
 from mangaops.release.standing import read_decision
 from mangaops.vocabulary import Outcome, State
+from ranking_rows import searched
 
 
 def test_a_first_champion_gets_the_fallback_as_rollback_pointer(world: World) -> None:
@@ -124,6 +125,18 @@ def test_other_reviewed_labels_are_a_new_look(world: World) -> None:
     assert world.judged(release).decision.look == 1
     _reviewed(world, release, error=0.3)
     assert world.judged(release).decision.look == 2
+
+
+def test_other_grades_of_items_are_a_new_look(world: World) -> None:
+    """And the evidence is read back from the store as it was written."""
+    release, _ = held(world)
+    bound = binding(world.desk, "router", release, world.dataset)
+    for look, grade in enumerate((1.0, 2.0), start=1):
+        lists = searched({"q": ["a", "b"]}, {"q": ["b"]}, {"q": {"a": grade}}, binding=bound)
+        record_evidence(world.desk, "router", release, lists, reason="judged")
+        judged = world.judged(release).decision
+        assert judged.evidence["ranking"] == lists.digest == world.desk.evidence.get(lists.digest).digest
+        assert judged.look == look
 
 
 def test_an_import_of_some_answers_is_no_look(world: World) -> None:

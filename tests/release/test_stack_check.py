@@ -24,7 +24,7 @@ from mangaops.release.stack_check import (
     stack_check,
 )
 from mangaops.release.stack_evidence import Challenger, evidence_of
-from mangaops.stack import Stack, parse
+from mangaops.stack import Rule, Stack, parse
 from mangaops.training.parameters import PARAMETERS
 from mangaops.vocabulary import EvidenceKind, Outcome, Side
 
@@ -62,6 +62,19 @@ def test_three_challengers_with_shares_that_sum_to_one(stack: Stack) -> None:
         assert {gate.gate for gate in row.gates} == {rule.gate for rule in stack.units["router"].gates}
     assert "promoted" in found.text()
     assert found.as_dict()["challengers"][0]["challenger"] == "equal"
+
+
+def test_rules_on_lists_are_not_simulated_and_the_report_says_so(stack: Stack) -> None:
+    unit = stack.units["router"]
+    policy = {"unjudged": "irrelevant", "min_judged": 0.9}
+    asked = {"metric": "ndcg@10", "on": "search", "margin": 0.01, **policy}
+    more = Rule("non_inferior", GATES["non_inferior"].params(**asked))
+    wider = replace(stack, units={"router": unit.model_copy(update={"gates": (*unit.gates, more)})})
+    found, plain = report(wider, 3), report(stack, 3)
+    assert found.not_simulated == ("non_inferior (ndcg@10 on search)",)
+    assert "NOT SIMULATED, for no search is: non_inferior (ndcg@10 on search)" in found.text()
+    assert found.challengers == plain.challengers
+    assert "NOT SIMULATED" not in plain.text()
 
 
 def test_equal_seeds_give_equal_reports(stack: Stack) -> None:

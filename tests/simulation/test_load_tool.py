@@ -262,10 +262,21 @@ def test_requests_that_find_no_connection_wait_and_fail_after_their_time() -> No
     assert dict(report.errors) == {"timeout": 30}
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:80", "https://127.0.0.1:80", "http://127.0.0.1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:80",
+        "https://127.0.0.1:80",
+        "http://127.0.0.1",
+        "http://127.0.0.1:99999",
+        "http://[::1:80",
+        "https://mei:hunter2@127.0.0.1:80",
+    ],
+)
 def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(UsageError, match="was refused"):
+    with pytest.raises(UsageError, match="was refused") as caught:
         run_load(plan(url))
+    assert "hunter2" not in caught.value.message
 
 
 @pytest.mark.parametrize("wrong", [{"rate": 0.0}, {"seconds": 0.0}, {"concurrency": 0}])

@@ -1,3 +1,4 @@
+import hashlib
 from collections import Counter
 from datetime import UTC
 from itertools import pairwise
@@ -7,7 +8,7 @@ import pytest
 
 from mangaops.errors import UsageError
 from mangaops.simulation import LABELS, SHARES, Rates, Week, World
-from mangaops.simulation.catalogue import catalogue
+from mangaops.simulation.catalogue import catalogue, catalogue_frame
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,16 @@ def test_same_seed_gives_the_same_week_whatever_was_generated_before() -> None:
     again = World(5).week(2, 120)
     assert world.week(2, 120).logs.equals(again.logs)
     assert not World(6).week(2, 120).logs["text"].equals(again.logs["text"])
+
+
+def test_the_rows_are_those_that_the_documented_figures_were_measured_on() -> None:
+    def digest(frame: pl.DataFrame) -> str:
+        rows = frame.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")
+        return hashlib.sha256(rows.encode()).hexdigest()[:16]
+
+    made = World(7).week(3, 200)
+    digests = [digest(frame) for frame in (made.logs, made.truth, catalogue_frame(7))]
+    assert digests == ["57164397cba5a1ae", "8724022e5265f777", "3f068c2c2acaee45"]
 
 
 def test_longer_texts_are_distinct_and_seldom_near_duplicates() -> None:

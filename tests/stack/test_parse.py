@@ -30,11 +30,12 @@ class Training(Strict):
 
 
 def read(text: str | bytes) -> Stack:
+    families = ("intent-classifier", "embedding-adapter", "cross-encoder-reranker")
     return parse(
         text,
         gates={name: gate.params for name, gate in GATES.items()},
         metrics=METRICS,
-        families={"intent-classifier": Training},
+        families=dict.fromkeys(families, Training),
     )
 
 
@@ -76,6 +77,46 @@ def test_a_small_stack_is_understood() -> None:
     assert first.params.model_dump()["margin"] == 0.002
     assert second.dry_run
     assert stack.units["router"].looks == 3
+
+
+SEARCH = SMALL.replace(
+    "models:\n",
+    """\
+  shop: {kind: search, catalogue: {item_id: doc}, golden: {queries: 200}, relevant_from: 2}
+models:
+  adapter: {family: embedding-adapter, base: minilm-l6, data: shop}
+""",
+)
+
+
+def test_a_dataset_may_be_of_what_people_searched_for() -> None:
+    stack = read(SEARCH)
+    assert list(stack.data) == ["logs"]
+    shop = stack.search_data["shop"]
+    assert (shop.catalogue, shop.golden.queries, shop.relevant_from) == ({"item_id": "doc"}, 200, 2)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("kind: search", "kind: [search]", "is unknown"),
+        ("kind: search", "kind: serach", "kind 'serach' is unknown; did you mean 'search'?"),
+        ("item_id: doc", "item: doc", "data.shop.catalogue.item"),
+        (
+            "data: shop}",
+            "data: logs}",
+            "embedding-adapter learns from data of kind: search, and 'logs' is not",
+        ),
+        ("data: logs, critical: [yes]", "data: shop", "learns from data of kind: labels, and 'shop' is not"),
+        ("relevant_from: 2", "labels: [yes]", "unknown key 'labels' in data.shop"),
+        ("relevant_from: 2", "splits: {train: 0.9}", "the shares sum to 1.2"),
+        ("queries: 200", "queries: 2000", "data.shop.golden.queries"),
+    ],
+)
+def test_a_mistake_in_search_data_is_told(old: str, new: str, says: str) -> None:
+    assert old in SEARCH
+    told = mistakes(SEARCH.replace(old, new))
+    assert any(says in each for each in told), told
 
 
 def test_words_stay_words() -> None:
@@ -150,6 +191,16 @@ def test_five_mistakes_are_told_at_once_in_the_order_of_lines() -> None:
         ("on: golden", "on: goldn", 13, "'golden' or 'shadow_review'"),
         ("  router:\n", "  router:\n    shadow: {rate: 0}\n", 10, "greater than 0"),
         ("  router:\n", "  router:\n    log: {text: masked}\n", 10, "'keep', 'mask' or 'hash'"),
+        ("metric: accuracy", "metric: ndcg", 13, "did you mean 'ndcg@k'"),
+        (
+            "metric: accuracy, on: golden",
+            "metric: accuracy, on: search",
+            13,
+            "measured on golden, not on search",
+        ),
+        ("metric: accuracy, on: golden", "metric: ndcg@10, on: search", 13, "needs unjudged"),
+        ("metric: accuracy, on: golden", "metric: ndcg@k, on: search", 13, "as in ndcg@10"),
+        ("on: golden", "on: golden, unjudged: left_out", 13, "takes no unjudged"),
         ("gate: leakage", "gate: [leakage]", 14, "a rule is a mapping with a key gate"),
         ("dry_run: true", "dry_run: maybe", 14, "true or false"),
     ],
@@ -335,3 +386,27 @@ def test_a_difference_without_a_reason_is_seen() -> None:
 def test_a_rule_that_the_example_lacks_is_a_difference() -> None:
     text = INIT.read_text().replace("      - {gate: disagreement, review_over: 0.05}\n", "")
     assert {each.here for each in differences(INIT.read_text(), text)} == {"nothing"}
+
+
+LISTS = """\
+      - {gate: pair, metric: ndcg@10, margin: 0.01, unjudged: irrelevant, min_judged: 0.9}
+      - {gate: non_inferior, metric: recall@3, on: adapter, margin: 0.01, unjudged: left_out, min_judged: 0.8}
+      - {gate: no_increase, metric: bad_top1, on: search, margin: 0.0, unjudged: irrelevant, min_judged: 0.9}
+      - {gate: at_least, metric: coverage@10, on: search, value: 0.5}
+"""
+
+
+def test_rules_on_lists_are_understood() -> None:
+    rules = read(SMALL + LISTS).units["router"].gates[2:]
+    assert [rule.params.model_dump()["metric"] for rule in rules] == [
+        "ndcg@10",
+        "recall@3",
+        "bad_top1",
+        "coverage@10",
+    ]
+    assert rules[1].as_dict()["unjudged"] == "left_out"
+
+
+def test_an_unknown_metric_is_told_once() -> None:
+    found = mistakes(changed("metric: accuracy, on: golden", "metric: ndgc@10, on: search"))
+    assert found == ["line 13: units.router.gates[0]: unknown metric 'ndgc@10'; did you mean 'ndcg@k'?"]

@@ -19,7 +19,7 @@ from mangaops.evidence import Binding, Evidence
 from mangaops.evidence.envelope import table_digest
 from mangaops.inference import manifest
 from mangaops.store import Artifacts, Documents, EvidenceStore, Snapshots
-from mangaops.store.bundles import LocalBundles
+from mangaops.store.bundles import LocalBundles, keep_copy, make_folder
 from mangaops.store.remote import RemoteBundles, open_bundles
 from mangaops.vocabulary import EvidenceKind
 
@@ -311,3 +311,40 @@ def test_a_local_store_sweeps_what_dead_writers_left_and_nothing_of_the_living(t
 def test_a_url_of_a_folder_is_that_folder(tmp_path: Path) -> None:
     digest = Documents(f"file://{tmp_path}/docs").put(b"x", ".txt")
     assert Documents(tmp_path / "docs").get(digest) == b"x"
+
+
+def test_a_new_folder_has_each_name_of_its_path_on_disk_from_the_top_down(tmp_path: Path) -> None:
+    synced: list[tuple[Path, bool]] = []
+
+    def sync(folder: Path) -> None:
+        synced.append((folder, (tmp_path / "home" / "gateway" / "shop").is_dir()))
+
+    make_folder(tmp_path / "home" / "gateway" / "shop", sync)
+    wanted = [tmp_path, tmp_path / "home", tmp_path / "home" / "gateway"]
+    assert synced == [(folder, True) for folder in wanted]
+
+
+def test_a_folder_that_is_there_costs_no_sync_and_a_new_one_in_it_costs_one(tmp_path: Path) -> None:
+    synced: list[Path] = []
+    make_folder(tmp_path, synced.append)
+    assert synced == []
+    make_folder(tmp_path / "new", synced.append)
+    assert synced == [tmp_path]
+
+
+def test_a_copy_is_whole_and_on_disk_before_it_has_its_name(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    seen: list[tuple[str, list[str]]] = []
+
+    def sync(path: Path) -> None:
+        seen.append((path.name, sorted(each.name for each in (tmp_path / "kept").iterdir())))
+
+    for _ in range(2):
+        keep_copy(tmp_path / "file", tmp_path / "kept", sync)
+        assert (tmp_path / "kept" / "file").read_bytes() == b"content"
+    assert seen[-4:] == [
+        ("file.half", ["file.half"]),
+        ("kept", ["file"]),
+        ("file.half", ["file", "file.half"]),
+        ("kept", ["file"]),
+    ]

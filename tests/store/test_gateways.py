@@ -153,6 +153,7 @@ def test_a_ledger_of_before_gateways_is_migrated_and_its_history_folds(ledger_ur
         with old.database.writing() as connection:
             connection.execute(text("DROP TABLE members"))
             connection.execute(text("DROP TABLE acknowledgements"))
+            connection.execute(text("DROP TABLE catalogue_deltas"))
             connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     with Ledger(ledger_url, create=False) as ledger:
         Gateways(ledger).join("gateway", 0, DOING)

@@ -125,8 +125,9 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path, co
 
 
 def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match="cannot be opened"):
+    with pytest.raises(SetupError, match="a folder is where a file should be") as caught:
         Ledger(f"sqlite:///{tmp_path}")
+    assert caught.value.accepted
 
 
 def test_a_truncated_ledger_is_refused(tmp_path: Path) -> None:
@@ -290,6 +291,44 @@ def test_a_file_where_the_store_should_be_is_one_plain_error(tmp_path: Path) -> 
     (tmp_path / "store").write_text("a file")
     with pytest.raises(SetupError, match="a file is where a folder should be"):
         Documents(tmp_path / "store").put(b"x", ".txt")
+
+
+def test_no_permission_is_told_with_whose_the_folder_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o750)
+    with pytest.raises(SetupError) as caught, file_errors("writing was refused"):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "home" / "ledger.db"))
+    user = os.geteuid()
+    assert caught.value.found == (
+        f"this user has no permission: {tmp_path} is drwxr-x--- of user {user}, and this is user {user}"
+    )
+    assert "this user may read and write" in caught.value.accepted
+    assert "owner" in caught.value.next_step
+
+
+@pytest.mark.parametrize("below", ["", "home", "home/gateway"])
+def test_the_file_is_named_that_stands_in_the_place_of_a_folder(below: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SetupError) as caught, file_errors("it was refused"):
+        (tmp_path / "file" / below).mkdir(parents=True, exist_ok=True)
+    assert caught.value.found == f"a file is where a folder should be: {tmp_path}/file"
+    assert caught.value.accepted
+    assert caught.value.next_step
+    with file_errors("it was refused"):
+        (tmp_path / "folder" / below).mkdir(parents=True, exist_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("touch", "found"),
+    [
+        (lambda path: path.read_bytes(), "there is no such file or folder"),
+        (lambda path: path.parent.write_bytes(b""), "a folder is where a file should be"),
+    ],
+)
+def test_a_path_that_is_otherwise_says_what_would_be_accepted(touch, found: str, tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=found) as caught, file_errors("it was refused"):
+        touch(tmp_path / "none")
+    assert caught.value.accepted
+    assert caught.value.next_step
 
 
 @pytest.mark.parametrize("root", ["nosuchscheme://bucket/x", "s3://bucket/x"])

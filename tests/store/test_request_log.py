@@ -283,6 +283,42 @@ def test_a_damaged_segment_is_kept_beside_what_can_be_read_of_it(journal: Path, 
     assert (journal / "damaged" / segment.name).read_bytes() == content
 
 
+def test_what_is_kept_of_a_damaged_segment_is_on_disk_before_its_claim_goes(
+    journal: Path, tmp_path: Path
+) -> None:
+    written(journal, range(1, 4))
+    (segment,) = journal.glob("requests/*.closed")
+    os.truncate(segment, segment.stat().st_size - 7)
+    synced: list[tuple[str, int]] = []
+
+    def sync(path: Path) -> None:
+        synced.append((path.relative_to(journal.parent).as_posix(), len([*journal.glob("rolling/*/*")])))
+
+    place = journal.relative_to(journal.parent).as_posix()
+    assert Roller(journal, tmp_path, sync).roll(living=()) == 2
+    copy = f"{place}/damaged/{segment.name}.half"
+    assert synced == [(place, 1), (copy, 1), (f"{place}/damaged", 1)]
+    assert [each.name for each in journal.glob("damaged/*")] == [segment.name]
+    assert not [*journal.glob("rolling/*")]
+
+
+def test_a_segment_that_is_set_aside_is_on_disk_before_its_claim_goes(journal: Path, tmp_path: Path) -> None:
+    (journal / "requests").mkdir(parents=True)
+    poison = poisoned(journal / "requests")
+    synced: list[tuple[str, int]] = []
+    sync = lambda path: synced.append((path.name, len([*journal.glob("rolling/*")])))  # noqa: E731
+    assert Roller(journal, tmp_path, sync).roll(living=()) == 0
+    assert synced == [(journal.name, 1), (poison.name, 1), ("damaged", 1)]
+    assert not [*journal.glob("rolling/*")]
+
+
+def test_whole_segments_leave_nothing_to_keep(journal: Path, tmp_path: Path) -> None:
+    written(journal, range(1, 4))
+    synced: list[Path] = []
+    assert Roller(journal, tmp_path, synced.append).roll(living=()) == 3
+    assert synced == []
+
+
 def poisoned(folder: Path) -> Path:
     """A whole segment whose rows have another form than any log."""
     made = pa.schema([("at", pa.string())])

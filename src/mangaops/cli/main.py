@@ -133,16 +133,10 @@ def _misused(error: TyperException) -> UsageError:
 
 
 def _translated(error: Exception) -> MangaopsError:
-    if isinstance(error, OSError) and error.errno == 28:
-        return SetupError(
-            "a file could not be written: the disk is full",
-            found=str(error.filename or ""),
-            next_step="make room and run the same command again; nothing half-written is ever read",
-        )
     if isinstance(error, OSError):
-        return SetupError(
-            "a file could not be used", found=str(error), next_step="check the path and its rights"
-        )
+        from mangaops.store.foreign import of_system
+
+        return of_system("a file could not be used", error)
     if isinstance(error, ModuleNotFoundError):
         return SetupError(
             f"the Python package {error.name} is missing",

@@ -112,7 +112,7 @@ class Call:
     def finish(
         self, data: Mapping[str, Any], render: Callable[[], None], code: int = 0, why: str = ""
     ) -> NoReturn:
-        """The command ends with this answer and exit code; `why` says on standard error what it is for."""
+        """The command ends with this answer and exit code; `why` says something of it on standard error."""
         screen.finish(data, render, as_json=self.as_json, code=code, why=why)
 
 

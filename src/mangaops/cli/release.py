@@ -221,7 +221,8 @@ def render_result(result: RunResult) -> None:
 
 
 def _said(call: Call, done: dict[str, Any]) -> None:
-    call.finish(done, lambda: screen.say(done["says"]))
+    """One sentence; a warning, where there is one, goes to standard error too, and changes no exit code."""
+    call.finish(done, lambda: screen.say(done["says"]), why=done.get("warning") or "")
 
 
 def _pointers(told: dict[str, Any]) -> str:

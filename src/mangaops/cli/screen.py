@@ -51,7 +51,7 @@ def finish(
 ) -> NoReturn:
     """The command ends here: `data` as JSON or `render()` for people, then the exit code.
 
-    `why`: a line on standard error that says what the code is for.
+    `why`: a line on standard error that says what the code is for, or what to look out for beside a 0.
     """
     with patience():
         if as_json:

@@ -1,4 +1,4 @@
-"""`quickstart` and `simulate traffic`: the simulated world."""
+"""`quickstart`, `simulate traffic` and `simulate searches`: the simulated world."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     example = "mangaops quickstart --stack examples/quickstart/stack.yaml --folder quickstart-world"
     app.command(epilog=f"Example: {example}")(quickstart)
     simulate.command(epilog="Example: mangaops simulate traffic --out world --weeks 4 --seed 7")(traffic)
+    simulate.command(epilog="Example: mangaops simulate searches --out shop --weeks 4 --seed 7")(searches)
     simulate.callback()(_group)
     app.add_typer(simulate, name="simulate")
 
@@ -71,3 +72,26 @@ def traffic(
         )
     rows = [(name, screen.short(value)) for name, value in wrote.items()]
     call.finish(wrote, lambda: screen.table("Simulated traffic", ("what", "value"), rows))
+
+
+@shared
+def searches(
+    call: Call,
+    out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
+    weeks: Annotated[int, typer.Option(min=1, help="Weeks of searches.")] = 4,
+    sessions: Annotated[
+        int, typer.Option(min=1, help="Sessions a week, of one to four searches each.")
+    ] = 2000,
+    titles: Annotated[int, typer.Option(min=100, max=10_000, help="Titles of the shop.")] = 3000,
+    seed: Annotated[int, typer.Option(help="Equal seeds write equal worlds.")] = 7,
+    form: Annotated[str, typer.Option("--format", help="parquet, csv or jsonl.")] = "parquet",
+) -> None:
+    """Write a catalogue, queries, graded judgments and search logs with clicks, a file each."""
+    from mangaops.wiring import simulate_searches
+
+    with call.progress() as progress:
+        wrote = simulate_searches(
+            out, seed=seed, weeks=weeks, sessions=sessions, titles=titles, form=form, progress=progress
+        )
+    rows = [(name, screen.short(value)) for name, value in wrote.items()]
+    call.finish(wrote, lambda: screen.table("Simulated searches", ("what", "value"), rows))

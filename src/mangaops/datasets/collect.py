@@ -36,7 +36,7 @@ def collect(source: Source, spec: DataSpec, progress: Progress | None = None) ->
         SetupError: a driver is not installed.
     """
     mapping = {str(ours): theirs for ours, theirs in spec.columns.items()} | dict(source.columns)
-    rows, origins, notes = _read(source, _LABELLED, mapping, progress)
+    rows, origins, notes = read(source, _LABELLED, mapping, progress)
     provenance = Provenance(source.shown(), source.query, mapping, origins)
     return Logs(_with_row_ids(rows), provenance, notes)
 
@@ -62,7 +62,7 @@ def collect_traffic(source: Source, progress: Progress | None = None) -> pl.Data
     Raises:
         InputError: as `collect`; two requests with one id; a request without text.
     """
-    rows, _, _ = _read(source, _TRAFFIC, dict(source.columns), progress)
+    rows, _, _ = read(source, _TRAFFIC, dict(source.columns), progress)
     number = pl.format("request-{}", pl.int_range(1, pl.len() + 1).cast(pl.String).str.zfill(6))
     rows = rows.with_columns(request_id=pl.coalesce("request_id", number))
     _refuse_repeats(rows, "request_id")
@@ -83,14 +83,20 @@ def collect_truth(source: Source, progress: Progress | None = None) -> pl.DataFr
     Raises:
         InputError: as `collect`; two labels for one request.
     """
-    rows, _, _ = _read(source, _TRUTH, dict(source.columns), progress)
+    rows, _, _ = read(source, _TRUTH, dict(source.columns), progress)
     _refuse_repeats(rows, "request_id")
     return rows.select("request_id", "label")
 
 
-def _read(
+def read(
     source: Source, wanted: Mapping[str, bool], mapping: Mapping[str, str], progress: Progress | None
 ) -> tuple[pl.DataFrame, tuple[Origin, ...], tuple[str, ...]]:
+    """The wanted columns of all that the source holds, with `place`; where it came from; what must be told.
+
+    Raises:
+        InputError: as `collect`.
+        UsageError: no location, or files together with a database.
+    """
     frames, origins, notes = [], list[Origin](), dict[str, int]()
     for piece in _pieces(source, progress):
         table, told = canonical(piece.table, piece.name, wanted, mapping)

@@ -238,19 +238,91 @@ def _described(value: object) -> str:
     return f"{shown[:60]}{'...' if len(shown) > 60 else ''} ({type(value).__name__})"
 
 
+def _words(column: pl.Series, spot: Spot) -> pl.Series:
+    """Text; a list of words is joined by commas."""
+    if isinstance(column.dtype, pl.List):
+        return column.cast(pl.List(pl.String)).list.join(", ").fill_null("")
+    return _text(column, spot)
+
+
+def _number(column: pl.Series, spot: Spot) -> pl.Series:
+    """Numbers of at least 0; null where there is none."""
+    values: list[float | None] = []
+    for row, value in enumerate(column.to_list()):
+        if _missing(value) or value == "":
+            values.append(None)
+            continue
+        try:
+            number = float("nan" if isinstance(value, bool) else value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not 0 <= number < math.inf:
+            raise spot.refuse(row, _described(value), "a number of 0 or more")
+        values.append(number)
+    return pl.Series(values, dtype=pl.Float64)
+
+
+def _whole(column: pl.Series, spot: Spot) -> pl.Series:
+    numbers = _number(column, spot)
+    broken = numbers.is_not_null() & (numbers != numbers.floor())
+    if broken.any():
+        row = int(broken.arg_max() or 0)
+        raise spot.refuse(row, _described(column[row]), "a whole number of 0 or more")
+    return numbers.cast(pl.Int64)
+
+
+def _truth(column: pl.Series, spot: Spot) -> pl.Series:
+    words = {"true": True, "1": True, "1.0": True, "yes": True, "false": False, "0": False, "0.0": False}
+    words["no"] = False
+    found: list[bool | None] = []
+    for row, value in enumerate(column.to_list()):
+        known = None if _missing(value) or value == "" else words.get(str(value).strip().lower())
+        if known is None and not _missing(value) and value != "":
+            raise spot.refuse(row, _described(value), "true or false, 1 or 0")
+        found.append(known)
+    return pl.Series(found, dtype=pl.Boolean)
+
+
+def _released(column: pl.Series, spot: Spot) -> pl.Series:
+    """The day of release; a number of four digits is a year."""
+    days: list[datetime | None] = []
+    for row, value in enumerate(column.to_list()):
+        moment = None if _missing(value) or value == "" else _year(value) or _moment(value)
+        if moment is None and not _missing(value) and value != "":
+            raise spot.refuse(row, _described(value), "a year, or a date as in 2026-04-20")
+        days.append(moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC))
+    return pl.Series(days, dtype=_AT)
+
+
+def _year(value: object) -> datetime | None:
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+    return datetime(int(text), 1, 1, tzinfo=UTC) if text.isdigit() and 1000 <= int(text) < 2200 else None
+
+
 _READERS: dict[str, Callable[[pl.Series, Spot], pl.Series]] = {
     "text": _text,
     "label": _label,
     "at": _at,
     "turn": _turn,
     "split": _split,
+    "released": _released,
+    "grade": _number,
+    "price": _number,
+    "stock": _whole,
+    "rank": _whole,
+    "clicked": _truth,
+    "bought": _truth,
+    **dict.fromkeys(("query", "title", "synopsis", "tags", "genres"), _words),
     **dict.fromkeys(
         ("row_id", "request_id", "conversation_id", "user_id", "label_source", "annotator", "language"),
         _identity,
     ),
+    **dict.fromkeys(("item_id", "query_id", "search_id", "session_id", "age_rating"), _identity),
 }
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(_READERS, pl.String()),
-    "at": _AT,
-    "turn": pl.Int64(),
+    **dict.fromkeys(("at", "released"), _AT),
+    **dict.fromkeys(("turn", "stock", "rank"), pl.Int64()),
+    **dict.fromkeys(("grade", "price"), pl.Float64()),
+    **dict.fromkeys(("clicked", "bought"), pl.Boolean()),
 }

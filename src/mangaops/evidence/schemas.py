@@ -6,12 +6,14 @@ Columns may be added; those listed here must be there.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NoReturn
 
 import polars as pl
 
 from mangaops.errors import IntegrityError
 from mangaops.evidence.envelope import Evidence
+from mangaops.evidence.lists import contradictions
 from mangaops.vocabulary import EvidenceKind
 
 _S, _F, _I, _B = pl.String, pl.Float64, pl.Int64, pl.Boolean
@@ -84,6 +86,33 @@ TABLES: Final[dict[EvidenceKind, dict[str, dict[str, type[pl.DataType]]]]] = {
         },
         "groups": {"group": _S, "requests": _I},
     },
+    # `queries`: one row a query that every list answers. `weight` takes them back to the traffic mix (mean
+    # 1); `traffic` is "head", "tail" or null. `ranked`: one row a place of a list, ranks from 1 without a
+    # gap, no item twice; a query without a row got nothing. The order is that of `rank`, whatever `score`
+    # says. `side` is a Cell: "new_adapter" is the release's adapter before the baseline's reranker,
+    # "new_reranker" the reverse. `judgments`: the grade that people gave an item for a query, 0 where it is
+    # not relevant. `new_title`: the item is new in the catalogue.
+    EvidenceKind.RANKING: {
+        "queries": {
+            "query_id": _S,
+            "group": _S,
+            "text": _S,
+            "weight": _F,
+            "language": _S,
+            "words": _I,
+            "traffic": _S,
+        },
+        "ranked": {
+            "query_id": _S,
+            "stage": _S,
+            "side": _S,
+            "rank": _I,
+            "item_id": _S,
+            "score": _F,
+            "new_title": _B,
+        },
+        "judgments": {"query_id": _S, "item_id": _S, "grade": _F, "new_title": _B},
+    },
 }
 
 FACTS: Final[dict[EvidenceKind, frozenset[str]]] = {
@@ -99,14 +128,32 @@ FACTS: Final[dict[EvidenceKind, frozenset[str]]] = {
     EvidenceKind.REVIEW: frozenset(
         {"reviewer", "simulated", "requests", "disagreements", "planted_floor", "shadow", "seed"}
     ),
+    # catalogue: its digest. depth: {stage: places that were asked for}. cells: {stage: [Cell, ...]}, the
+    # lists that were measured. models: {side: {"adapter": digest, "reranker": digest}}
+    EvidenceKind.RANKING: frozenset(
+        {
+            "dataset_version",
+            "golden_judgements",
+            "catalogue",
+            "catalogue_items",
+            "depth",
+            "cells",
+            "models",
+        }
+    ),
 }
+
+CONTRADICTIONS: Final[dict[EvidenceKind, Callable[[Evidence], list[str]]]] = {
+    EvidenceKind.RANKING: contradictions,
+}
+"""What complete evidence of a kind may not say, beyond its columns."""
 
 
 def require(evidence: Evidence) -> Evidence:
-    """The evidence itself, once its facts and tables are those of its kind.
+    """The evidence itself, once its facts and tables are those of its kind and do not contradict each other.
 
     Raises:
-        IntegrityError: a fact, table or column is missing or of another type.
+        IntegrityError: a fact, table or column is missing or of another type, or two of them contradict.
     """
     lacking = [f"fact {name}" for name in sorted(FACTS[evidence.kind] - set(evidence.facts))]
     for table, columns in TABLES[evidence.kind].items():
@@ -121,10 +168,18 @@ def require(evidence: Evidence) -> Evidence:
             if found.get(name) != dtype
         ]
     if lacking:
-        raise IntegrityError(
-            f"{evidence.kind} evidence was refused: it is not complete",
-            found="without " + ", ".join(lacking),
-            accepted="every fact and column of mangaops.evidence.schemas",
-            next_step=f"mangaops release run {evidence.binding.unit} --logs ... --again {evidence.kind}",
-        )
+        without = ["without " + ", ".join(lacking)]
+        _refuse(evidence, "it is not complete", without, "every fact and column of mangaops.evidence.schemas")
+    wrong = CONTRADICTIONS[evidence.kind](evidence) if evidence.kind in CONTRADICTIONS else []
+    if wrong:
+        _refuse(evidence, "it contradicts itself", wrong, "what mangaops.evidence.schemas says of its tables")
     return evidence
+
+
+def _refuse(evidence: Evidence, why: str, found: list[str], accepted: str) -> NoReturn:
+    raise IntegrityError(
+        f"{evidence.kind} evidence was refused: {why}",
+        found=", ".join(found),
+        accepted=accepted,
+        next_step=f"mangaops release run {evidence.binding.unit} --logs ... --again {evidence.kind}",
+    )

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import model_validator
 
 from mangaops.gates.case import Case
 from mangaops.gates.finding import Finding
-from mangaops.gates.gate import Amount, Confidence, Count, Gate, Label, Params
-from mangaops.gates.paired import level_of_release
-from mangaops.gates.proof import scored
-from mangaops.gates.verdicts import Compared, levels, passes_at, value, verdict
+from mangaops.gates.gate import Amount, Confidence, Count, Gate, Label
+from mangaops.gates.measure import Measure, On
+from mangaops.gates.paired import level_in
+from mangaops.gates.proof import measured
+from mangaops.gates.verdicts import (
+    Compared,
+    judged_facts,
+    levels,
+    missing,
+    of_judged,
+    passes_at,
+    to_judge,
+    value,
+    verdict,
+)
 from mangaops.metrics import METRICS
 from mangaops.stack import Rule
 from mangaops.vocabulary import Direction, Verdict
 
 
-class AtLeast(Params):
+class AtLeast(Measure):
     """`metric` is at least `value` (at most, where lower is better), at one-sided `confidence`.
 
     `labels` asks it of each label, for per-label metrics.
     """
 
-    metric: str
-    on: Literal["golden"] = "golden"
+    on: On = "golden"
     value: Amount
     labels: tuple[Label, ...] = ()
     confidence: Confidence = 0.5
@@ -42,9 +50,9 @@ class AtLeast(Params):
 def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
     params = rule.params
     assert isinstance(params, AtLeast)
-    rows = scored(case)
+    rows = measured(case, params)
     labels: tuple[str | None, ...] = params.labels or (None,)
-    found = [level_of_release(case, rows, params.metric, label) for label in labels]
+    found = [level_in(case, rows, params.metric, label, params.min_judged) for label in labels]
     return tuple(_finding(rule, case, own, params) for own in found)
 
 
@@ -52,8 +60,8 @@ def _finding(rule: Rule, case: Case, own: Compared, params: AtLeast) -> Finding:
     at = levels(case, params.confidence)
     sign = 1.0 if own.direction is Direction.HIGHER else -1.0
     threshold = sign * params.value
-    enough = own.n >= params.min_examples or case.any_number
-    found = verdict(own.gain, threshold, at) if enough else Verdict.INCONCLUSIVE
+    decides = own.decides(case, params.min_examples)
+    found = verdict(own.gain, threshold, at) if decides else Verdict.INCONCLUSIVE
     if case.verdicts_only:
         return Finding(rule.gate, own.subject, found, "", observed=sign * own.point, dry_run=rule.dry_run)
     low, high = sorted((sign * own.gain.lower(at.shown), sign * own.gain.upper(at.shown)))
@@ -61,7 +69,7 @@ def _finding(rule: Rule, case: Case, own: Compared, params: AtLeast) -> Finding:
     says = (
         f"{own.subject}: release {value(sign * own.point, own.unit)} "
         f"({value(low, own.unit)} to {value(high, own.unit)}) on {own.n:,} {own.counted}; "
-        f"the rule asks for {wanted}"
+        f"the rule asks for {wanted}{of_judged(own)}"
     )
     return Finding(
         gate=rule.gate,
@@ -75,9 +83,19 @@ def _finding(rule: Rule, case: Case, own: Compared, params: AtLeast) -> Finding:
         unit=own.unit,
         n=own.n,
         passes_at=passes_at(own.gain, threshold),
-        next_step="" if found is Verdict.PASS else "train on more or cleaner rows, or state a lower value",
+        labels_to_settle=None if decides else missing(own, params.min_examples),
+        next_step=_next(own, found),
         dry_run=rule.dry_run,
+        facts=judged_facts(own.judged) or None,
     )
+
+
+def _next(own: Compared, found: Verdict) -> str:
+    if found is Verdict.PASS:
+        return ""
+    if own.judged is not None and not own.judged.enough:
+        return to_judge(own.judged)
+    return "train on more or cleaner rows, or state a lower value"
 
 
 GATE = Gate(AtLeast, _judge, lambda params: max(1, len(params.labels)))

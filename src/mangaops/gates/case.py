@@ -8,7 +8,7 @@ from functools import cached_property
 
 from mangaops.evidence import Binding, Evidence
 from mangaops.gates.finding import Finding
-from mangaops.metrics import Scored
+from mangaops.metrics import Ranked, Scored
 from mangaops.stack import DataSpec, ModelSpec, UnitSpec
 from mangaops.vocabulary import Digest, EvidenceKind
 
@@ -57,3 +57,12 @@ class Case:
             KeyError: there is none; gates ask `proof.scored`.
         """
         return Scored.of(self.evidence[EvidenceKind.EVALUATION], self.model)
+
+    @cached_property
+    def ranked(self) -> Ranked:
+        """The lists of the ranking evidence, read once for all rules.
+
+        Raises:
+            KeyError: there is none; gates ask `proof.ranked`.
+        """
+        return Ranked.of(self.evidence[EvidenceKind.RANKING])

@@ -15,7 +15,8 @@ class Finding:
     """One verdict on one subject (a metric, a label, a side, a part of the record).
 
     `observed`, `low`, `high` and `threshold` are in `unit`. `low` and `high` are one-sided bounds at the
-    unit's `fail_confidence`, for reading; the bounds that decided, and their levels, are in `facts`.
+    unit's `fail_confidence`, for reading; the bounds that decided, and their levels, are in `facts`, and
+    `difference` is there where the numbers are a difference of another kind.
     `passes_at` is the highest confidence at which the rule would pass. `labels_to_settle` says how many
     more labels would settle it if the true difference is zero. What does not apply is None.
     """

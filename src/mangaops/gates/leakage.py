@@ -87,7 +87,8 @@ def _too_good(rule: Rule, case: Case) -> Finding:
     at = levels(case, 0.5)
     gap = _advantage(case, rows, near)
     counted = (
-        f"{int(near.sum()):,} rows near a training text score {change(gap.point, 'share')} against the rest"
+        f"accuracy on {int(near.sum()):,} rows near a training text differs by {change(gap.point, 'share')} "
+        f"from that on the other {int((~near).sum()):,}"
     )
     if gap.point <= limit or gap.lower(at.shown) <= limit:
         says = f"{counted}; up to {change(limit, 'share')} is fine"
@@ -109,7 +110,7 @@ def _finding(
 ) -> Finding:
     return Finding(
         gate=rule.gate,
-        subject="rows near a training text",
+        subject="accuracy on rows near a training text minus that on the rest",
         verdict=found,
         says=says,
         observed=observed,
@@ -118,6 +119,7 @@ def _finding(
         n=rows,
         next_step="" if found is Verdict.PASS else "take near-duplicates of golden rows out of training",
         dry_run=rule.dry_run,
+        facts={"difference": True},
     )
 
 

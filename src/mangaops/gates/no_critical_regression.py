@@ -10,7 +10,7 @@ from pydantic import Field
 from mangaops.gates.case import Case
 from mangaops.gates.finding import Finding
 from mangaops.gates.gate import Amount, Confidence, Count, Gate, Label, Params
-from mangaops.gates.paired import gain_on_golden, subject_of
+from mangaops.gates.paired import gain_in, subject_of
 from mangaops.gates.proof import Unusable, again, proof, scored
 from mangaops.gates.verdicts import settle
 from mangaops.metrics import Scored
@@ -45,7 +45,7 @@ def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
 
 def _label(rule: Rule, case: Case, rows: Scored, params: NoCriticalRegression, label: str) -> Finding:
     try:
-        compared = gain_on_golden(case, rows, params.metric, label)
+        compared = gain_in(case, rows, params.metric, label)
     except Unusable as problem:
         subject = subject_of(params.metric, label, "golden")
         return Finding(

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import model_validator
 
 from mangaops.gates.case import Case
 from mangaops.gates.finding import Finding
-from mangaops.gates.gate import Amount, Confidence, Count, Gate, Params
-from mangaops.gates.paired import gain_on_golden
-from mangaops.gates.proof import scored
+from mangaops.gates.gate import Amount, Confidence, Count, Gate
+from mangaops.gates.measure import Measure, On
+from mangaops.gates.paired import gain_in
+from mangaops.gates.proof import measured
 from mangaops.gates.verdicts import settle
 from mangaops.metrics import METRICS
 from mangaops.stack import Rule
 from mangaops.vocabulary import Direction
 
 
-class NoIncrease(Params):
+class NoIncrease(Measure):
     """`metric` may rise by `margin` (0 where it is not said), at one-sided `confidence`."""
 
-    metric: str
-    on: Literal["golden"] = "golden"
+    on: On = "golden"
     margin: Amount = 0.0
     confidence: Confidence = 0.5
     min_examples: Count = 1
@@ -39,7 +37,7 @@ class NoIncrease(Params):
 def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
     params = rule.params
     assert isinstance(params, NoIncrease)
-    compared = gain_on_golden(case, scored(case), params.metric, None)
+    compared = gain_in(case, measured(case, params), params.metric, None, params.min_judged)
     return (settle(rule, case, compared, params.margin, params.confidence, params.min_examples),)
 
 

@@ -9,9 +9,10 @@ from pydantic import model_validator
 
 from mangaops.gates.case import Case
 from mangaops.gates.finding import Finding
-from mangaops.gates.gate import Amount, Confidence, Count, Gate, Label, Params
-from mangaops.gates.paired import gain_on_golden, level_of_release
-from mangaops.gates.proof import disagreements, proof, scored
+from mangaops.gates.gate import Amount, Confidence, Count, Gate, Label
+from mangaops.gates.measure import Measure
+from mangaops.gates.paired import gain_in, level_in
+from mangaops.gates.proof import disagreements, measured, proof
 from mangaops.gates.reviewed import SUBJECT, gain_on_traffic, waiting
 from mangaops.gates.verdicts import levels, passes_at, settle, value
 from mangaops.gates.verdicts import verdict as compare
@@ -21,15 +22,14 @@ from mangaops.stats import labels_for_review
 from mangaops.vocabulary import Direction, EvidenceKind, Verdict
 
 
-class NonInferior(Params):
-    """`metric` may be worse by `margin`, at one-sided `confidence`, on golden rows or on reviewed traffic.
+class NonInferior(Measure):
+    """`metric` may be worse by `margin`, at one-sided `confidence`: on golden rows, lists, reviewed traffic.
 
     `or_below` passes a release whose own value is at most that, whatever the difference (for metrics where
     lower is better). `label` is for per-label metrics.
     """
 
-    metric: str
-    on: Literal["golden", "shadow_review"] = "golden"
+    on: Literal["search", "adapter", "reranker", "golden", "shadow_review"] = "golden"
     label: Label | None = None
     margin: Amount
     or_below: Amount | None = None
@@ -54,10 +54,10 @@ def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
     assert isinstance(params, NonInferior)
     if params.on == "shadow_review":
         return (_on_traffic(rule, case, params),)
-    rows = scored(case)
-    compared = gain_on_golden(case, rows, params.metric, params.label)
+    compared = gain_in(case, measured(case, params), params.metric, params.label, params.min_judged)
     finding = settle(rule, case, compared, params.margin, params.confidence, params.min_examples)
-    if params.or_below is None or compared.n < params.min_examples:
+    few = compared.n < params.min_examples or not compared.decides(case, 0)
+    if params.or_below is None or few:
         return (finding,)
     return (_or_below(finding, case, params),)
 
@@ -65,7 +65,7 @@ def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
 def _or_below(finding: Finding, case: Case, params: NonInferior) -> Finding:
     """The finding, passed also by a value that is low enough, and failed only where both are broken."""
     assert params.or_below is not None
-    own = level_of_release(case, scored(case), params.metric, params.label)
+    own = level_in(case, measured(case, params), params.metric, params.label)
     alone = compare(own.gain, -params.or_below, levels(case, params.confidence))
     limit = value(params.or_below, own.unit)
     says = f"{finding.says}; or a value of at most {limit}, and it is {value(-own.point, own.unit)}"

@@ -1,10 +1,11 @@
-"""A metric of both sides over the same golden rows, oriented so that a gain is positive."""
+"""A metric of both sides over the same rows or queries, oriented so that a gain is positive."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,10 @@ from numpy.typing import NDArray
 from mangaops.gates.case import Case
 from mangaops.gates.proof import Unusable, again
 from mangaops.gates.verdicts import Compared, rng
-from mangaops.metrics import METRICS, Scored, Sides
+from mangaops.metrics import METRICS, JudgedShare, Metric, Ranked, Sides, View, judged_share
 from mangaops.metrics.metric import Numbers
 from mangaops.stats import Bounded, PairedDifference, paired_difference
-from mangaops.vocabulary import Direction, EvidenceKind, Side
+from mangaops.vocabulary import Direction, Side
 
 Codes = NDArray[np.int64]
 Columns = tuple[Numbers, Numbers, Numbers, Numbers]
@@ -66,16 +67,18 @@ def subject_of(metric: str, label: str | None, on: str) -> str:
     return f"{metric} of {label} on {on}" if label else f"{metric} on {on}"
 
 
-def gain_on_golden(case: Case, scored: Scored, metric: str, label: str | None) -> Compared:
+def gain_in(
+    case: Case, view: View, metric: str, label: str | None = None, min_judged: float | None = None
+) -> Compared:
     """The paired gain of the release over the baseline in one metric.
 
     Raises:
         Unusable: no row bears the metric.
     """
     known = METRICS[metric]
-    sides = known.rows(scored, label)
-    subject = subject_of(metric, label, "golden")
-    gain = _gain(case, scored, sides, known.direction, subject)
+    sides = known.rows(view, label)
+    subject = subject_of(metric, label, view.place)
+    gain = _gain(case, view, sides, known.direction, subject)
     return Compared(
         subject=subject,
         gain=gain,
@@ -85,33 +88,57 @@ def gain_on_golden(case: Case, scored: Scored, metric: str, label: str | None) -
         direction=known.direction,
         unit=known.unit,
         n=sides.rows(),
-        counted=f"golden rows{f' of {label}' if label else ''}",
+        counted=_counted(view, label),
+        judged=_judged(view, known, min_judged, tuple(Side)),
     )
 
 
-def level_of_release(case: Case, scored: Scored, metric: str, label: str | None) -> Compared:
+def level_in(
+    case: Case, view: View, metric: str, label: str | None = None, min_judged: float | None = None
+) -> Compared:
     """The release's own value as a gain over nothing: `point` is the value, negative where lower is better.
 
     Raises:
         Unusable: no row bears the metric.
     """
     known = METRICS[metric]
-    sides = known.rows(scored, label)
+    sides = known.rows(view, label)
     nothing = np.zeros_like(sides.release_numerator)
     alone = replace(sides, baseline_numerator=nothing, baseline_denominator=sides.release_denominator)
-    subject = subject_of(metric, label, "golden")
-    gain = _gain(case, scored, alone, known.direction, subject)
-    counted = f"golden rows{f' of {label}' if label else ''}"
-    n = int((sides.release_denominator > 0).sum())
-    release = sides.value(Side.RELEASE)
-    return Compared(subject, gain, gain.point, None, release, known.direction, known.unit, n, counted)
+    subject = subject_of(metric, label, view.place)
+    gain = _gain(case, view, alone, known.direction, subject)
+    return Compared(
+        subject=subject,
+        gain=gain,
+        point=gain.point,
+        baseline=None,
+        release=sides.value(Side.RELEASE),
+        direction=known.direction,
+        unit=known.unit,
+        n=int((sides.release_denominator > 0).sum()),
+        counted=_counted(view, label),
+        judged=_judged(view, known, min_judged, (Side.RELEASE,)),
+    )
 
 
-def _gain(case: Case, scored: Scored, sides: Sides, direction: Direction, subject: str) -> Gain:
+def _counted(view: View, label: str | None) -> str:
+    return f"{view.counted}{f' of {label}' if label else ''}"
+
+
+def _judged(
+    view: View, metric: Metric[Any], least: float | None, sides: tuple[Side, ...]
+) -> JudgedShare | None:
+    """How much of what the metric looks at is judged; None where a rule asks for nothing of it."""
+    if least is None or metric.places is None or not isinstance(view, Ranked):
+        return None
+    return judged_share(view, metric.places, least, sides)
+
+
+def _gain(case: Case, view: View, sides: Sides, direction: Direction, subject: str) -> Gain:
     baseline = (sides.baseline_numerator, sides.baseline_denominator)
     release = (sides.release_numerator, sides.release_denominator)
     first, second = (baseline, release) if direction is Direction.HIGHER else (release, baseline)
     if not (first[1].sum() > 0 and second[1].sum() > 0):
-        says = f"{subject} cannot be measured: no golden row bears it"
-        raise Unusable(says, again(case, EvidenceKind.EVALUATION))
-    return Gain.between(case, subject, (*first, *second), scored.groups, sides.scale)
+        says = f"{subject} cannot be measured: no {view.bearer} bears it"
+        raise Unusable(says, again(case, view.kind))
+    return Gain.between(case, subject, (*first, *second), view.groups, sides.scale)

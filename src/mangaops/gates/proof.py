@@ -9,8 +9,9 @@ import polars as pl
 from mangaops.errors import IntegrityError
 from mangaops.evidence import Evidence, require
 from mangaops.gates.case import Case
-from mangaops.metrics import Scored
-from mangaops.vocabulary import EvidenceKind
+from mangaops.gates.measure import Measure
+from mangaops.metrics import METRICS, Ranked, Scored, View
+from mangaops.vocabulary import EvidenceKind, Stage, Unjudged
 
 _ANSWERED = ("group", "truth", "weight", "baseline_label", "release_label", "near")
 _ON_TRAFFIC = frozenset({EvidenceKind.SHADOW, EvidenceKind.REVIEW})
@@ -70,6 +71,35 @@ def scored(case: Case) -> Scored:
     """
     proof(case, EvidenceKind.EVALUATION)
     return case.scored
+
+
+def ranked(case: Case, stage: Stage, unjudged: Unjudged | None, places: int | None) -> Ranked:
+    """The lists of the ranking evidence at this stage, once they are as deep as a rule looks.
+
+    Raises:
+        Unusable: as `proof`; a stage that was not measured, or to fewer places.
+    """
+    evidence = proof(case, EvidenceKind.RANKING)
+    if evidence.tables["queries"].is_empty():
+        raise Unusable("the ranking evidence holds no queries", again(case, EvidenceKind.RANKING))
+    found = case.ranked.at(stage, unjudged or Unjudged.IRRELEVANT)
+    if not found.depth:
+        raise Unusable(f"the ranking evidence holds no lists of {stage}", again(case, EvidenceKind.RANKING))
+    if places is not None and places > found.depth:
+        says = f"the lists of {stage} hold {found.depth} places, and the rule looks at {places}"
+        raise Unusable(says, f"state a k of at most {found.depth}, or measure deeper lists")
+    return found
+
+
+def measured(case: Case, asked: Measure) -> View:
+    """The rows or lists that a rule compares on.
+
+    Raises:
+        Unusable: as `scored` and `ranked`.
+    """
+    if asked.on not in set(Stage):
+        return scored(case)
+    return ranked(case, Stage(asked.on), asked.unjudged, METRICS[asked.metric].places)
 
 
 def review(case: Case) -> Evidence:

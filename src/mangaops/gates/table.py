@@ -13,6 +13,7 @@ from mangaops.gates import (
     no_critical_regression,
     no_increase,
     non_inferior,
+    pair,
     release_record,
 )
 from mangaops.gates.gate import Gate
@@ -27,4 +28,5 @@ GATES: Final[dict[str, Gate]] = {
     "latency": latency.GATE,
     "disagreement": disagreement.GATE,
     "at_least": at_least.GATE,
+    "pair": pair.GATE,
 }

@@ -5,19 +5,24 @@ from __future__ import annotations
 import math
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from mangaops.gates.case import Case
 from mangaops.gates.finding import Finding
+from mangaops.metrics import JudgedShare
 from mangaops.stack import Rule
 from mangaops.stats import Bounded, split_confidence
-from mangaops.vocabulary import Direction, Verdict
+from mangaops.vocabulary import Direction, Unjudged, Verdict
 
 TIE = 1e-12
 """Differences smaller than this are rounding, and count as a tie: a tie holds a rule."""
 
 SPENT = "judge a new challenger: this one was judged as often as `looks` allows"
+
+TO_JUDGE_SHOWN = 50
+"""So many pairs of query and item to judge are named in a finding."""
 
 _POWER_Z = 0.8416212335729143
 _ONE_SIGMA = 0.8413447460685429
@@ -66,7 +71,8 @@ def rng(case: Case, subject: str) -> np.random.Generator:
 class Compared:
     """A gain (better is positive) with what it takes to tell people about it.
 
-    `new_labels`: people labelled it for this look, so that the next look brings other labels.
+    `new_labels`: people labelled it for this look, so that the next look brings other labels. `judged`: how
+    much of what was shown is judged, where a rule asks for a share of it.
     """
 
     subject: str
@@ -79,6 +85,11 @@ class Compared:
     n: int
     counted: str
     new_labels: bool = False
+    judged: JudgedShare | None = None
+
+    def decides(self, case: Case, least: int) -> bool:
+        """Whether it rests on `least` examples, and on as many judged places as the rule asks for."""
+        return (self.n >= least or case.any_number) and (self.judged is None or self.judged.enough)
 
 
 def settle(
@@ -86,20 +97,20 @@ def settle(
 ) -> Finding:
     """The finding of a comparison: `gain >= -margin`, on at least `least` examples."""
     at = levels(case, confidence, new_labels=compared.new_labels)
-    found = verdict(compared.gain, -margin, at)
-    enough = compared.n >= least or case.any_number
-    if not enough:
-        found = Verdict.INCONCLUSIVE
+    decides = compared.decides(case, least)
+    found = verdict(compared.gain, -margin, at) if decides else Verdict.INCONCLUSIVE
     if case.verdicts_only:
         return Finding(rule.gate, compared.subject, found, "", observed=compared.point, dry_run=rule.dry_run)
     sign = 1.0 if compared.direction is Direction.HIGHER else -1.0
     shown = sorted((sign * compared.gain.lower(at.shown), sign * compared.gain.upper(at.shown)))
-    more = max(0, least - compared.n) if not enough else rows_until(compared, margin, at.passing)
+    more = rows_until(compared, margin, at.passing) if decides else missing(compared, least)
     return Finding(
         gate=rule.gate,
         subject=compared.subject,
         verdict=found,
-        says=_sentence(compared, sign, shown, margin, at, least) + _unproven(compared, margin, at),
+        says=_sentence(compared, sign, shown, margin, at, least)
+        + of_judged(compared)
+        + _unproven(compared, margin, at),
         observed=sign * compared.point,
         low=shown[0],
         high=shown[1],
@@ -112,6 +123,24 @@ def settle(
         dry_run=rule.dry_run,
         facts=_facts(compared, at),
     )
+
+
+def missing(compared: Compared, least: int) -> int:
+    """How many more labels a comparison lacks to decide: examples, or else items to judge."""
+    if compared.n < least or compared.judged is None:
+        return max(0, least - compared.n)
+    return len(compared.judged.to_judge)
+
+
+def of_judged(compared: Compared) -> str:
+    """How much of what was shown is judged, as the rest of a sentence; empty where no rule asks."""
+    judged = compared.judged
+    if judged is None:
+        return ""
+    counts = "counts as irrelevant" if judged.unjudged is Unjudged.IRRELEVANT else "is left out"
+    top = "the top place is" if judged.places == 1 else f"the first {judged.places} places are"
+    under = "" if judged.enough else f", under the {judged.least:.0%} that the rule asks for"
+    return f"; {judged.share:.2%} of {top} judged{under}, and what is not {counts}"
 
 
 def rows_until(compared: Compared, margin: float, confidence: float) -> int | None:
@@ -152,8 +181,9 @@ def _z(confidence: float) -> float:
     return NormalDist().inv_cdf(confidence)
 
 
-def _facts(compared: Compared, at: Levels) -> dict[str, float | str | None]:
+def _facts(compared: Compared, at: Levels) -> dict[str, Any]:
     return {
+        **judged_facts(compared.judged),
         "baseline": compared.baseline,
         "release": compared.release,
         "method": compared.gain.method,
@@ -162,6 +192,14 @@ def _facts(compared: Compared, at: Levels) -> dict[str, float | str | None]:
         "fail_confidence": at.failing,
         "fail_bound": compared.gain.upper(at.failing),
     }
+
+
+def judged_facts(judged: JudgedShare | None) -> dict[str, Any]:
+    """The judged share, and the first pairs of query and item to judge."""
+    if judged is None:
+        return {}
+    first = [list(pair) for pair in judged.to_judge[:TO_JUDGE_SHOWN]]
+    return {"unjudged": str(judged.unjudged), "judged": judged.share, "to_judge": first}
 
 
 def _sentence(
@@ -193,6 +231,8 @@ def _unproven(compared: Compared, margin: float, at: Levels) -> str:
 def _next(found: Verdict, more: int | None, compared: Compared, margin: float) -> str:
     if found is Verdict.PASS:
         return ""
+    if compared.judged is not None and not compared.judged.enough:
+        return to_judge(compared.judged)
     if found is Verdict.FAIL:
         return f"read the error review: {compared.subject} is worse than the rule allows"
     if more is None:
@@ -200,6 +240,12 @@ def _next(found: Verdict, more: int | None, compared: Compared, margin: float) -
     if more == 0:
         return "label as many fresh examples again: this sample may have had bad luck"
     return f"label about {more:,} more {compared.counted}"
+
+
+def to_judge(judged: JudgedShare) -> str:
+    """What to judge so that a comparison may decide."""
+    query, item = judged.to_judge[0]
+    return f"judge {len(judged.to_judge):,} items that were shown, {item} for {query} first"
 
 
 def value(number: float, unit: str) -> str:

@@ -17,7 +17,7 @@ from mangaops.gateway.bodies import Accepted, Asking, Feedback, Inference, Infer
 from mangaops.gateway.feedback import FeedbackDesk
 from mangaops.gateway.health import measured, readiness
 from mangaops.gateway.open_inference import metadata, served_as
-from mangaops.gateway.refusals import BodyLimit, TooLarge, json_response, parsed, refusal
+from mangaops.gateway.refusals import RETRY_AFTER, BodyLimit, TooLarge, json_response, parsed, refusal
 from mangaops.gateway.service import Caller, Service
 from mangaops.gateway.settings import GatewaySettings
 from mangaops.gateway.units import Unit
@@ -142,14 +142,7 @@ def _add_protocol(app: FastAPI, service: Service, text_limit: int) -> None:
         told = {"name": "mangaops", "version": __version__, "extensions": ["binary_tensor_data"]}
         return json_response(told)
 
-    @app.get("/v2/health/live", summary="The process runs")
-    async def live() -> Response:
-        return json_response({"live": True})
-
-    @app.get("/v2/health/ready", summary="Every unit answers as the ledger says", **_documented(None, 503))
-    async def ready() -> Response:
-        good, body = readiness(service)
-        return json_response(body, 200 if good else 503, None if good else {"Retry-After": "1"})
+    _add_probes(app, service, "/v2/health")
 
     def model(name: str, version: str | None = None) -> Response:
         unit, served = served_as(service, name, version)
@@ -205,15 +198,24 @@ async def _given(call: Callable[..., Any], request: Request, name: str, version:
     return found
 
 
-def _add_health(app: FastAPI, service: Service) -> None:
-    @app.get("/health/live", summary="The process runs")
+def _add_probes(app: FastAPI, service: Service, place: str) -> None:
+    """Alive and ready, to GET and to HEAD: load balancers ask with either."""
+
     async def live() -> Response:
         return json_response({"live": True})
 
-    @app.get("/health/ready", summary="Whether to send traffic, and why not", **_documented(None, 503))
     async def ready() -> Response:
         good, body = readiness(service)
-        return json_response(body, 200 if good else 503, None if good else {"Retry-After": "1"})
+        return json_response(body, 200 if good else 503, None if good else {"Retry-After": RETRY_AFTER})
+
+    for add, only in ((app.get, ""), (app.head, ", by the status alone")):
+        add(f"{place}/live", summary=f"The process runs{only}")(live)
+        told = _documented(None, 503)
+        add(f"{place}/ready", summary=f"Whether to send traffic, and why not{only}", **told)(ready)
+
+
+def _add_health(app: FastAPI, service: Service) -> None:
+    _add_probes(app, service, "/health")
 
     @app.get("/metrics", summary="Counts for Prometheus")
     async def metrics() -> Response:

@@ -76,6 +76,7 @@ async def _full(scope: Scope, receive: Receive, send: Send) -> None:
     answer: Response = refusal(
         Unavailable(
             "no answer now: too many are connected",
+            found=f"more than {MOST} connections",
             accepted=f"{MOST} connections to a worker",
             next_step="try again in a second; keep connections open for many requests; more --workers",
         )

@@ -43,6 +43,7 @@ class FeedbackDesk:
         if ticket is None or ticket.unit not in self.service.units:
             raise NotServed(
                 "the feedback was refused: no request of that id was answered here",
+                found=f"an id of {len(given.request_id)} characters that this gateway did not give",
                 accepted="the request_id of an answer of this gateway",
                 next_step="send the id as it was answered",
             )
@@ -61,7 +62,9 @@ class FeedbackDesk:
             gauges.FEEDBACK.labels(ticket.unit, "again").inc()
             raise RefusedError(
                 "the feedback was refused: it was told for that request before",
+                found="the feedback that was kept first",
                 accepted="one feedback a request",
+                next_step="send nothing more for it: the first one stands",
             )
         gauges.FEEDBACK.labels(ticket.unit, "kept").inc()
         return {"request_id": given.request_id, "kept": True}
@@ -74,6 +77,7 @@ class FeedbackDesk:
             gauges.FEEDBACK.labels("", "too_often").inc()
             raise TooOften(
                 "the feedback was refused: too much of it comes at once",
+                found=f"more than {self.rate:g} in a second",
                 accepted=f"{self.rate:g} a second",
                 next_step="try again in a second",
             )
@@ -81,12 +85,15 @@ class FeedbackDesk:
 
     def _require_label(self, ticket: Ticket, label: str | None) -> None:
         """The label is one of the release that answered, as long as that is warm here."""
-        slot = self.service.slots[ticket.unit].warm(self._release_of(ticket))
+        release = self._release_of(ticket)
+        slot = self.service.slots[ticket.unit].warm(release)
         known = slot.predictor.labels if slot is not None and slot.predictor is not None else None
         if label is not None and known is not None and label not in known:
             raise InputError(
                 "the feedback was refused: the unit has no such label",
+                found=f"a label that {release} does not know",
                 accepted=", ".join(known[:20]) + (" ..." if len(known) > 20 else ""),
+                next_step="send one of these, or an outcome without a label",
             )
 
     def _release_of(self, ticket: Ticket) -> str:

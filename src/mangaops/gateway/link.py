@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from mangaops.errors import MangaopsError
+from mangaops.errors import MangaopsError, SetupError
 from mangaops.gateway.chain import Chain
 from mangaops.registry import drafts
 from mangaops.store import Ledger
@@ -24,6 +24,7 @@ from mangaops.vocabulary import Acknowledged
 _LOG: Final = logging.getLogger("mangaops.gateway")
 _BEAT: Final = 1.0
 _SOONEST: Final = 1.0
+_FIRST: Final = 0
 
 
 @dataclass
@@ -34,7 +35,11 @@ class _Open:
 
 
 class Link:
-    """One worker's way to the ledger. `trouble` says why it cannot be followed, None where it can."""
+    """One worker's way to the ledger. `trouble` says why it cannot be followed, None where it can.
+
+    A ledger that is out of reach is so for every process of a gateway: its first worker writes that to the
+    log, and the others to their health alone. What does not add up is written by each: its copy may be why.
+    """
 
     def __init__(
         self,
@@ -48,13 +53,14 @@ class Link:
     ) -> None:
         self.copy = ChainCopy(copies)
         self.trouble: str | None = None
+        self._told = False
         self.since = time.monotonic()
         self.member: str | None = None
         self._open_ledger, self._gateway, self._worker = open_ledger, gateway, worker
         self._poll, self._doing = poll, doing
         self._open: _Open | None = None
         self._tried = -_SOONEST
-        self._lock = threading.Lock()
+        self._lock, self._telling = threading.Lock(), threading.Lock()
         self._poked, self._ended = threading.Event(), threading.Event()
         self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -175,14 +181,17 @@ class Link:
             return self._open
 
     def _lost(self, error: MangaopsError) -> None:
-        if self.trouble is None:
-            _LOG.error("the ledger is not followed: %s", error.message)
-        self.trouble = f"{error.refused}{f': {error.found}' if error.found else ''}"
+        mine = self._worker == _FIRST or not isinstance(error, SetupError)
+        with self._telling:  # follower and heartbeat may lose it at once
+            if self.trouble is None and mine:
+                _LOG.error("the ledger is not followed: %s", error.message)
+                self._told = True
+            self.trouble = f"{error.refused}{f': {error.found}' if error.found else ''}"
 
     def _found(self) -> None:
-        if self.trouble is not None:
+        if self._told:
             _LOG.warning("the ledger is followed again, after %.0f s", self.silent)
-        self.trouble, self.since = None, time.monotonic()
+        self.trouble, self._told, self.since = None, False, time.monotonic()
 
     def _beat(self) -> None:
         while True:

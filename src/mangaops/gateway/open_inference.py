@@ -52,14 +52,24 @@ def served_as(service: Service, name: str, version: str | None) -> tuple[Unit, S
     unit = service.units.get(name)
     if unit is None:
         raise NotServed(
-            f"model {name!r} was refused: no such unit is served here", accepted=", ".join(service.units)
+            f"model {name[:40]!r} was refused: no such unit is served here",
+            found="a name that no unit of this gateway has",
+            accepted=", ".join(service.units),
+            next_step=f"GET /v2/models/{next(iter(service.units))}",
         )
     served = service.slots[name].served
-    if served.slot is None or version not in (None, "", served.release):
+    if served.slot is None:
+        raise NotServed(
+            f"model {name} was refused: no release of it serves",
+            found=f"{served.release} answers",
+            accepted="a unit with a release that serves",
+            next_step=f"POST /v1/{unit.serving.path}, which answers as the fallback does",
+        )
+    if version not in (None, "", served.release):
         raise NotServed(
             f"version {version!r} of {name} was refused: it does not serve",
             found=f"{served.release} answers",
-            accepted="" if served.slot is None else served.release,
+            accepted=served.release,
             next_step=f"GET /v2/models/{name}, or POST /v1/{unit.serving.path}",
         )
     return unit, served

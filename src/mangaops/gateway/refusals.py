@@ -108,28 +108,29 @@ class BodyLimit:
         if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
             await self._app(scope, receive, send)
             return
+        body = bytearray()
         try:
             async with asyncio.timeout(self._seconds):
-                body = await self._body(scope, receive)
+                whole = await self._read(scope, receive, body)
         except TimeoutError:
-            await self._too_slow()(scope, receive, send)
+            await self._too_slow(len(body))(scope, receive, send)
             return
-        if body is None:
+        if whole is None:
             return
         direct = self._direct.get(scope["path"]) if scope["method"] == "POST" else None
-        if isinstance(body, TooLarge):
-            await refusal(body)(scope, receive, send)
+        if isinstance(whole, TooLarge):
+            await refusal(whole)(scope, receive, send)
         elif direct is None:
-            await self._app(scope, _whole(body, receive), send)
+            await self._app(scope, _whole(whole, receive), send)
         else:
-            await (await _answered(direct, body))(scope, receive, send)
+            await (await _answered(direct, whole))(scope, receive, send)
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes | TooLarge | None:
-        """The whole body; None where the client left before it had sent all of it."""
+    async def _read(self, scope: Scope, receive: Receive, body: bytearray) -> bytes | TooLarge | None:
+        """The whole body, read into `body`; None where the client left before it had sent all of it."""
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
         if length.isdigit() and int(length) > self._limit:
             return self._too_large(f"{int(length)} bytes")
-        body, more = b"", True
+        more = True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -138,13 +139,14 @@ class BodyLimit:
             more = message.get("more_body", False)
             if len(body) > self._limit:
                 return self._too_large(f"more than {self._limit} bytes")
-        return body
+        return bytes(body)
 
-    def _too_slow(self) -> Response:
+    def _too_slow(self, bytes_: int) -> Response:
         """The refusal, after which the connection ends: the rest of the body is not waited for."""
         answer = refusal(
             TooSlow(
                 "the request was refused: its body did not arrive in time",
+                found=f"{bytes_} bytes and no end after {self._seconds:g} s",
                 accepted=f"a body within {self._seconds:g} s",
                 next_step="send the whole body at once",
             )

@@ -200,16 +200,25 @@ class Service:
 
 
 def _why(error: BaseException, lane: Lane) -> tuple[str, Unavailable]:
+    waiting = f"{len(lane.waiting)} texts wait"
     if isinstance(error, Full):
-        found = f"{len(lane.waiting)} texts wait"
         return "full", Unavailable(
-            "no answer now: too many wait", found=found, next_step="try again in a second"
+            "no answer now: too many wait",
+            found=waiting,
+            accepted=f"at most {lane.capacity} texts that wait",
+            next_step="try again in a second; mangaops serve --queue raises the limit",
         )
     if isinstance(error, Late | asyncio.TimeoutError):
         return "late", Unavailable(
-            f"no answer within {lane.time_limit:g} s", next_step="try again in a second"
+            f"no answer within {lane.time_limit:g} s",
+            found=waiting,
+            accepted="as many texts as are answered in that time",
+            next_step="try again in a second; mangaops serve --time-limit raises the limit",
         )
     _LOG.error("a model failed: %s", type(error).__name__)  # its words may hold the text of a user
     return "failed", Unavailable(
-        "no answer: the model failed", found=type(error).__name__, next_step="try again; roll back"
+        "no answer: the model failed",
+        found=type(error).__name__,
+        accepted="a model that answers",
+        next_step="try again in a second; where it goes on, roll back: mangaops release rollback",
     )

@@ -7,7 +7,6 @@ they were killed, are brought to Parquet from here, at a low priority.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import multiprocessing
 import os
@@ -17,7 +16,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from multiprocessing.connection import wait
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mangaops.errors import MangaopsError, SetupError
+from mangaops.gateway.folder import alone_in
 from mangaops.gateway.settings import GatewaySettings
 from mangaops.gateway.units import Unit
 from mangaops.store.foreign import file_errors
@@ -131,18 +131,17 @@ class Supervisor:
         mine = f"mangaops-gateway-{blake2b(str(settings.folder).encode(), digest_size=6).hexdigest()}-"
         with tempfile.TemporaryDirectory(prefix=mine, dir=_memory()) as scratch:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = scratch
-            from mangaops.gateway.tickets import ticket_key
-
-            ticket_key(settings.folder)
-            with self._alone(), self._listening() as listening:
+            with alone_in(settings.folder, settings.name) as serves, self._listening() as listening:
                 _forget(Path(scratch), mine)
                 roller = self._roller()
                 children = self._children(listening, Path(scratch) / "shadow.sock")
                 for number in (signal.SIGTERM, signal.SIGINT):
                     signal.signal(number, lambda _signal, _frame: self._ended.set())
-                self._keep(children, listening, roller)
+                self._keep(children, listening, roller, serves)
 
-    def _keep(self, children: list[Child], listening: socket.socket, roller: Any) -> None:
+    def _keep(
+        self, children: list[Child], listening: socket.socket, roller: Any, serves: Callable[[], None]
+    ) -> None:
         """The children ran until the end was asked for; however this is left, none of them runs on."""
         from mangaops.gateway import gauges
 
@@ -153,6 +152,7 @@ class Supervisor:
                 for child in children:
                     child.start()
             host, port = listening.getsockname()[:2]
+            serves()
             self._ready(f"http://{host}:{port}")
             rolling.start()
             self._watch(children)
@@ -180,20 +180,6 @@ class Supervisor:
             return _SPAWN.Process(target=run_shadow, args=given, name="shadow")
 
         return [*map(worker, range(self._settings.workers)), Child("shadow", mirror)]
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """This gateway's folder is nobody else's; the lock goes with the process, however that ends."""
-        with (self._settings.folder / "gateway.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise SetupError(
-                    f"serving as {self._settings.name} was refused: a gateway of that name runs in this home",
-                    accepted="one gateway of each name",
-                    next_step="mangaops serve --name another; mangaops gateway list shows who runs",
-                ) from error
-            yield
 
     @contextlib.contextmanager
     def _listening(self) -> Any:
@@ -298,6 +284,9 @@ class Supervisor:
 
     def _roll_last(self, rolling: threading.Thread, roller: Any) -> None:
         """All that was logged is Parquet, unless that takes too long: the journal keeps the rest."""
+
+        if not (self._settings.folder / "journal").exists():
+            return  # nothing was logged, and nothing is made for that
 
         def roll() -> None:
             if rolling.ident is not None:

@@ -18,7 +18,7 @@ from typing import Final
 from mangaops.store.bundles import make_folder
 from mangaops.store.foreign import file_errors
 
-_KEY: Final = "ticket.key"
+KEY: Final = "ticket.key"
 _TAG: Final = 6
 _LONGEST: Final = 300
 
@@ -58,11 +58,11 @@ class Tickets:
 
 def ticket_key(folder: Path) -> bytes:
     """The gateway's key; made, readable by its owner alone, where there is none yet."""
-    path = folder / _KEY
+    path = folder / KEY
     with file_errors(f"the gateway's key {path} cannot be used"):
         make_folder(folder)
         if not path.exists():
-            temporary = folder / f"{_KEY}.{os.getpid()}"
+            temporary = folder / f"{KEY}.{os.getpid()}"
             with os.fdopen(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as out:
                 out.write(secrets.token_bytes(32))
                 out.flush()

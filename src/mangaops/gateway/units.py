@@ -43,6 +43,7 @@ def units_of(stack: Stack, only: Collection[str] = ()) -> dict[str, Unit]:
     if unknown := sorted(set(only) - stack.units.keys()):
         raise UsageError(
             f"serving {', '.join(unknown)} was refused: the stack has no such unit",
+            found=f"--unit {unknown[0]}",
             accepted=", ".join(stack.units),
             next_step=f"mangaops serve --unit {next(iter(stack.units))}",
         )
@@ -64,6 +65,7 @@ def units_of(stack: Stack, only: Collection[str] = ()) -> dict[str, Unit]:
         if path in taken:
             raise UsageError(
                 f"serving {unit.name} was refused: {taken[path]} answers under /v1/{path} already",
+                found=f"two units of the family {unit.family}",
                 accepted="one unit a path",
                 next_step="serve them with two gateways: mangaops serve --unit ... --name ...",
             )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mangaops.errors import ArtifactTampered, MangaopsError, SetupError
 
@@ -24,11 +26,7 @@ def translated(folder: Path, doing: str) -> Iterator[None]:
     except MangaopsError:
         raise
     except ModuleNotFoundError as error:
-        raise SetupError(
-            f"{doing} needs the package {error.name}",
-            found="it is not installed",
-            next_step='pip install "mangaops[serve]"',
-        ) from error
+        raise _missing(error, doing) from error
     except Exception as error:
         raise ArtifactTampered(
             f"the artifact {folder.name} was refused while {doing}",
@@ -36,3 +34,23 @@ def translated(folder: Path, doing: str) -> Iterator[None]:
             accepted="a folder that mangaops train has sealed",
             next_step="restore the folder from the artifact store, or train again",
         ) from error
+
+
+def imported(package: str, doing: str) -> Any:
+    """The package, imported now, for a caller that its type stubs do not serve.
+
+    Raises:
+        SetupError: it is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        raise _missing(error, doing) from error
+
+
+def _missing(error: ModuleNotFoundError, doing: str) -> SetupError:
+    return SetupError(
+        f"{doing} needs the package {error.name}",
+        found="it is not installed",
+        next_step='pip install "mangaops[serve]"',
+    )

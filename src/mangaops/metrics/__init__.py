@@ -1,9 +1,29 @@
 """Predictions and truth to per-example outcomes, numbers with unit and direction. Pure."""
 
-from mangaops.metrics.metric import Metric, Sides
+from mangaops.metrics.lists import Change, change, overlap, rank_biased_overlap
+from mangaops.metrics.metric import Metric, Metrics, Sides, View
+from mangaops.metrics.ranked import Ranked
+from mangaops.metrics.ranking import JudgedShare, judged_share
 from mangaops.metrics.scored import Scored
 from mangaops.metrics.slices import parts
 from mangaops.metrics.summary import summary
 from mangaops.metrics.table import METRICS, calibration_gaps
 
-__all__ = ["METRICS", "Metric", "Scored", "Sides", "calibration_gaps", "parts", "summary"]
+__all__ = [
+    "METRICS",
+    "Change",
+    "JudgedShare",
+    "Metric",
+    "Metrics",
+    "Ranked",
+    "Scored",
+    "Sides",
+    "View",
+    "calibration_gaps",
+    "change",
+    "judged_share",
+    "overlap",
+    "parts",
+    "rank_biased_overlap",
+    "summary",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from mangaops.evidence import Evidence, require
 from mangaops.stack import ModelSpec
-from mangaops.vocabulary import Side
+from mangaops.vocabulary import EvidenceKind, Side
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,11 @@ class Scored:
     `outcomes` has the columns of evaluation evidence. `labels` holds the declared labels in their order,
     then every other word that occurs as truth or answer, sorted.
     """
+
+    kind: ClassVar[EvidenceKind] = EvidenceKind.EVALUATION
+    counted: ClassVar[str] = "golden rows"
+    bearer: ClassVar[str] = "golden row"
+    place: ClassVar[str] = "golden"
 
     outcomes: pl.DataFrame
     labels: tuple[str, ...]
@@ -43,6 +49,11 @@ class Scored:
         for column in ("truth", "baseline_label", "release_label"):
             found |= set(outcomes.get_column(column).unique().to_list())
         return cls(outcomes, (*dict.fromkeys(labels), *sorted(found - set(labels))), model)
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        """One row an example."""
+        return self.outcomes
 
     @cached_property
     def truth(self) -> NDArray[np.int64]:

@@ -26,7 +26,7 @@ def summary(scored: Scored) -> dict[str, Any]:
     `slices`, `costly_confusions` (of the release), `fixed` and `broken` (examples). A number that no row
     bears is None.
     """
-    plain = [metric for metric in METRICS.values() if not metric.per_label]
+    plain = [metric for metric in METRICS.of(Scored) if not metric.per_label]
     return {
         "rows": scored.outcomes.height,
         "groups": int(scored.groups.max(initial=-1)) + 1,
@@ -48,7 +48,7 @@ def confusion(scored: Scored, side: Side) -> np.ndarray[Any, np.dtype[np.int64]]
     return np.bincount(cells, minlength=size * size).astype(np.int64).reshape(size, size)
 
 
-def _compared(metric: Metric, sides: Sides) -> dict[str, Any]:
+def _compared(metric: Metric[Scored], sides: Sides) -> dict[str, Any]:
     baseline, release = sides.value(Side.BASELINE), sides.value(Side.RELEASE)
     return {
         "unit": metric.unit,

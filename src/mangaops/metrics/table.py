@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mangaops.metrics.metric import Metric, Numbers, Sides
+from mangaops.metrics.metric import Metric, Metrics, Numbers, Sides
+from mangaops.metrics.ranking import RANKINGS
 from mangaops.metrics.scored import Scored
 from mangaops.vocabulary import Direction, Side
 
@@ -79,12 +80,12 @@ def _is(scored: Scored, label: str | None) -> Numbers:
 
 
 _HIGHER, _LOWER = Direction.HIGHER, Direction.LOWER
-_ALL: Final = (
-    Metric("accuracy", "share", _HIGHER, False, "answers that are the true label", _accuracy),
-    Metric("rare_accuracy", "share", _HIGHER, False, "the same, among rows of rare labels", _rare_accuracy),
-    Metric("recall", "share", _HIGHER, True, "rows of the label that are found", _recall),
-    Metric("precision", "share", _HIGHER, True, "answers of the label that are right", _precision),
-    Metric("harm_cost", "cost a request", _LOWER, False, "mean cost by the harm matrix", _harm_cost),
+_CLASSIFYING: Final = (
+    Metric("accuracy", "share", _HIGHER, False, "answers that are the true label", _accuracy, Scored),
+    Metric("rare_accuracy", "share", _HIGHER, False, "the same, of rare labels", _rare_accuracy, Scored),
+    Metric("recall", "share", _HIGHER, True, "rows of the label that are found", _recall, Scored),
+    Metric("precision", "share", _HIGHER, True, "answers of the label that are right", _precision, Scored),
+    Metric("harm_cost", "cost a request", _LOWER, False, "mean cost by the harm matrix", _harm_cost, Scored),
     Metric(
         "escalation_miss_rate",
         "share",
@@ -92,6 +93,7 @@ _ALL: Final = (
         False,
         "requests for a human that are answered otherwise",
         _escalation_miss_rate,
+        Scored,
     ),
     Metric(
         "calibration_error",
@@ -100,6 +102,7 @@ _ALL: Final = (
         False,
         "gap between confidence and correctness",
         _calibration_error,
+        Scored,
     ),
 )
-METRICS: Final[dict[str, Metric]] = {metric.name: metric for metric in _ALL}
+METRICS: Final = Metrics((*_CLASSIFYING, *RANKINGS))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mangaops.datasets import Logs, Snapshot, Source, ValidationReport, collect, snapshot, validate
 from mangaops.errors import InputError, UsageError
@@ -29,7 +30,7 @@ def data_name(stack: Stack, name: str | None) -> str:
     Raises:
         UsageError: the stack declares no such dataset, or several and none is named.
     """
-    declared = stack.data
+    declared = [*stack.data, *stack.search_data]
     if name is None and len(declared) == 1:
         return next(iter(declared))
     if name is None or name not in declared:
@@ -153,21 +154,41 @@ def opened(shop: Workshop, version: DatasetRecord) -> Snapshot:
     return Snapshot(version.name, version.digest, manifest, rows)
 
 
+def find_manifest(shop: Workshop, name: str) -> tuple[str, dict[str, Any]]:
+    """Digest and manifest of the dataset version of that name or digest, of either kind.
+
+    Raises:
+        UsageError: the ledger lists no such version.
+    """
+    version = find_record(shop, name, [*shop.desk.stack.data, *shop.desk.stack.search_data])
+    manifest, _ = shop.desk.snapshots.get_tables(version.digest)
+    return version.digest, manifest
+
+
 def find_version(shop: Workshop, name: str) -> Snapshot:
     """The dataset version of that name or digest, of whatever dataset.
 
     Raises:
         UsageError: the ledger lists no such version.
     """
+    return opened(shop, find_record(shop, name, list(shop.desk.stack.data)))
+
+
+def find_record(shop: Workshop, name: str, datasets: Sequence[str]) -> DatasetRecord:
+    """What the ledger lists of these datasets under that name or digest.
+
+    Raises:
+        UsageError: no such version.
+    """
     known: list[str] = []
-    for data in shop.desk.stack.data:
+    for data in datasets:
         for version in data_state(shop, data).versions.values():
             known.append(version.name)
             if name in (version.name, version.digest):
-                return opened(shop, version)
+                return version
     raise UsageError(
         f"dataset version {name!r} was refused: the ledger lists no such "
         + ("digest" if DIGEST.match(name) else "name"),
         accepted=", ".join(known[-5:]) or "none is recorded yet",
-        next_step="mangaops data snapshot --logs ... records one",
+        next_step="mangaops data snapshot records one",
     )

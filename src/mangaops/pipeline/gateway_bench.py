@@ -20,6 +20,7 @@ from mangaops.errors import SetupError, UsageError
 from mangaops.pipeline.gateway_world import GatewayWorld
 from mangaops.pipeline.scratch_model import rows
 from mangaops.pipeline.server_process import ServerProcess
+from mangaops.simulation.client import Target
 from mangaops.simulation.load import LoadPlan, Question
 from mangaops.simulation.loader import Loader
 from mangaops.simulation.outcome import LoadReport
@@ -60,6 +61,7 @@ class BenchPlan:
                 "the bench was refused",
                 found=f"--rate {self.rate} --load {self.load} --seconds {self.seconds}",
                 accepted="a rate over 0, or a share of capacity over 0 and up to 2, for more than 0 seconds",
+                next_step="mangaops bench gateway --load 0.5 --seconds 20",
             )
         if not 0 <= self.rollbacks <= self.cutovers:
             raise UsageError(
@@ -180,9 +182,11 @@ def run_bench(
     `metrics` gives its /metrics.
 
     Raises:
-        UsageError: champions are to be moved, or a shadow started, in a stack that is not the bench's own.
+        UsageError: the address is none, or champions are to be moved, or a shadow started, in a stack that is
+            not the bench's own.
         SetupError: it answers nothing.
     """
+    Target.of(url, "/")  # refused here, or the process of the load would end with it
     if world is None and (plan.cutovers or plan.rollbacks or plan.shadow):
         raise UsageError(
             "the bench was refused: it moves no champion and starts no shadow in a stack that others use",
@@ -233,6 +237,7 @@ def capacity(asked: LoadPlan, progress: Progress) -> float:
             f"the bench ended: {asked.url} answers nothing",
             found=", ".join(f"{count} times {why}" for why, count in report.errors.items()),
             accepted="a gateway that is ready",
+            next_step=f"see what {asked.url}/health/ready says, and whether a gateway listens there",
         )
     return report.throughput
 

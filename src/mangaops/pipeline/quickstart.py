@@ -27,6 +27,7 @@ from mangaops.pipeline.release_run import RunResult
 from mangaops.pipeline.workshop import Announce, Progress, Workshop
 from mangaops.release.desk import state
 from mangaops.release.explain import explain
+from mangaops.store.foreign import file_errors
 from mangaops.vocabulary import Because, EvidenceKind, Outcome, RecordPart, ShadowMode
 
 CONVERSATIONS = 850
@@ -60,17 +61,19 @@ def prepare(folder: Path) -> Path:
 
     Raises:
         UsageError: the folder holds something that no quickstart made.
+        SetupError: it cannot be made or written.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
-        raise UsageError(
-            f"{folder} was refused: it holds files that no quickstart made",
-            accepted="a new or empty folder",
-            next_step="mangaops quickstart --folder another-folder",
-        )
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    (folder / MARK).write_text("made by mangaops quickstart; removed by the next one\n")
+    with file_errors(f"the folder {folder} cannot be used"):
+        if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+            raise UsageError(
+                f"{folder} was refused: it holds files that no quickstart made",
+                accepted="a new or empty folder",
+                next_step="mangaops quickstart --folder another-folder",
+            )
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        (folder / MARK).write_text("made by mangaops quickstart; removed by the next one\n")
     return folder / "home"
 
 

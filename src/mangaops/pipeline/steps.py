@@ -18,7 +18,17 @@ Progress = Callable[[str, int, int], None]
 Output = dict[str, Any]
 T = TypeVar("T")
 
-LIBRARIES = ("numpy", "onnxruntime", "polars", "scikit-learn", "scipy", "tokenizers", "torch", "transformers")
+LIBRARIES = (
+    "faiss-cpu",
+    "numpy",
+    "onnxruntime",
+    "polars",
+    "scikit-learn",
+    "scipy",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
 
 
 @cache

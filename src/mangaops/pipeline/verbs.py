@@ -12,7 +12,7 @@ from mangaops.pipeline.steps import Steps, code_sha
 from mangaops.pipeline.training_run import train_model, training_request
 from mangaops.pipeline.views import Row, find_record, find_release
 from mangaops.pipeline.workshop import Progress, Workshop
-from mangaops.registry import ReviewRef
+from mangaops.registry import ReviewRef, is_fallback
 from mangaops.release import promote as promotion
 from mangaops.release import reopen as reopening
 from mangaops.release import review, rollback
@@ -33,10 +33,20 @@ def promote(shop: Workshop, name: str, *, reason: str, progress: Progress | None
 def roll_back(
     shop: Workshop, unit: str, *, reason: str, to: str | None = None, progress: Progress | None = None
 ) -> Row:
-    """The rollback pointer serves again."""
+    """The rollback pointer serves again; `warning` says so where that is the fallback, and is None else."""
     done = rollback.roll_back(shop.desk, unit, prove=shop.load, reason=reason, to=to, progress=progress)
     says = f"{unit} went back from {done.left} to {done.to}, generation {done.generation}"
-    return {**vars(done), "says": says + Switched(done.acknowledged, done.silent, done.seconds).says}
+    warning = _no_release(unit, done.left, done.to) if is_fallback(done.to) else None
+    switched = Switched(done.acknowledged, done.silent, done.seconds).says
+    return {**vars(done), "says": says + switched, "warning": warning}
+
+
+def _no_release(unit: str, left: str, fallback: str) -> str:
+    return (
+        f"no release of {unit} answers users now, its {fallback} does; to come back: "
+        f"mangaops release reopen {left} --reason '...', then mangaops release run {unit} --logs ..., "
+        "which judges it again"
+    )
 
 
 def reopen(shop: Workshop, name: str, *, reason: str) -> Row:

@@ -98,8 +98,8 @@ def _registered_metrics(desk: Desk, unit: str, evidence: Evidence) -> dict[str, 
     """What the registry record shows of the release: each metric that takes no label and is defined here."""
     scored = Scored.of(evidence, model_spec(desk, unit))
     values = {
-        name: metric.rows(scored, None).value(Side.RELEASE)
-        for name, metric in METRICS.items()
+        metric.name: metric.rows(scored, None).value(Side.RELEASE)
+        for metric in METRICS.of(Scored)
         if not metric.per_label
     }
     return {name: value for name, value in values.items() if math.isfinite(value)}

@@ -23,8 +23,9 @@ SYMBOLS: Final = {
 
 
 def is_difference(finding: Finding) -> bool:
-    """Whether the finding's numbers are release minus baseline, and not a value of the release."""
-    return "pass_bound" in (finding.facts or {})
+    """Whether the finding's numbers are differences, of release and baseline or of rows, and no values."""
+    facts = finding.facts or {}
+    return "pass_bound" in facts or bool(facts.get("difference"))
 
 
 def figure(value: float | None, unit: str, *, difference: bool = False) -> str:

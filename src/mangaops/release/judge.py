@@ -182,15 +182,16 @@ def build_case(
 def look(desk: Desk, current: UnitState, subject: Release, found: Mapping[EvidenceKind, Evidence]) -> int:
     """Which look at labels this judgement is, from 1: each new set of golden or of reviewed labels is one.
 
-    A judgement that waited for its review, or for the rest of it, saw no reviewed label, and costs no look.
-    Only judgements against the present champion count.
+    Grades of items are golden labels. A judgement that waited for its review, or for the rest of it, saw no
+    reviewed label, and costs no look. Only judgements against the present champion count.
     """
-    evaluations, reviews = (
+    evaluations, rankings, reviews = (
         _judged_on(desk, current, subject, found, kind)
-        for kind in (EvidenceKind.EVALUATION, EvidenceKind.REVIEW)
+        for kind in (EvidenceKind.EVALUATION, EvidenceKind.RANKING, EvidenceKind.REVIEW)
     )
     answers = [desk.evidence.get(digest).tables["items"]["answer"] for digest in reviews]
-    return max(1, len(evaluations), len([each for each in answers if not each.null_count()]))
+    answered = [each for each in answers if not each.null_count()]
+    return max(1, len(evaluations), len(rankings), len(answered))
 
 
 def timing(desk: Desk, current: UnitState, subject: Release, found: Mapping[EvidenceKind, Evidence]) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mangaops.datasets import Snapshot, golden_digest
+from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.errors import UsageError
 from mangaops.registry import Draft, UnitState, canonical, drafts, fold_data
 from mangaops.release.desk import Desk, append, state, unit_spec
@@ -22,46 +24,70 @@ def record_dataset(desk: Desk, data: str, snapshot: Snapshot, *, reason: str) ->
         RevisionConflict: another verb appended first.
     """
     stored = desk.snapshots.put(snapshot.manifest, snapshot.rows)
-    known = fold_data(desk.ledger.read(f"data/{data}"))
-    listed = known.versions.get(snapshot.name)
-    if listed is not None and listed.digest == snapshot.digest:
-        return stored
-    append(
-        desk,
-        _dataset_drafts(desk, data, snapshot, known.golden, reason),
-        expect={f"data/{data}": known.revision},
-    )
+    golden = snapshot.golden
+    frozen = _Frozen(golden_digest(golden), golden.height, sorted(set(golden["label"])))
+    _record(desk, data, _Version(snapshot.name, snapshot.digest, snapshot.rows.height), frozen, reason)
     return stored
 
 
-def _dataset_drafts(
-    desk: Desk, data: str, snapshot: Snapshot, frozen: Digest | None, reason: str
-) -> list[Draft]:
-    """The version, and before it the golden set where this version freezes a new one."""
-    golden = snapshot.golden
-    digest = golden_digest(golden)
-    version = drafts.dataset_recorded(
-        data,
-        name=snapshot.name,
-        digest=snapshot.digest,
-        rows=snapshot.rows.height,
-        golden_digest=digest,
-        reason=reason,
-        actor=desk.actor,
+def record_search_data(desk: Desk, data: str, snapshot: SearchSnapshot, *, reason: str) -> Digest:
+    """The same for a version of search data: its rows are its judgments.
+
+    Raises:
+        IllegalMove, RevisionConflict: as `record_dataset`.
+    """
+    stored = desk.snapshots.put_tables(snapshot.manifest, snapshot.tables)
+    frozen = _Frozen(snapshot.golden_digest, snapshot.golden.height, [])
+    version = _Version(snapshot.name, snapshot.digest, snapshot.judgments.height)
+    _record(desk, data, version, frozen, reason)
+    return stored
+
+
+@dataclass(frozen=True)
+class _Version:
+    name: str
+    digest: Digest
+    rows: int
+
+
+@dataclass(frozen=True)
+class _Frozen:
+    digest: Digest
+    rows: int
+    labels: list[str]
+
+
+def _record(desk: Desk, data: str, version: _Version, golden: _Frozen, reason: str) -> None:
+    """The version is listed, and before it the golden set where this version freezes a new one."""
+    known = fold_data(desk.ledger.read(f"data/{data}"))
+    listed = known.versions.get(version.name)
+    if listed is not None and listed.digest == version.digest:
+        return
+    told: list[Draft] = []
+    if golden.digest != known.golden:
+        told.append(
+            drafts.golden_frozen(
+                data,
+                name=version.name,
+                golden_digest=golden.digest,
+                rows=golden.rows,
+                labels=golden.labels,
+                reason=reason,
+                actor=desk.actor,
+            )
+        )
+    told.append(
+        drafts.dataset_recorded(
+            data,
+            name=version.name,
+            digest=version.digest,
+            rows=version.rows,
+            golden_digest=golden.digest,
+            reason=reason,
+            actor=desk.actor,
+        )
     )
-    if digest == frozen:
-        return [version]
-    labels = sorted(set(golden["label"]))
-    freezing = drafts.golden_frozen(
-        data,
-        name=snapshot.name,
-        golden_digest=digest,
-        rows=golden.height,
-        labels=labels,
-        reason=reason,
-        actor=desk.actor,
-    )
-    return [freezing, version]
+    append(desk, told, expect={f"data/{data}": known.revision})
 
 
 def register_model(

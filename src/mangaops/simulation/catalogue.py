@@ -39,15 +39,15 @@ def catalogue(seed: int) -> tuple[Title, ...]:
     bank = words("catalogue")
     titles: dict[str, Title] = {}
     while len(titles) < TITLES:
-        name = _name(bank, rng)
+        name = invented_name(bank, rng)
         if name not in titles:
             titles[name] = Title(
                 item_id=f"sim-item-{len(titles):04d}",
                 title=name,
-                author=f"{_syllables(bank['given'], rng)} {_syllables(bank['family'], rng)}",
+                author=invented_author(bank, rng),
                 genre=_one(bank["genres"], rng),
                 volumes=1 + int(rng.gamma(2.0, 5.0)),
-                price_yen=480 + 20 * int(rng.random() * 40),
+                price_yen=price(rng),
                 released=int(rng.integers(FIRST_RELEASE, LAST_RELEASE)),
                 appeal=float(min(rng.pareto(1.3) + 0.2, 5.0)),
             )
@@ -81,7 +81,18 @@ def _talk(age: int) -> float:
     return 0.0 if age < -3 else 0.15 + math.exp(-max(age, 0) / 8.0)
 
 
-def _name(bank: dict[str, list[str]], rng: np.random.Generator) -> str:
+def price(rng: np.random.Generator) -> int:
+    """The price of a volume in yen: 480 to 1,260 in steps of 20."""
+    return 480 + 20 * int(rng.random() * 40)
+
+
+def invented_author(bank: dict[str, list[str]], rng: np.random.Generator) -> str:
+    """A name of two words that nobody has."""
+    return f"{_syllables(bank['given'], rng)} {_syllables(bank['family'], rng)}"
+
+
+def invented_name(bank: dict[str, list[str]], rng: np.random.Generator) -> str:
+    """A title of the bank's patterns; not yet a distinct one."""
     pattern = _one(bank["patterns"], rng)
     for key in ("adjective", "noun", "role", "place", "thing", "number"):
         while "{" + key + "}" in pattern:

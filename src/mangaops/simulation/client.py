@@ -10,11 +10,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 from mangaops.errors import UsageError
+from mangaops.store.addresses import without_credentials
 
 IDLE: Final = 2.0
 """Seconds; uvicorn closes a connection that was idle for five."""
@@ -45,16 +47,17 @@ class Target:
         """The target of `http://HOST:PORT`.
 
         Raises:
-            UsageError: another scheme, or no port.
+            UsageError: another scheme, no host, or no port.
         """
-        parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname or not parts.port:
-            raise UsageError(
-                f"the load on {url!r} was refused",
-                accepted="http://HOST:PORT of a running gateway",
-                next_step="give the address that the gateway printed when it started",
-            )
-        return cls(parts.hostname, parts.port, path)
+        with suppress(ValueError):  # a port over 65,535, or half an IPv6 address
+            parts = urlsplit(url)
+            if parts.scheme == "http" and parts.hostname and parts.port:
+                return cls(parts.hostname, parts.port, path)
+        raise UsageError(
+            f"the load on {without_credentials(url)!r} was refused",
+            accepted="http://HOST:PORT of a running gateway",
+            next_step="give the address that the gateway printed when it started",
+        )
 
     def request(self, body: bytes) -> bytes:
         """The bytes of a request."""

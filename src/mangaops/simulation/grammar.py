@@ -109,6 +109,7 @@ class Grammar:
     def __init__(self, banks: Mapping[str, Sequence[str]], slots: Sequence[str]) -> None:
         self._banks = {name: tuple(parse(entry) for entry in entries) for name, entries in banks.items()}
         self._phases = {name: [_phase(entry) for entry in entries] for name, entries in banks.items()}
+        self._fashions: dict[int, dict[str, list[float]]] = {}
         unknown = sorted(_names(self._banks.values()) - set(banks) - set(slots))
         if unknown:
             raise InputError(
@@ -120,8 +121,9 @@ class Grammar:
 
     def writer(self, week: int, slots: Slots, rng: np.random.Generator) -> Writer:
         """A writer who draws with the weights of that week."""
-        fashions = {name: _cumulated(phases, week) for name, phases in self._phases.items()}
-        return Writer(self._banks, fashions, slots, rng)
+        if week not in self._fashions:
+            self._fashions[week] = {name: _cumulated(phases, week) for name, phases in self._phases.items()}
+        return Writer(self._banks, self._fashions[week], slots, rng)
 
 
 class Writer:

@@ -86,6 +86,7 @@ class LoadPlan:
                 "the load was refused",
                 found=f"{len(self.questions)} questions, {self.seconds} s, rate {self.rate}",
                 accepted="a question or more, and numbers over 0",
+                next_step="give each number over 0",
             )
 
     def as_json(self) -> str:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
-from mangaops.errors import SetupError, UsageError
+from mangaops.errors import UsageError
 from mangaops.simulation.catalogue import catalogue_frame
 from mangaops.simulation.world import World
+from mangaops.simulation.written import FORMATS, write_frames
 
 Progress = Callable[[str, int, int], None]
-
-FORMATS: Final[dict[str, Callable[[pl.DataFrame, Path], object]]] = {
-    "parquet": lambda frame, path: frame.write_parquet(path),
-    "csv": lambda frame, path: frame.write_csv(path, datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ"),
-    "jsonl": lambda frame, path: frame.write_ndjson(path),
-}
 
 TRAFFIC_COLUMNS: Final = ("request_id", "text", "conversation_id", "user_id", "at", "turn", "language")
 
@@ -77,7 +70,7 @@ def write_traffic(
     }
     spans = {"from_": window.begins.isoformat(), "to": window.ends.isoformat()}
     readme = README.format(seed=seed, weeks=weeks, conversations=conversations, suffix=format, **spans)
-    paths = _write(Path(folder), frames, readme, format)
+    paths = write_frames(Path(folder), frames, readme, format, what="simulated traffic was")
     return {
         "simulated": True,
         "seed": seed,
@@ -87,31 +80,3 @@ def write_traffic(
         "rows": {name: frame.height for name, frame in frames.items()},
         "traffic": {"from": spans["from_"], "to": spans["to"]},
     }
-
-
-def _write(folder: Path, frames: dict[str, pl.DataFrame], readme: str, suffix: str) -> dict[str, Path]:
-    paths = {name: folder / f"{name}.{suffix}" for name in frames}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".simulated-", dir=folder) as scratch:
-            _whole(folder / "README.txt", Path(scratch), lambda path: path.write_text(readme, "utf-8"))
-            for name, path in paths.items():
-                frame = frames[name]
-                _whole(path, Path(scratch), lambda into, frame=frame: FORMATS[suffix](frame, into))  # type: ignore[misc]
-    except (OSError, pl.exceptions.ComputeError) as error:
-        raise SetupError(
-            f"simulated traffic was not written to {folder}",
-            found=str(error),
-            accepted="a folder that can be written, with room on the disk",
-            next_step="name another folder, or make room",
-        ) from error
-    return paths
-
-
-def _whole(path: Path, scratch: Path, write: Callable[[Path], object]) -> None:
-    """The file appears whole or not at all."""
-    part = scratch / path.name
-    write(part)
-    with part.open("rb+") as handle:
-        os.fsync(handle.fileno())
-    part.replace(path)

@@ -138,7 +138,7 @@ class World:
         truth: list[tuple[str, str, str]],
     ) -> None:
         who = self._persona(user)
-        at = begins + _opening(rng)
+        at = begins + opening(rng)
         thread = Thread()
         for turn in range(1, turns(rng) + 1):
             said = author.say(thread, who, turn)
@@ -159,7 +159,8 @@ def turns(rng: np.random.Generator) -> int:
     return min(8, 1 + int(rng.geometric(0.4)) - 1 + int(rng.random() < 0.25))
 
 
-def _opening(rng: np.random.Generator) -> timedelta:
+def opening(rng: np.random.Generator) -> timedelta:
+    """When in a week somebody comes: evenings and weekends most."""
     day = int(rng.choice(7, p=(0.13, 0.12, 0.12, 0.13, 0.16, 0.18, 0.16)))
     hour = float(np.clip(rng.normal(11.0, 4.5), 0.0, 22.5))
     return timedelta(days=day, seconds=int(hour * 3600))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mangaops.stack.document import Path
-from mangaops.stack.specs import ANY, DataSpec, ModelSpec, Rule, Stack, UnitSpec
-from mangaops.vocabulary import FROM_LOGS, REVIEW_WORDS, is_review_word
+from mangaops.stack.specs import ANY, DataSpec, ModelSpec, Rule, Splits, Stack, UnitSpec
+from mangaops.vocabulary import FROM_LOGS, REVIEW_WORDS, Family, is_review_word
+
+SEARCHING: Final = frozenset({Family.EMBEDDING_ADAPTER, Family.CROSS_ENCODER_RERANKER})
+"""Families that learn from what people searched for."""
 
 Mistakes = Iterator[tuple[Path, str]]
 
@@ -23,7 +26,10 @@ def agreement(stack: Stack, tree: Any) -> Mistakes:
     """
     for name, data in stack.data.items():
         yield from _data(("data", name), data)
+    for name, searched in stack.search_data.items():
+        yield from _splits(("data", name), searched.splits)
     for name, model in stack.models.items():
+        yield from _kind(("models", name), model, stack)
         yield from _model(("models", name), model, stack.data, _names(tree, "data"))
     for name, unit in stack.units.items():
         yield from _unit(("units", name), unit, stack, _names(tree, "models"))
@@ -36,18 +42,33 @@ def _names(tree: Any, section: str) -> Collection[str]:
     return list(found) if isinstance(found, Mapping) else []
 
 
+def _kind(path: Path, model: ModelSpec, stack: Stack) -> Mistakes:
+    """A model learns from data of the kind that its family reads."""
+    searches = model.family in SEARCHING
+    there, other = (stack.search_data, stack.data) if searches else (stack.data, stack.search_data)
+    if model.data in other:
+        kind = "search" if searches else "labels"
+        says = (
+            f"models.{path[-1]}: {model.family} learns from data of kind: {kind}, and '{model.data}' is not"
+        )
+        yield (*path, "data"), f"{says}{near(model.data, there)}"
+
+
 def _data(path: Path, data: DataSpec) -> Mistakes:
-    splits = data.splits
-    total = splits.train + splits.validation + splits.golden
-    if not math.isclose(total, 1.0, abs_tol=1e-9):
-        yield (*path, "splits"), f"data.{path[-1]}.splits: the shares sum to {total:g}; they must sum to 1"
-    if splits.train == 0 or splits.golden == 0:
-        yield (*path, "splits"), f"data.{path[-1]}.splits: train and golden need a share above 0"
+    yield from _splits(path, data.splits)
     if data.labels != FROM_LOGS:
         yield from _doubled((*path, "labels"), data.labels)
         yield from _reserved((*path, "labels"), data.labels)
         if not data.labels:
             yield (*path, "labels"), f"data.{path[-1]}.labels: list the labels, or write {FROM_LOGS}"
+
+
+def _splits(path: Path, splits: Splits) -> Mistakes:
+    total = splits.train + splits.validation + splits.golden
+    if not math.isclose(total, 1.0, abs_tol=1e-9):
+        yield (*path, "splits"), f"data.{path[-1]}.splits: the shares sum to {total:g}; they must sum to 1"
+    if splits.train == 0 or splits.golden == 0:
+        yield (*path, "splits"), f"data.{path[-1]}.splits: train and golden need a share above 0"
 
 
 def _model(path: Path, model: ModelSpec, data: Mapping[str, DataSpec], names: Collection[str]) -> Mistakes:

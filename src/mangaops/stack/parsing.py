@@ -13,8 +13,14 @@ from pydantic import BaseModel, ValidationError
 from mangaops.errors import StackError
 from mangaops.stack.agreement import agreement, near
 from mangaops.stack.document import Document, Path, Unreadable, read, where
-from mangaops.stack.specs import DataSpec, ModelSpec, Rule, Stack, Strict, UnitSpec
+from mangaops.stack.specs import DataSpec, ModelSpec, Rule, SearchDataSpec, Stack, Strict, UnitSpec
 from mangaops.vocabulary import STACK_STREAM, STREAM_NAME, Family
+
+KINDS: Final[dict[str, type[DataSpec] | type[SearchDataSpec]]] = {
+    "labels": DataSpec,
+    "search": SearchDataSpec,
+}
+"""What a dataset may be: labelled logs, or what people searched for."""
 
 _TOP: Final = ("stack", "simulated", "data", "models", "units")
 _Spec = TypeVar("_Spec", bound=BaseModel)
@@ -71,10 +77,12 @@ def _stack(document: Document, words: _Words) -> Stack | None:
         document.wrong(("stack",), f"stack: the name of the stack is missing; found {_kind(name)}")
     if not isinstance(simulated, bool):
         document.wrong(("simulated",), f"simulated: must be true or false; found {simulated!r}")
+    data = _section(document, "data", lambda value, path: _data(value, path, document))
     return Stack(
         stack=str(name),
         simulated=simulated is True,
-        data=_section(document, "data", lambda value, path: _spec(DataSpec, value, path, document)),
+        data={key: spec for key, spec in data.items() if isinstance(spec, DataSpec)},
+        search_data={key: spec for key, spec in data.items() if isinstance(spec, SearchDataSpec)},
         models=_section(document, "models", lambda value, path: _model(value, path, document, words)),
         units=_section(document, "units", lambda value, path: _unit(value, path, document, words)),
     )
@@ -103,6 +111,15 @@ def _names(document: Document, section: str, names: Iterable[str]) -> None:
         elif section == "units" and name == STACK_STREAM:
             says = f"'{name}' is a stream of the ledger already; give the unit another name"
             document.wrong((section, name), f"{section}: {says}")
+
+
+def _data(value: Any, path: Path, document: Document) -> DataSpec | SearchDataSpec | None:
+    kind = value.get("kind", "labels") if isinstance(value, dict) else "labels"
+    if not isinstance(kind, str) or kind not in KINDS:
+        says = f"{where(path)}: kind '{kind}' is unknown{near(str(kind), KINDS)}"
+        document.wrong((*path, "kind"), says)
+        return None
+    return _spec(KINDS[kind], value, path, document)
 
 
 def _model(value: Any, path: Path, document: Document, words: _Words) -> ModelSpec | None:
@@ -146,7 +163,6 @@ def _rule(value: Any, path: Path, document: Document, words: _Words) -> Rule | N
         document.wrong((*path, "dry_run"), f"{spot}: dry_run must be true or false; found {dry_run!r}")
     if isinstance(metric, str) and metric not in words.metrics:
         document.wrong((*path, "metric"), f"{spot}: unknown metric '{metric}'{near(metric, words.metrics)}")
-        value = {**value, "metric": next(iter(words.metrics), metric)}
     if gate not in words.gates:
         document.wrong((*path, "gate"), f"{spot}: unknown gate '{gate}'{near(gate, words.gates)}")
         return None

@@ -55,12 +55,31 @@ Column = Literal[
 ]
 
 
+ItemColumn = Literal[
+    "item_id",
+    "title",
+    "synopsis",
+    "tags",
+    "genres",
+    "price",
+    "stock",
+    "language",
+    "age_rating",
+    "released",
+]
+JudgmentColumn = Literal["query_id", "query", "item_id", "grade", "language", "split"]
+SearchColumn = Literal[
+    "search_id", "query", "user_id", "session_id", "at", "item_id", "rank", "clicked", "bought"
+]
+
+
 class DataSpec(Strict):
     """One dataset: where its columns are, its labels, its splits and what counts as leakage.
 
     `columns` maps our names to the logs' names; a column that is not listed keeps its own name.
     """
 
+    kind: Literal["labels"] = "labels"
     columns: dict[Column, Word] = {}
     labels: tuple[Word, ...] | Literal["from_logs"] = FROM_LOGS
     splits: Splits = Splits()
@@ -74,6 +93,32 @@ class DataSpec(Strict):
     minimum_critical: Count = 50
     too_good_over: Share = 0.05
     jargon: tuple[Word, ...] = ()
+
+
+class GoldenQueries(Strict):
+    """How many golden queries there are at most: an evaluation asks each of four pairs of models."""
+
+    queries: Annotated[int, Field(ge=1, le=1000)] = 1000
+
+
+class SearchDataSpec(Strict):
+    """What people searched for: a catalogue, judged queries, and where there are some logs of searches.
+
+    `catalogue`, `judgments` and `searches` map our columns to theirs. An item is relevant from the grade
+    `relevant_from` on. Two queries that are equal, have the same words, or share `near_at` of their word
+    3-shingles are never in two splits.
+    """
+
+    kind: Literal["search"] = "search"
+    catalogue: dict[ItemColumn, Word] = {}
+    judgments: dict[JudgmentColumn, Word] = {}
+    searches: dict[SearchColumn, Word] = {}
+    splits: Splits = Splits()
+    split_key: Word | None = None
+    golden: GoldenQueries = GoldenQueries()
+    relevant_from: Annotated[float, Field(gt=0)] = 1.0
+    near_at: Annotated[float, Field(gt=0, le=1)] = 0.8
+    head_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
 
 class Actions(Strict):
@@ -195,10 +240,14 @@ class UnitSpec(Strict):
 
 @dataclass(frozen=True)
 class Stack:
-    """All that a stack.yaml declares, checked against itself."""
+    """All that a stack.yaml declares, checked against itself.
+
+    Under `data:` stand both kinds: `data` holds what is labelled, `search_data` what is of `kind: search`.
+    """
 
     stack: str
     simulated: bool
     data: Mapping[str, DataSpec]
+    search_data: Mapping[str, SearchDataSpec]
     models: Mapping[str, ModelSpec]
     units: Mapping[str, UnitSpec]

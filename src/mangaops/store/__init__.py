@@ -1,10 +1,12 @@
-"""Event store (SQL), artifacts and snapshots (files or S3), request and shadow logs, feedback."""
+"""Event store (SQL), artifacts and snapshots (files or S3), logs, feedback, deltas of catalogues."""
 
 from mangaops.store.artifacts import Artifacts
 from mangaops.store.audit import Audit, Damage, Problem
+from mangaops.store.catalogue_log import CatalogueDelta, CatalogueLog
 from mangaops.store.chain import ChainCopy
 from mangaops.store.changes import Changes
 from mangaops.store.documents import Documents
+from mangaops.store.embedded import EmbeddedChunks
 from mangaops.store.evidence import EvidenceStore
 from mangaops.store.feedback import FeedbackBook
 from mangaops.store.gateways import Acknowledgement, Gateways, Member
@@ -21,10 +23,13 @@ __all__ = [
     "Acknowledgement",
     "Artifacts",
     "Audit",
+    "CatalogueDelta",
+    "CatalogueLog",
     "ChainCopy",
     "Changes",
     "Damage",
     "Documents",
+    "EmbeddedChunks",
     "EvidenceStore",
     "FeedbackBook",
     "Gateways",

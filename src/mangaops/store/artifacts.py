@@ -12,6 +12,7 @@ from mangaops.errors import ArtifactTampered
 from mangaops.store.bundles import file_hashes
 from mangaops.store.foreign import file_errors
 from mangaops.store.remote import open_bundles
+from mangaops.store.silence import SILENCE
 from mangaops.vocabulary import Digest
 
 MANIFEST: Final = "MANIFEST.json"
@@ -20,9 +21,12 @@ MANIFEST: Final = "MANIFEST.json"
 class Artifacts:
     """Sealed folders; the digest is the one that the seal in MANIFEST.json states."""
 
-    def __init__(self, root: str | Path, *, cache: Path | None = None) -> None:
-        """`root` is a folder or an fsspec URL; what lies elsewhere is read through `cache`."""
-        self._bundles = open_bundles(root, cache)
+    def __init__(self, root: str | Path, *, cache: Path | None = None, silence: float = SILENCE) -> None:
+        """`root` is a folder or an fsspec URL; what lies elsewhere is read through `cache`.
+
+        `silence`: seconds without a byte after which a store that lies elsewhere is taken to be gone.
+        """
+        self._bundles = open_bundles(root, cache, silence)
 
     def put(self, folder: Path) -> Digest:
         """The folder is stored, whole and on disk; a folder that is stored already stands once.
@@ -44,6 +48,7 @@ class Artifacts:
 
         Raises:
             IntegrityError: no such artifact is stored.
+            SetupError: the store cannot be reached, or sends nothing any more.
             ArtifactTampered: its files are not those that were sealed.
         """
         folder = self._bundles.path(digest)

@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
@@ -26,6 +26,10 @@ from mangaops.vocabulary import DIGEST, Digest
 WRITING: Final = ".writing"
 STALE_SECONDS: Final = 24 * 3600
 """After so long, what another host left half-written is taken for left behind."""
+
+
+Sync = Callable[[Path], None]
+"""Brings what a path names to the disk."""
 
 
 class Bundles(Protocol):
@@ -189,7 +193,7 @@ def _sync_tree(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """The names in the folder are on disk."""
+    """The names in the folder are on disk; of a file, its content."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -197,7 +201,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, sync: Sync = sync_folder) -> None:
     """The folder is there; what of it and of its parents was missing is on disk too, name by name.
 
     What is synced inside it later outlives a power cut.
@@ -205,7 +209,17 @@ def make_folder(folder: Path) -> None:
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for each in reversed(missing):
-        sync_folder(each.parent)
+        sync(each.parent)
+
+
+def keep_copy(source: Path, folder: Path, sync: Sync = sync_folder) -> None:
+    """A copy of the file stands in the folder under its name, whole and on disk; told twice, once."""
+    make_folder(folder, sync)
+    half = folder / f"{source.name}.half"
+    shutil.copyfile(source, half)
+    sync(half)
+    half.replace(folder / source.name)
+    sync(folder)
 
 
 def _writer_name() -> str:

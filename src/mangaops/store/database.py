@@ -25,10 +25,10 @@ from mangaops.errors import NoLedger, SetupError
 from mangaops.store.addresses import without_credentials
 from mangaops.store.bundles import make_folder
 from mangaops.store.filesystems import network_filesystem
-from mangaops.store.foreign import bad_url, sql_errors
+from mangaops.store.foreign import bad_url, in_the_way, sql_errors
 from mangaops.store.tables import EVENTS
 
-NEWEST: Final = "0002"
+NEWEST: Final = "0003"
 """The newest step in `migrations/versions`."""
 
 BUSY_SECONDS: Final = 60
@@ -155,7 +155,15 @@ def _parse(url: str) -> URL:
 def _sqlite(url: URL, shown: str, create: bool) -> Engine:
     path = Path(str(url.database))
     if not create and not path.exists():
-        raise _no_ledger(shown, "there is no such file")
+        file = in_the_way(path)
+        raise _no_ledger(shown, f"{file} is a file, and no folder" if file else "there is no such file")
+    if path.is_dir():
+        raise SetupError(
+            f"the ledger {shown} cannot be used",
+            found=f"a folder is where a file should be: {path}",
+            accepted="a SQLite file, or a name that is free",
+            next_step="move it away, or name another ledger with --ledger",
+        )
     if (kind := network_filesystem(path)) is not None:
         raise SetupError(
             f"the ledger {shown} was refused: SQLite is unsafe on a network folder",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import exc
@@ -15,6 +18,22 @@ from mangaops.errors import IntegrityError, MangaopsError, SetupError, UsageErro
 _FULL: Final = "the disk is full"
 _READ_ONLY: Final = "the place is read-only for this user"
 _ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+_DENIED: Final = (errno.EACCES, errno.EPERM)
+_FOLDER: Final = "a folder that this user may read and write, on a disk with room"
+_SYSTEM: Final[dict[int, tuple[str, str, str]]] = {
+    errno.ENOSPC: (_FULL, _FOLDER, "free some space and run the command again: nothing was half-written"),
+    errno.EDQUOT: ("the disk quota is used up", _FOLDER, "free some space and run the command again"),
+    errno.EROFS: (_READ_ONLY, _FOLDER, "name a writable folder"),
+    **dict.fromkeys(
+        _DENIED, ("this user has no permission", _FOLDER, "make the folder writable, or run as its owner")
+    ),
+    **dict.fromkeys(
+        (errno.ENOTDIR, errno.EEXIST),
+        ("a file is where a folder should be", _FOLDER, "move it away, or name another folder"),
+    ),
+    errno.EISDIR: ("a folder is where a file should be", "a file", "move it away, or name another place"),
+    errno.ENOENT: ("there is no such file or folder", _FOLDER, "check the path, or name another one"),
+}
 
 _SQL: Final[tuple[tuple[str, str, str], ...]] = (
     ("disk is full", _FULL, "free some space and run the command again: nothing was half-written"),
@@ -84,22 +103,47 @@ def file_errors(refused: str) -> Iterator[None]:
 
 
 def of_system(refused: str, error: OSError) -> SetupError:
-    """What the operating system said, with its remedy."""
-    remedies = {
-        errno.ENOSPC: (_FULL, "free some space and run the command again: nothing was half-written"),
-        errno.EDQUOT: ("the disk quota is used up", "free some space and run the command again"),
-        errno.EROFS: (_READ_ONLY, "name a writable folder"),
-        errno.EACCES: (_READ_ONLY, "make the folder writable, or run as its owner"),
-        errno.EPERM: (_READ_ONLY, "make the folder writable, or run as its owner"),
-        errno.ENOTDIR: ("a file is where a folder should be", "name another folder"),
-        errno.EEXIST: ("a file is where a folder should be", "name another folder"),
-    }
-    full = "no space left" in str(error).lower()
-    found, next_step = remedies.get(
-        errno.ENOSPC if full else error.errno or 0, (str(error), "look at the disk, then try again")
-    )
-    where = f": {error.filename}" if error.filename else ""
-    return SetupError(refused, found=f"{found}{where}", next_step=next_step)
+    """What the operating system said, with its remedy, and the part of the path that it said it of."""
+    full = error.errno in _ROOM or "no space left" in str(error).lower()
+    known = _SYSTEM.get(errno.ENOSPC if full and error.errno != errno.EDQUOT else error.errno or 0)
+    if known is None:
+        return SetupError(refused, found=str(error), next_step="look at the disk, then try again")
+    found, accepted, next_step = known
+    path = Path(str(error.filename)) if error.filename else None
+    if path is None:
+        where = ""
+    elif error.errno in _DENIED:
+        where = f": {_whose(_nearest(path))}"
+    else:
+        where = f": {in_the_way(path) or path}"
+    return SetupError(refused, found=f"{found}{where}", accepted=accepted, next_step=next_step)
+
+
+def in_the_way(path: Path) -> Path | None:
+    """The file that stands where `path`, or a folder above it, should be; None where there is none."""
+    there = _nearest(path)
+    return there if there.is_file() else None
+
+
+def _nearest(path: Path) -> Path:
+    """The path, or the lowest folder above it that is there and may be looked at."""
+    for each in (path, *path.absolute().parents):
+        try:
+            if each.exists():
+                return each
+        except PermissionError:
+            continue
+    return path
+
+
+def _whose(path: Path) -> str:
+    """The path, whose it is and what others may do there, beside who asks."""
+    try:
+        status = path.stat()
+    except OSError:
+        return str(path)
+    mode = stat.filemode(status.st_mode)
+    return f"{path} is {mode} of user {status.st_uid}, and this is user {os.geteuid()}"
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -17,14 +17,17 @@ from mangaops.errors import ArtifactTampered
 from mangaops.store.addresses import without_credentials
 from mangaops.store.bundles import STALE_SECONDS, Bundles, LocalBundles, file_hashes, not_there, place
 from mangaops.store.foreign import object_errors
+from mangaops.store.silence import SILENCE, awaited
 from mangaops.vocabulary import Digest
 
 MARKER: Final = ".committed"
 _LOCAL: Final = ("file://", "local://")
 
 
-def open_bundles(root: str | Path, cache: Path | None = None) -> Bundles:
+def open_bundles(root: str | Path, cache: Path | None = None, silence: float = SILENCE) -> Bundles:
     """The bundles under a folder or an fsspec URL; `cache` is where those of other places are read from.
+
+    `silence`: seconds without a byte after which one of these places is taken to be gone.
 
     Raises:
         SetupError: the URL names a place that this installation cannot reach.
@@ -35,7 +38,7 @@ def open_bundles(root: str | Path, cache: Path | None = None) -> Bundles:
     for scheme in _LOCAL:
         if text.startswith(scheme):
             return LocalBundles(Path(text.removeprefix(scheme)))
-    return RemoteBundles(text, cache or default_cache())
+    return RemoteBundles(text, cache or default_cache(), silence)
 
 
 def default_cache() -> Path:
@@ -45,12 +48,12 @@ def default_cache() -> Path:
 
 
 class RemoteBundles:
-    """Bundles in an object store, or whatever fsspec calls a file system."""
+    """Bundles in an object store, or whatever fsspec calls a file system; none is waited for without end."""
 
-    def __init__(self, url: str, cache: Path) -> None:
+    def __init__(self, url: str, cache: Path, silence: float = SILENCE) -> None:
         import fsspec
 
-        self.shown = without_credentials(url)
+        self.shown, self._silence = without_credentials(url), silence
         with object_errors(f"the store {self.shown} cannot be used"):
             self._files, self._root = fsspec.url_to_fs(url)
         self._cache = LocalBundles(cache / hashlib.sha256(self.shown.encode()).hexdigest()[:16])
@@ -68,8 +71,9 @@ class RemoteBundles:
             ArtifactTampered: the bundle is there already, and its files are others.
         """
         hashes = file_hashes(staged)
-        with object_errors(f"storing {digest} in {self.shown} was refused"):
-            listed = self._listed(digest)
+        refused = f"storing {digest} in {self.shown} was refused"
+        with object_errors(refused):
+            listed = self._listed(digest, refused)
             if listed is not None and listed != hashes:
                 raise self._tampered(digest, f"files {', '.join(sorted(listed))}")
             if listed is not None and self._all_there(digest, staged):
@@ -80,8 +84,9 @@ class RemoteBundles:
 
     def has(self, digest: Digest) -> bool:
         """Whether the bundle is there, marker and all."""
-        with object_errors(f"looking {digest} up in {self.shown} was refused"):
-            return self._listed(digest) is not None
+        refused = f"looking {digest} up in {self.shown} was refused"
+        with object_errors(refused):
+            return self._listed(digest, refused) is not None
 
     def forget(self, digest: Digest) -> None:
         """The bundle is not there, nor in the cache; its objects go with the next sweep."""
@@ -96,16 +101,18 @@ class RemoteBundles:
         Raises:
             IntegrityError: there is no such bundle.
             ArtifactTampered: an object is missing or is not what the marker says.
+            SetupError: the store cannot be reached, or sends nothing any more.
         """
         if self._cache.has(digest):
             return self._cache.path(digest)
-        with object_errors(f"reading {digest} from {self.shown} was refused"):
-            listed = self._listed(digest)
+        refused = f"reading {digest} from {self.shown} was refused"
+        with object_errors(refused):
+            listed = self._listed(digest, refused)
             if listed is None:
                 raise not_there(self.shown, digest)
             with self._cache.staging() as staged:
                 for name in listed:
-                    self._download(digest, name, staged / name)
+                    self._download(digest, name, staged / name, refused)
                 if file_hashes(staged) != listed:
                     raise self._tampered(digest, "an object that is not what was put")
                 self._cache.commit(staged, digest)
@@ -142,9 +149,10 @@ class RemoteBundles:
     def _object(self, digest: Digest, name: str) -> str:
         return f"{self._root}/{place(digest)}/{name}"
 
-    def _listed(self, digest: Digest) -> dict[str, Digest] | None:
+    def _listed(self, digest: Digest, refused: str) -> dict[str, Digest] | None:
+        marker = self._marker(digest)
         try:
-            text = self._files.cat_file(self._marker(digest))
+            text = awaited(lambda _alive: self._files.cat_file(marker), refused, self._silence)
         except FileNotFoundError:
             return None
         try:
@@ -157,10 +165,18 @@ class RemoteBundles:
         names = (path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file())
         return all(self._files.exists(self._object(digest, name)) for name in names)
 
-    def _download(self, digest: Digest, name: str, target: Path) -> None:
+    def _download(self, digest: Digest, name: str, target: Path, refused: str) -> None:
+        from fsspec.callbacks import Callback
+
         target.parent.mkdir(parents=True, exist_ok=True)
+        source = self._object(digest, name)
+
+        def get(alive: Callable[[], None]) -> None:
+            heard = Callback(hooks={"heard": lambda *_size_and_value, **_more: alive()})
+            self._files.get_file(source, str(target), callback=heard)
+
         try:
-            self._files.get_file(self._object(digest, name), str(target))
+            awaited(get, refused, self._silence, grows=lambda: _bytes_of(target))
         except FileNotFoundError as error:
             raise self._tampered(digest, f"no object {name}") from error
 
@@ -171,6 +187,10 @@ class RemoteBundles:
             accepted="the objects that its marker lists, unchanged",
             next_step="restore it from the store's older version, or from a backup",
         )
+
+
+def _bytes_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _written(info: dict[str, Any]) -> float:

@@ -25,7 +25,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from mangaops.errors import MangaopsError, SetupError
-from mangaops.store.bundles import make_folder
+from mangaops.store.bundles import Sync, keep_copy, make_folder, sync_folder
 from mangaops.store.foreign import file_errors
 from mangaops.store.log_form import CLOSED, COLUMNS, NEW, OPEN, arrow, is_held, read_segment
 from mangaops.store.objects import open_objects
@@ -41,14 +41,16 @@ _UNBORN_SECONDS: Final = 3600.0
 class Roller:
     """Brings the segments of one journal to where the logs are kept."""
 
-    def __init__(self, journal: Path, root: str | Path) -> None:
+    def __init__(self, journal: Path, root: str | Path, sync: Sync = sync_folder) -> None:
         """`root` is the folder or fsspec URL of all files; the logs lie in `logs/requests`, `logs/shadow`.
+
+        `sync` brings to the disk what is kept of damaged segments.
 
         Raises:
             SetupError: the URL names a place that cannot be reached, or pyarrow is not installed.
         """
         arrow()
-        self._journal = journal
+        self._journal, self._sync = journal, sync
         self._objects = open_objects(root)
         self.torn = 0
         """How many segments ended in a batch that was being written when their writer was killed."""
@@ -74,6 +76,7 @@ class Roller:
                     rows += self._finish_what_can_be(claimed)
                 except (OSError, MemoryError) as error:
                     trouble = trouble or error
+            arrow().default_memory_pool().release_unused()  # a roll now and then holds on to nothing between
             if isinstance(trouble, OSError):
                 raise trouble
         if trouble:
@@ -160,9 +163,11 @@ class Roller:
 
     def _set_aside(self, segments: list[Path]) -> None:
         kept = self._journal / _DAMAGED
-        kept.mkdir(exist_ok=True)
+        make_folder(kept, self._sync)
         for segment in segments:
+            self._sync(segment)
             segment.rename(kept / segment.name)
+        self._sync(kept)
         self.damaged += len(segments)
 
     def _finish(self, claimed: Path) -> int:
@@ -187,11 +192,9 @@ class Roller:
         return rows
 
     def _keep(self, damaged: list[Path]) -> None:
-        """The segments lie under `damaged/` too; told twice, once."""
-        kept = self._journal / _DAMAGED
+        """The segments lie under `damaged/` too, on disk; told twice, once."""
         for path in damaged:
-            kept.mkdir(exist_ok=True)
-            shutil.copyfile(path, kept / path.name)
+            keep_copy(path, self._journal / _DAMAGED, self._sync)
 
     def _store(self, kind: str, token: str, table: Any) -> None:
         from pyarrow import parquet

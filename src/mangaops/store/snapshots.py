@@ -1,4 +1,4 @@
-"""Dataset snapshots by the digest of their rows."""
+"""Dataset snapshots by the digest of their tables."""
 
 from __future__ import annotations
 
@@ -11,29 +11,48 @@ from typing import Any, Final
 import polars as pl
 
 from mangaops.errors import IntegrityError
-from mangaops.evidence.envelope import table_digest
+from mangaops.evidence.envelope import tables_digest
 from mangaops.store.foreign import file_errors
 from mangaops.store.remote import open_bundles
 from mangaops.vocabulary import Digest
 
 _MANIFEST: Final = "manifest.json"
-_ROWS: Final = "rows.parquet"
+_ROWS: Final = "rows"
 
 
 class Snapshots:
-    """Rows with their manifest. Equal rows are one snapshot, and the manifest that came first stays."""
+    """Tables with their manifest. Equal tables are one snapshot, and the manifest that came first stays."""
 
     def __init__(self, root: str | Path, *, cache: Path | None = None) -> None:
         """`root` is a folder or an fsspec URL; what lies elsewhere is read through `cache`."""
         self._bundles = open_bundles(root, cache)
 
     def put(self, manifest: Mapping[str, Any], rows: pl.DataFrame) -> Digest:
-        """The snapshot is stored; the digest is `table_digest(rows)`. `manifest` holds JSON values.
+        """The snapshot of one table is stored; the digest is `table_digest(rows)`.
 
         Raises:
             SetupError: the disk is full or read-only.
         """
-        digest = table_digest(rows)
+        return self.put_tables(manifest, {_ROWS: rows})
+
+    def get(self, digest: Digest) -> tuple[dict[str, Any], pl.DataFrame]:
+        """Manifest and rows, exactly as they were put.
+
+        Raises:
+            IntegrityError: none is stored under the digest, it has other tables, or it was edited since.
+        """
+        manifest, tables = self.get_tables(digest)
+        if list(tables) != [_ROWS]:
+            raise _edited(digest, f"the tables {', '.join(tables)} in the place of rows")
+        return manifest, tables[_ROWS]
+
+    def put_tables(self, manifest: Mapping[str, Any], tables: Mapping[str, pl.DataFrame]) -> Digest:
+        """The snapshot is stored; the digest is `tables_digest(tables)`. `manifest` holds JSON values.
+
+        Raises:
+            SetupError: the disk is full or read-only.
+        """
+        digest = tables_digest(tables)
         if self._bundles.has(digest):
             return digest
         with file_errors(f"storing snapshot {digest} was refused"), self._bundles.staging() as staged:
@@ -42,12 +61,13 @@ class Snapshots:
             (staged / _MANIFEST).write_text(
                 json.dumps(sealed, indent=1, ensure_ascii=False), encoding="utf-8"
             )
-            rows.write_parquet(staged / _ROWS)
+            for name, frame in tables.items():
+                frame.write_parquet(staged / f"{name}.parquet")
             self._bundles.commit(staged, digest)
         return digest
 
-    def get(self, digest: Digest) -> tuple[dict[str, Any], pl.DataFrame]:
-        """Manifest and rows, exactly as they were put.
+    def get_tables(self, digest: Digest) -> tuple[dict[str, Any], dict[str, pl.DataFrame]]:
+        """Manifest and tables by name, exactly as they were put.
 
         Raises:
             IntegrityError: none is stored under the digest, or it was edited since.
@@ -56,16 +76,16 @@ class Snapshots:
         try:
             with file_errors(f"reading snapshot {digest} was refused"):
                 sealed = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-                rows = pl.read_parquet(folder / _ROWS)
+                tables = {path.stem: pl.read_parquet(path) for path in sorted(folder.glob("*.parquet"))}
             manifest: dict[str, Any] = sealed["manifest"]
             untouched = _digest(_text(manifest)) == sealed["digest"]
         except (ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
             raise _edited(digest, f"{folder} cannot be read: {error}") from error
         if not untouched:
             raise _edited(digest, f"a manifest in {folder} that was edited")
-        if table_digest(rows) != digest:
-            raise _edited(digest, f"rows in {folder} of digest {table_digest(rows)}")
-        return manifest, rows
+        if (found := tables_digest(tables)) != digest:
+            raise _edited(digest, f"rows in {folder} of digest {found}")
+        return manifest, tables
 
     def has(self, digest: Digest) -> bool:
         """Whether the snapshot is stored."""

@@ -82,3 +82,12 @@ ACKNOWLEDGEMENTS: Final = Table(
     Column("at", Float, nullable=False),
 )
 """The newest word of each member on an event that moves a champion, or is about to."""
+
+CATALOGUE_DELTAS: Final = Table(
+    "catalogue_deltas",
+    METADATA,
+    Column("catalogue", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),
+)
+"""What came, changed and went since a catalogue's snapshot, numbered from 1; `body` is JSON."""

@@ -136,7 +136,7 @@ def refused(found: str, accepted: str, next_step: str = "see `mangaops data show
 def recall_and_ndcg(ranked: Sequence[Sequence[int]], queries: Judged, top: int) -> tuple[float, float]:
     """Mean recall and NDCG in the first `top` of each ranking; (-1, -1) without queries.
 
-    Recall is of as many relevant items as fit into `top`. Gains are the grades themselves.
+    As the metrics `recall@k` and `ndcg@k`: recall is of all relevant items, gains are the grades themselves.
 
     Source: Järvelin and Kekäläinen 2002, Cumulated Gain-Based Evaluation of IR Techniques, section 2.2.
     """
@@ -145,6 +145,6 @@ def recall_and_ndcg(ranked: Sequence[Sequence[int]], queries: Judged, top: int) 
     for items, grades in zip(ranked, queries.grades, strict=True):
         found = np.asarray([grades.get(item, 0.0) for item in items[:top]])
         ideal = np.sort(np.asarray(list(grades.values())))[::-1][:top]
-        recalls.append(float((found > 0).sum()) / len(ideal))
+        recalls.append(float((found > 0).sum()) / len(grades))
         gains.append(float((found * discount[: len(found)]).sum() / (ideal * discount[: len(ideal)]).sum()))
     return (float(np.mean(recalls)), float(np.mean(gains))) if recalls else (-1.0, -1.0)

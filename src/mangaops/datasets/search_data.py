@@ -1,0 +1,143 @@
+"""What people searched for, in: a catalogue, judged queries, logs of searches; from files or SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from mangaops.datasets.collect import read
+from mangaops.datasets.source import Progress, Provenance, Source
+from mangaops.errors import InputError
+
+if TYPE_CHECKING:
+    from mangaops.stack import SearchDataSpec
+
+ITEMS: Final = {
+    "item_id": True,
+    "title": True,
+    **dict.fromkeys(
+        ("synopsis", "tags", "genres", "price", "stock", "language", "age_rating", "released"), False
+    ),
+}
+"""The columns of a catalogue and whether each must be there. `tags` and `genres` are joined by commas."""
+
+JUDGMENTS: Final = {
+    "query_id": False,
+    "query": True,
+    "item_id": True,
+    "grade": True,
+    "language": False,
+    "split": False,
+}
+SEARCHES: Final = {
+    "search_id": True,
+    "query": True,
+    "user_id": False,
+    "session_id": False,
+    "at": False,
+    "item_id": True,
+    "rank": True,
+    "clicked": True,
+    "bought": False,
+}
+"""One row an item that was shown: which search, at which rank from 1, and what the user did."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Rows in the canonical columns with `place`, where they came from, and what a reader must know."""
+
+    rows: pl.DataFrame
+    provenance: Provenance = field(default_factory=Provenance)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SearchData:
+    """A catalogue, judged queries, and searches where there are logs of them."""
+
+    items: Collected
+    judgments: Collected
+    searches: Collected = field(default_factory=lambda: Collected(nothing(SEARCHES)))
+
+
+def collect_items(source: Source, spec: SearchDataSpec, progress: Progress | None = None) -> Collected:
+    """The catalogue, one row an item, in the order read.
+
+    Raises:
+        InputError: a file, column or cell that cannot be read, or an item without an id, with its place.
+        UsageError, SetupError: as `collect`.
+    """
+    return _collected(source, ITEMS, spec.catalogue, progress, ("item_id",))
+
+
+def collect_judgments(source: Source, spec: SearchDataSpec, progress: Progress | None = None) -> Collected:
+    """Judgments, one row a query and item: `grade` is 0 for irrelevant, and more for more relevant.
+
+    A query without an id is known by its words.
+
+    Raises:
+        InputError: as `collect_items`; a judgment without a grade or without a query.
+    """
+    found = _collected(source, JUDGMENTS, spec.judgments, progress, ("item_id", "grade"))
+    rows = found.rows.with_columns(query_id=pl.coalesce("query_id", pl.col("query").str.strip_chars()))
+    _refuse(rows, pl.col("query").str.strip_chars() == "", "query", "the words that were searched for")
+    return Collected(rows, found.provenance, found.notes)
+
+
+def collect_searches(source: Source, spec: SearchDataSpec, progress: Progress | None = None) -> Collected:
+    """Logs of searches, one row a shown item.
+
+    Raises:
+        InputError: as `collect_items`; a row without search, item, rank or click; a rank of 0.
+    """
+    found = _collected(source, SEARCHES, spec.searches, progress, ("search_id", "item_id", "rank", "clicked"))
+    _refuse(found.rows, pl.col("rank") < 1, "rank", "ranks from 1")
+    return found
+
+
+def nothing(wanted: Mapping[str, bool]) -> pl.DataFrame:
+    """No row, in these columns."""
+    from mangaops.datasets.columns import canonical
+
+    empty = pl.DataFrame({"": [None]}).clear()
+    frame, _ = canonical(empty, "nothing", dict.fromkeys(wanted, False), {})
+    return frame.with_columns(place=pl.lit("", dtype=pl.String))
+
+
+def item_text(items: pl.DataFrame) -> pl.Series:
+    """What models read of an item: title, genres, tags and synopsis, those that it has."""
+    parts = [
+        pl.when(pl.col(name).str.strip_chars() != "").then(pl.col(name).str.strip_chars())
+        for name in ("title", "genres", "tags", "synopsis")
+    ]
+    return items.select(text=pl.concat_str(parts, separator=". ", ignore_nulls=True)).get_column("text")
+
+
+def _collected(
+    source: Source,
+    wanted: Mapping[str, bool],
+    columns: Mapping[Any, str],
+    progress: Progress | None,
+    whole: tuple[str, ...],
+) -> Collected:
+    mapping = {str(ours): theirs for ours, theirs in columns.items()} | dict(source.columns)
+    rows, origins, notes = read(source, wanted, mapping, progress)
+    for name in whole:
+        _refuse(rows, pl.col(name).is_null(), name, f"a {name} on each row")
+    return Collected(rows, Provenance(source.shown(), source.query, mapping, origins), notes)
+
+
+def _refuse(rows: pl.DataFrame, wrong: pl.Expr, column: str, accepted: str) -> None:
+    bad = rows.filter(wrong)
+    if bad.height:
+        more = f", and {bad.height - 1:,} more rows like it" if bad.height > 1 else ""
+        raise InputError(
+            f"{bad['place'][0]} was refused: it has no {column}",
+            found=f"{bad[column][0]!r}{more}",
+            accepted=accepted,
+            next_step="mend the rows, or map another column in stack.yaml",
+        )

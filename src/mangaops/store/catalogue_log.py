@@ -1,0 +1,109 @@
+"""The numbered delta log of a catalogue: what came, what changed and what went since a snapshot.
+
+Deltas are numbered from 1 without a gap. Each is a row of an ordinary table of the ledger's database, whose
+key is the number: of writers that take the same one, the later waits for the first, finds it taken and takes
+the next. So number n is never visible before n - 1, and the database's own log throws away what a killed
+writer left half-written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from mangaops.errors import InputError, IntegrityError
+from mangaops.registry import canonical
+from mangaops.store.announcing import announce
+from mangaops.store.ledger import Ledger
+from mangaops.store.tables import CATALOGUE_DELTAS
+
+
+@dataclass(frozen=True)
+class CatalogueDelta:
+    """`added`: the new or changed items by id, as JSON values. `removed`: the ids of those that are gone."""
+
+    number: int
+    added: Mapping[str, Any]
+    removed: tuple[str, ...]
+
+
+class CatalogueLog:
+    """The deltas of one catalogue. Threads may share it; each process opens its own."""
+
+    def __init__(self, ledger: Ledger, catalogue: str) -> None:
+        self._database = ledger.database
+        self.catalogue = catalogue
+
+    def append(self, added: Mapping[str, Any], removed: Collection[str] = ()) -> int:
+        """The delta is on disk, under the number that is returned: one more than the newest before it.
+
+        Raises:
+            InputError: it says nothing, an id is empty, or it adds and removes the same item.
+            UsageError: an item is not JSON.
+            SetupError: the database cannot be written.
+        """
+        _check(self.catalogue, added, removed)
+        body = canonical({"added": dict(added), "removed": sorted(set(removed))})
+        while True:
+            with self._database.writing() as connection:
+                number = self._last(connection) + 1
+                row = {"catalogue": self.catalogue, "number": number, "body": body}
+                insert = self._database.insert_new(CATALOGUE_DELTAS).returning(CATALOGUE_DELTAS.c.number)
+                if connection.execute(insert, row).scalar() == number:
+                    announce(self._database, connection, {f"catalogue/{self.catalogue}"})
+                    return number
+
+    def read(self, after: int = 0) -> list[CatalogueDelta]:
+        """The deltas of greater number, oldest first.
+
+        Raises:
+            IntegrityError: one is missing.
+        """
+        table = CATALOGUE_DELTAS
+        query = (
+            select(table.c.number, table.c.body)
+            .where(table.c.catalogue == self.catalogue, table.c.number > after)
+            .order_by(table.c.number)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        for due, row in enumerate(rows, after + 1):
+            if row.number != due:
+                raise self._gap(due, row.number)
+        return [_delta(row.number, json.loads(row.body)) for row in rows]
+
+    def last(self) -> int:
+        """The number of the newest delta; 0 where there is none."""
+        with self._database.reading() as connection:
+            return self._last(connection)
+
+    def _last(self, connection: Connection) -> int:
+        newest = func.max(CATALOGUE_DELTAS.c.number)
+        query = select(newest).where(CATALOGUE_DELTAS.c.catalogue == self.catalogue)
+        return connection.execute(query).scalar() or 0
+
+    def _gap(self, due: int, found: int) -> IntegrityError:
+        return IntegrityError(
+            f"the log of the catalogue {self.catalogue} was refused: a delta is missing",
+            found=f"delta {found} where {due} is due",
+            accepted="numbers from 1 without a gap",
+            next_step="restore the database from its backup, or build an index of a new catalogue snapshot",
+        )
+
+
+def _delta(number: int, body: Mapping[str, Any]) -> CatalogueDelta:
+    return CatalogueDelta(number, body["added"], tuple(body["removed"]))
+
+
+def _check(catalogue: str, added: Mapping[str, Any], removed: Collection[str]) -> None:
+    both = sorted(set(added) & set(removed))
+    if both or not (added or removed) or "" in added or "" in removed:
+        raise InputError(
+            f"a delta of the catalogue {catalogue} was refused",
+            found=f"added and removed: {', '.join(both[:5])}" if both else "no item, or one without an id",
+            accepted="at least one item, each with an id, and each on one side",
+        )

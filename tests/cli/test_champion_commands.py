@@ -1,0 +1,42 @@
+"""What commands that move a champion say to whoever typed them."""
+
+from __future__ import annotations
+
+import json
+
+from mangaops.pipeline.gateway_world import GatewayWorld
+
+
+def place(world: GatewayWorld) -> tuple[str, ...]:
+    """The options that name the world."""
+    return ("--stack", str(world.stack), "--home", str(world.home))
+
+
+ROLLBACK = ("release", "rollback", "router", "--reason", "it hurts")
+
+
+def test_a_rollback_after_which_no_release_answers_says_so_and_how_to_come_back(
+    world: GatewayWorld, mangaops
+) -> None:
+    ended = mangaops(*ROLLBACK, *place(world), "--json")
+    warning = json.loads(ended.out)["warning"]
+    assert ended.code == 0
+    assert "no release of router answers users now, its fallback:offer_human does" in warning
+    assert "mangaops release reopen router-1 --reason '...'" in warning
+    assert ended.err == f"mangaops: {warning}\n"
+    reopened = mangaops("release", "reopen", "router-1", "--reason", "mended", *place(world))
+    assert (reopened.code, reopened.out) == (0, "router-1 is a candidate again\n")
+
+
+def test_that_warning_is_shown_without_json_too(world: GatewayWorld, mangaops) -> None:
+    ended = mangaops(*ROLLBACK, *place(world))
+    assert (ended.code, ended.out.count("\n"), ended.err.count("\n")) == (0, 1, 1)
+    assert ended.err.startswith("mangaops: no release of router answers users now")
+
+
+def test_a_rollback_to_a_release_warns_of_nothing(world: GatewayWorld, mangaops) -> None:
+    world.promote_next()
+    ended = mangaops(*ROLLBACK, *place(world), "--json")
+    told = json.loads(ended.out)
+    assert (ended.code, ended.err) == (0, "")
+    assert (told["to"], told["warning"]) == ("router-1", None)

@@ -1,0 +1,136 @@
+"""`data validate|snapshot|show` on a catalogue, judged queries and logs of searches."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+WORDS = ("garden", "samurai", "library", "river", "planet", "kitchen", "dragon", "school", "violin", "storm")
+
+
+@pytest.fixture
+def shop(stack: Path, tmp_path: Path) -> Path:
+    """The stack with a dataset `shop`; beside it items, judgments and searches as Parquet and in SQLite."""
+    text = stack.read_text()
+    stack.write_text(text.replace("\ndata:\n", "\ndata:\n  shop: {kind: search}\n", 1))
+    names = [f"{a} {b}" for a in WORDS for b in WORDS if a != b]
+    frames = {
+        "items": pl.DataFrame(
+            {
+                "item_id": [f"i{n}" for n in range(len(names))],
+                "title": names,
+                "synopsis": [f"a story of the {each}" for each in names],
+            }
+        ),
+        "judged": pl.DataFrame(
+            {
+                "query": [f"manga {each}" for each in names for _ in range(2)],
+                "item_id": [f"i{(n // 2 + n % 2) % len(names)}" for n in range(2 * len(names))],
+                "grade": [1, 0] * len(names),
+            }
+        ),
+        "searches": pl.DataFrame(
+            {
+                "search_id": [f"s{n}" for n in range(200)],
+                "query": [f"manga {names[n % 17]}" for n in range(200)],
+                "user_id": [f"u{n % 23}" for n in range(200)],
+                "item_id": [f"i{n % 17}" for n in range(200)],
+                "rank": [1] * 200,
+                "clicked": [n % 3 > 0 for n in range(200)],
+            }
+        ),
+    }
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        for name, frame in frames.items():
+            frame.write_parquet(tmp_path / f"{name}.parquet")
+            database.execute(f"CREATE TABLE {name} ({', '.join(frame.columns)})")
+            places = ", ".join("?" * frame.width)
+            database.executemany(f"INSERT INTO {name} VALUES ({places})", frame.rows())
+    return stack
+
+
+def files(folder: Path) -> list[str | Path]:
+    return [
+        *("--catalogue", folder / "items.parquet"),
+        *("--judgments", folder / "judged.parquet"),
+        *("--searches", folder / "searches.parquet"),
+    ]
+
+
+def test_validate_reads_and_stores_nothing(shop: Path, tmp_path: Path, mangaops) -> None:
+    ended = mangaops("data", "validate", "--stack", shop, "--data", "shop", *files(tmp_path), "--json")
+    assert ended.code == 0, ended.err
+    told = json.loads(ended.out)
+    assert (told["errors"], told["sections"]["searches"]["searches"]) == ([], 200)
+    assert not (shop.parent / ".mangaops").exists()
+    shown = mangaops("data", "validate", "--stack", shop, "--data", "shop", *files(tmp_path))
+    assert "Popularity" in shown.out
+
+
+def test_a_catalogue_that_was_not_judged_is_told_and_not_stored(shop: Path, tmp_path: Path, mangaops) -> None:
+    other = pl.read_parquet(tmp_path / "items.parquet").with_columns(pl.col("item_id") + "x")
+    other.write_parquet(tmp_path / "items.parquet")
+    ended = mangaops("data", "validate", "--stack", shop, "--data", "shop", *files(tmp_path), "--json")
+    assert ended.code == 4
+    assert "is this the catalogue that was judged?" in " ".join(json.loads(ended.out)["errors"])
+    refused = mangaops("data", "snapshot", "--stack", shop, "--data", "shop", *files(tmp_path))
+    assert refused.code == 4
+    assert "is this the catalogue that was judged?" in refused.err
+    log = mangaops("audit", "log", "--stack", shop, "--json")
+    assert json.loads(log.out).get("events", []) == []
+
+
+def test_a_version_is_recorded_shown_and_the_same_from_a_database(
+    shop: Path, tmp_path: Path, mangaops
+) -> None:
+    take = ("data", "snapshot", "--stack", shop, "--data", "shop", "--json")
+    first = json.loads(mangaops(*take, *files(tmp_path)).out)
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    from_sql = mangaops(
+        *take,
+        *("--catalogue", url, "--sql", "catalogue=SELECT * FROM items"),
+        *("--judgments", url, "--sql", "judgments=SELECT * FROM judged"),
+        *("--searches", url, "--sql", "searches=SELECT * FROM searches"),
+    )
+    assert from_sql.code == 0, from_sql.err
+    assert json.loads(from_sql.out)["digest"] == first["digest"]
+    shown = json.loads(mangaops("data", "show", first["name"], "--stack", shop, "--json").out)
+    assert (shown["digest"], shown["name"]) == (first["digest"], first["name"])
+    assert shown["manifest"]["rows"]["items"] == 90
+    events = json.loads(mangaops("audit", "log", "--stack", shop, "--json").out)["events"]
+    assert sorted(event["kind"] for event in events) == ["dataset_recorded", "golden_frozen"]
+    assert {event["stream"] for event in events} == {"data/shop"}
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ((), "no dataset was chosen"),
+        (("--data", "shop", "--logs", "items.parquet"), "--logs is for the other kind, no --catalogue"),
+        (("--data", "shop", "--catalogue", "items.parquet"), "no --judgments"),
+        (("--data", "intent-data", "--catalogue", "items.parquet"), "--catalogue is for the other kind"),
+        (("--data", "intent-data"), "no --logs"),
+        (
+            ("--data", "shop", "--catalogue", "x", "--judgments", "x", "--sql", "items=SELECT 1"),
+            "WHICH=SELECT, each once: catalogue, judgments, searches",
+        ),
+        (("--data", "shop", "--catalogue", "gone.parquet", "--judgments", "gone.parquet"), "gone.parquet"),
+    ],
+)
+def test_options_of_the_wrong_kind_are_refused_before_anything_is_made(
+    options: tuple[str, ...], says: str, shop: Path, mangaops
+) -> None:
+    for verb in ("validate", "snapshot"):
+        ended = mangaops("data", verb, "--stack", shop, *options)
+        assert ended.code in (2, 4)
+        assert says in " ".join(ended.err.split())
+
+
+def test_a_golden_set_of_queries_cannot_be_grown_by_flag(shop: Path, tmp_path: Path, mangaops) -> None:
+    ended = mangaops("data", "snapshot", "--stack", shop, "--data", "shop", *files(tmp_path), "--grow-golden")
+    assert ended.code == 2
+    assert "--grow-golden is for the other kind" in ended.err

@@ -1,0 +1,393 @@
+"""Search data: what is refused, what is told, and that no query, user or session is in two splits."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from mangaops.datasets.search_data import (
+    SearchData,
+    collect_items,
+    collect_judgments,
+    collect_searches,
+    item_text,
+)
+from mangaops.datasets.search_report import validate_search
+from mangaops.datasets.search_snapshot import SearchSnapshot, search_snapshot
+from mangaops.datasets.search_split import same_words, split_searches, traffic, with_group
+from mangaops.datasets.source import Source
+from mangaops.errors import InputError, IntegrityError, UsageError
+from mangaops.stack import SearchDataSpec
+from mangaops.store import Snapshots
+from mangaops.vocabulary import Split
+
+SPEC = SearchDataSpec()
+TODAY = date(2026, 4, 20)
+ADJECTIVES = ("red", "silent", "last", "paper", "hollow", "winter", "iron", "small", "golden", "lost")
+NOUNS = ("garden", "samurai", "library", "river", "planet", "kitchen", "dragon", "school", "violin", "storm")
+
+
+def items(count: int = 60) -> pl.DataFrame:
+    names = [f"{a} {b}" for a in ADJECTIVES for b in NOUNS][:count]
+    return pl.DataFrame(
+        {
+            "item_id": [f"i{n}" for n in range(count)],
+            "title": names,
+            "synopsis": [f"a story of the {name}, number {n}" for n, name in enumerate(names)],
+            "tags": [["long", "sad"] if n % 2 else ["short"] for n in range(count)],
+            "price": [500 + n for n in range(count)],
+            "stock": [n % 7 for n in range(count)],
+            "released": [2000 + n % 20 for n in range(count)],
+        }
+    )
+
+
+def judgments(queries: int = 60) -> pl.DataFrame:
+    rng = np.random.default_rng(5)
+    names = items()["title"]
+    rows = []
+    for n in range(queries):
+        rows.append((f"q{n}", f"{names[n]} manga", f"i{n}", 2))
+        rows += [
+            (f"q{n}", f"{names[n]} manga", f"i{m}", 0) for m in rng.integers(0, 60, 3).tolist() if m != n
+        ]
+    frame = pl.DataFrame(rows, schema=["query_id", "query", "item_id", "grade"], orient="row")
+    return frame.unique(["query_id", "item_id"], maintain_order=True)
+
+
+def searches(count: int = 300, users: int = 40) -> pl.DataFrame:
+    rng = np.random.default_rng(6)
+    names, begins, rows = items()["title"], datetime(2026, 4, 1, tzinfo=UTC), []
+    for n in range(count):
+        at = int(min(59, rng.geometric(0.08) - 1))
+        who = int(rng.integers(users))
+        for rank in (1, 2, 3):
+            shown = f"i{(at + rank - 1) % 60}"
+            rows.append(
+                (
+                    f"s{n}",
+                    f"{names[at]} manga",
+                    f"u{who}",
+                    f"x{who}-{n % 3}",
+                    begins + timedelta(hours=n),
+                    shown,
+                    rank,
+                    rank == 1,
+                )
+            )
+    names_ = ["search_id", "query", "user_id", "session_id", "at", "item_id", "rank", "clicked"]
+    return pl.DataFrame(rows, schema=names_, orient="row")
+
+
+def written(folder: Path, name: str, frame: pl.DataFrame) -> Source:
+    path = folder / f"{name}.parquet"
+    frame.write_parquet(path)
+    return Source((str(path),))
+
+
+def data_of(
+    folder: Path,
+    catalogue: pl.DataFrame | None = None,
+    judged: pl.DataFrame | None = None,
+    logs: pl.DataFrame | None = None,
+    spec: SearchDataSpec = SPEC,
+) -> SearchData:
+    folder.mkdir(exist_ok=True)
+    found = SearchData(
+        collect_items(written(folder, "items", items() if catalogue is None else catalogue), spec),
+        collect_judgments(written(folder, "judgments", judgments() if judged is None else judged), spec),
+    )
+    if logs is None:
+        return found
+    return SearchData(found.items, found.judgments, collect_searches(written(folder, "searches", logs), spec))
+
+
+def frozen(data: SearchData, spec: SearchDataSpec = SPEC, previous: SearchSnapshot | None = None):
+    return search_snapshot(data, spec, name="shop", at=TODAY, previous=previous)
+
+
+# Collecting
+
+
+def test_files_and_a_database_give_the_same_rows(tmp_path: Path) -> None:
+    flat = items().with_columns(pl.col("tags").list.join(", "))
+    flat.write_csv(tmp_path / "items.csv")
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute(f"CREATE TABLE items ({', '.join(flat.columns)})")
+        database.executemany(
+            f"INSERT INTO items VALUES ({', '.join('?' * flat.width)})",
+            flat.rows(),
+        )
+    from_lists = collect_items(written(tmp_path, "items", items()), SPEC).rows.drop("place")
+    from_csv = collect_items(Source((str(tmp_path / "items.csv"),)), SPEC).rows.drop("place")
+    query = Source((f"sqlite:///{tmp_path / 'shop.db'}",), query="SELECT * FROM items")
+    from_sql = collect_items(query, SPEC).rows.drop("place")
+    assert_frame_equal(from_lists, from_csv)
+    assert_frame_equal(from_lists, from_sql)
+    assert from_lists["tags"][0:2].to_list() == ["short", "long, sad"]
+    assert from_lists["released"][0] == datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def test_columns_are_mapped_and_an_item_reads_as_what_it_has(tmp_path: Path) -> None:
+    spec = SearchDataSpec(catalogue={"item_id": "doc", "synopsis": "overview"})
+    theirs = items(3).rename({"item_id": "doc", "synopsis": "overview"}).with_columns(genres=pl.lit(""))
+    found = collect_items(written(tmp_path, "items", theirs), spec).rows
+    assert found["item_id"].to_list() == ["i0", "i1", "i2"]
+    assert item_text(found)[0] == "red garden. short. a story of the red garden, number 0"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "accepted"),
+    [
+        ("price", "dear", "a number of 0 or more"),
+        ("price", -1, "a number of 0 or more"),
+        ("stock", 1.5, "a whole number of 0 or more"),
+        ("released", "soon", "a year, or a date"),
+    ],
+)
+def test_a_cell_that_is_not_what_its_column_holds_is_refused_with_its_place(
+    tmp_path: Path, column: str, value: object, accepted: str
+) -> None:
+    bad = items(3).with_columns(pl.Series(column, [1, 2000, value], dtype=pl.Object).cast(pl.Object))
+    bad = items(3).drop(column).with_columns(pl.Series(column, ["1", "2", str(value)]))
+    with pytest.raises(InputError, match=f"row 3, column '{column}'") as refused:
+        collect_items(written(tmp_path, "items", bad), SPEC)
+    assert accepted in refused.value.accepted
+
+
+def test_a_judgment_without_grade_and_a_rank_of_0_are_refused(tmp_path: Path) -> None:
+    lacking = judgments().with_columns(
+        grade=pl.when(pl.col("query_id") == "q3").then(None).otherwise("grade")
+    )
+    with pytest.raises(InputError, match="has no grade"):
+        collect_judgments(written(tmp_path, "judgments", lacking), SPEC)
+    with pytest.raises(InputError, match="has no rank"):
+        collect_searches(written(tmp_path, "searches", searches().with_columns(pl.col("rank") - 1)), SPEC)
+
+
+# Validation
+
+
+def test_good_data_has_no_error_and_no_warning_but_what_is_true(tmp_path: Path) -> None:
+    report = validate_search(data_of(tmp_path, logs=searches()), SPEC)
+    assert report.errors == ()
+    assert [each for each in report.warnings if "stale" not in each] == []
+    assert report.sections["searches"]["clicks_by_rank"] == {"1": 1.0, "2": 0.0, "3": 0.0}
+    assert report.sections["judgments"]["judged_a_query_median"] >= 3
+    assert "Catalogue" in report.to_markdown()
+
+
+def bad(name: str) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame | None, str]:
+    """Catalogue, judgments, searches with one fault, and what the report says of it."""
+    catalogue, judged, logs = items(), judgments(), searches()
+    if name == "item twice":
+        return pl.concat([catalogue, catalogue.head(1)]), judged, logs, "share their item_id"
+    if name == "wrong catalogue":
+        return catalogue.with_columns(pl.col("item_id") + "x"), judged, logs, "catalogue lacks"
+    if name == "id of two queries":
+        other = judged.with_columns(
+            query=pl.when(pl.col("grade") > 0).then(pl.lit("other")).otherwise("query")
+        )
+        return catalogue, other, logs, "stand for several texts"
+    if name == "nothing relevant":
+        return catalogue, judged.with_columns(grade=pl.lit(0)), logs, "no query has a relevant item"
+    if name == "rank twice":
+        return catalogue, judged, logs.with_columns(rank=pl.lit(1)), "a rank shows one item"
+    some = judged.with_columns(split=pl.when(pl.col("query_id") == "q1").then(pl.lit("train")))
+    return catalogue, some, logs, "have no split while others bring"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "item twice",
+        "wrong catalogue",
+        "id of two queries",
+        "nothing relevant",
+        "rank twice",
+        "some splits",
+    ],
+)
+def test_a_fault_is_an_error_and_no_snapshot_is_made(tmp_path: Path, name: str) -> None:
+    catalogue, judged, logs, says = bad(name)
+    if name == "some splits":
+        judged = judged.with_columns(pl.col("split").fill_null(""))
+        with pytest.raises(InputError, match="train, validation"):
+            data_of(tmp_path, catalogue, judged, logs)
+        return
+    data = data_of(tmp_path, catalogue, judged, logs)
+    report = validate_search(data, SPEC)
+    assert any(says in error for error in report.errors), report.errors
+    with pytest.raises(InputError, match="refused by validation"):
+        frozen(data)
+
+
+def test_what_is_doubtful_is_a_warning(tmp_path: Path) -> None:
+    twins = items().with_columns(
+        title=pl.when(pl.col("item_id") == "i1").then(pl.lit("Red Garden!")).otherwise("title"),
+        synopsis=pl.when(pl.col("item_id") == "i1").then("synopsis").otherwise("synopsis"),
+    )
+    twins = twins.with_columns(synopsis=pl.lit("the same"))
+    strange = pl.concat(
+        [
+            judgments(),
+            pl.DataFrame([("q1", "red samurai manga", "gone", 1)], schema=judgments().schema, orient="row"),
+        ]
+    )
+    again = pl.concat([strange, judgments().head(1).with_columns(grade=pl.lit(0, dtype=pl.Int64))])
+    old = searches().with_columns(at=pl.col("at") + timedelta(days=9000))
+    report = validate_search(data_of(tmp_path, twins, again, old), SPEC)
+    assert report.errors == ()
+    told = " ".join(report.warnings)
+    for says in (
+        "title and synopsis of another",
+        "1 items that the catalogue lacks",
+        "several grades",
+        "catalogue stale",
+    ):
+        assert says in told, says
+
+
+def test_golden_queries_that_are_trained_on_are_named_and_dropped(tmp_path: Path) -> None:
+    names = judgments().unique("query_id", maintain_order=True)["query_id"].to_list()
+    part = {each: ("train", "test", "dev")[n % 3] for n, each in enumerate(names)}
+    own = judgments().with_columns(split=pl.col("query_id").replace_strict(part))
+    leaks = [("q0b", "Manga, RED samurai!", "i1", 1, "train")]  # the words of q1, which is golden
+    leaking = pl.concat([own, pl.DataFrame(leaks, schema=own.schema, orient="row")])
+    report = validate_search(data_of(tmp_path, judged=leaking), SPEC)
+    assert report.sections["queries"]["golden_same_query_in_training"] == 1
+    assert any("golden queries as well" in each for each in report.warnings)
+    made = frozen(data_of(tmp_path, judged=leaking))
+    assert made.manifest["dropped"] == {"same query (train)": 1}
+    assert "q0b" not in made.queries["query_id"].to_list()
+    clean = validate_search(data_of(tmp_path, judged=own), SPEC)
+    assert clean.sections["queries"]["golden_same_query_in_training"] == 0
+
+
+# Snapshots
+
+
+def test_no_query_is_in_two_splits_and_no_search_is_for_a_golden_one(tmp_path: Path) -> None:
+    made = frozen(data_of(tmp_path, logs=searches()))
+    groups = made.queries.group_by("group").agg(pl.col("split").n_unique())
+    assert groups["split"].max() == 1
+    assert set(made.queries["split"]) == set(Split)
+    golden = set(made.queries.filter(pl.col("split") == Split.GOLDEN)["group"])
+    assert golden.isdisjoint(with_group(made.searches.select("query"))["group"])
+    assert made.manifest["dropped"]["search for a golden query"] > 0
+    for who in ("user_id", "session_id"):
+        assert made.searches.group_by(who).agg(pl.col("split").n_unique())["split"].max() == 1
+
+
+def test_near_queries_leave_the_lower_split(tmp_path: Path) -> None:
+    long = "a story about the quiet old library at the end of the river road in winter"
+    rows = [(f"n{n}", f"{long}{' now' if n % 2 else ''} {n // 2}x", f"i{n}", 1) for n in range(40)]
+    near = pl.concat([judgments(), pl.DataFrame(rows, schema=judgments().schema, orient="row")])
+    made = frozen(data_of(tmp_path, judged=near))
+    assert sum(n for reason, n in made.manifest["dropped"].items() if reason.startswith("near")) > 0
+    apart = made.queries.filter(pl.col("query_id").str.starts_with("n"))
+    assert apart["split"].n_unique() == 1
+
+
+def test_the_same_data_is_the_same_version_and_golden_queries_stay(tmp_path: Path) -> None:
+    first = frozen(data_of(tmp_path))
+    again = frozen(data_of(tmp_path, judged=judgments().sample(fraction=1.0, shuffle=True, seed=1)))
+    assert first.digest == again.digest
+    assert frozen(data_of(tmp_path), previous=first) is first
+    assert first.name == "shop-2026-04-20"
+
+    lost = first.golden["query_id"][0]
+    renamed = (
+        judgments()
+        .filter(pl.col("query_id") != lost)
+        .with_columns(
+            grade=pl.when(pl.col("query_id") == first.golden["query_id"][1]).then(1).otherwise("grade")
+        )
+    )
+    catalogue = items().filter(pl.col("item_id") != "i0")
+    second = frozen(data_of(tmp_path, catalogue, renamed), previous=first)
+    assert second.name == "shop-2026-04-20-2"
+    assert second.golden["query_id"].to_list() == first.golden["query_id"].to_list()
+    there = pl.col("item_id") != "i0"
+    assert_frame_equal(second.judged(Split.GOLDEN), first.judged(Split.GOLDEN).filter(there))
+    trained = set(first.queries.filter(pl.col("split") == Split.TRAIN)["group"])
+    assert trained.isdisjoint(second.golden["group"])
+
+
+def test_a_stored_version_comes_back_as_it_was_and_an_edited_one_is_refused(tmp_path: Path) -> None:
+    made = frozen(data_of(tmp_path, logs=searches()))
+    store = Snapshots(tmp_path / "snapshots")
+    assert store.put_tables(made.manifest, made.tables) == made.digest
+    manifest, found = store.get_tables(made.digest)
+    again = SearchSnapshot(manifest["name"], made.digest, manifest, **found)
+    assert again.manifest == made.manifest
+    assert_frame_equal(again.judged(Split.GOLDEN), made.judged(Split.GOLDEN))
+    with pytest.raises(IntegrityError, match="refused"):
+        store.get(made.digest)  # it is none of rows alone
+    (edited,) = (tmp_path / "snapshots").rglob("judgments.parquet")
+    edited.chmod(0o644)
+    made.judgments.with_columns(grade=pl.col("grade") + 1).write_parquet(edited)
+    with pytest.raises(IntegrityError, match="not what was stored"):
+        store.get_tables(made.digest)
+
+
+def test_head_and_tail_go_back_to_the_traffic_by_weights(tmp_path: Path) -> None:
+    made = frozen(data_of(tmp_path, logs=searches()))
+    golden = made.golden
+    assert golden["weight"].mean() == pytest.approx(1.0)
+    searched = traffic(data_of(tmp_path, logs=searches()).searches.rows, 0.5)
+    share = searched.filter(pl.col("traffic") == "head")["searches"].sum() / searched["searches"].sum()
+    head = golden.filter(pl.col("traffic") == "head")["weight"].sum() / golden["weight"].sum()
+    assert head == pytest.approx(share)
+    assert frozen(data_of(tmp_path)).golden["weight"].unique().to_list() == [1.0]
+
+
+def test_the_head_is_the_fewest_queries_with_half_of_the_searches() -> None:
+    logs = pl.DataFrame(
+        {"search_id": [f"s{n}" for n in range(10)], "query": list("aaaa") + list("bbb") + list("cde")}
+    )
+    found = traffic(logs, 0.5)
+    assert found["searches"].to_list() == [4, 3, 1, 1, 1]
+    assert found["traffic"].to_list() == ["head", "head", "tail", "tail", "tail"]
+    assert traffic(logs.clear(), 0.5).is_empty()
+
+
+def test_data_that_cannot_fill_every_split_or_be_dated_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no query with a relevant item for"):
+        frozen(data_of(tmp_path, judged=judgments(2)))
+    with pytest.raises(UsageError, match="cannot be dated"):
+        search_snapshot(data_of(tmp_path), SPEC, name="shop")
+    dated = search_snapshot(data_of(tmp_path, logs=searches()), SPEC, name="shop")
+    assert dated.name == "shop-2026-04-13"
+
+
+WORDS = st.lists(st.sampled_from(("one", "piece", "sad", "war", "猫", "!")), min_size=1, max_size=5)
+
+
+@given(WORDS, st.randoms(use_true_random=False))
+def test_the_same_words_are_one_group_in_any_order_and_case(words: list[str], rng) -> None:
+    other = [*words, words[0]]
+    rng.shuffle(other)
+    assert same_words(" ".join(words)) == same_words("  ".join(other).upper())
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 6), st.integers(0, 9)), min_size=1, max_size=40))
+def test_users_and_sessions_are_never_torn_apart(rows: list[tuple[int, int, int]]) -> None:
+    frame = pl.DataFrame(
+        [(f"s{n}", f"u{user}" if user else None, f"x{each}" if each else None) for n, user, each in rows],
+        schema={"search_id": pl.String, "user_id": pl.String, "session_id": pl.String},
+        orient="row",
+    ).unique("search_id", keep="first")
+    placed = split_searches(frame, SPEC, "key")
+    for who in ("user_id", "session_id"):
+        of_one = placed.drop_nulls(who).group_by(who).agg(pl.col("split").n_unique())
+        assert of_one["split"].max() in (None, 1)

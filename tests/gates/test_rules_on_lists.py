@@ -1,0 +1,265 @@
+"""Rules on the lists of a search: what they compare, what they refuse, and how much must be judged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from gates_world import case, evaluation, judged, rule, verdict
+from pydantic import ValidationError
+
+from golden_rows import outcomes
+from mangaops.evidence import Evidence
+from mangaops.gates import Case, Finding, judge, reads_rankings
+from mangaops.stack import Rule, UnitSpec
+from mangaops.vocabulary import Cell, EvidenceKind, Stage, Verdict
+from ranking_rows import BINDING, ranking, searched
+
+POLICY = {"unjudged": "irrelevant", "min_judged": 0.5}
+
+
+def before(*evidence: Evidence, **changed: Any) -> Case:
+    return replace(case(**changed), binding=BINDING, evidence={one.kind: one for one in evidence})
+
+
+def found(one: Rule, *evidence: Evidence, **changed: Any) -> Finding:
+    return judge([one], before(*evidence, **changed)).findings[0]
+
+
+def found_at(places: list[int | None], other: str = "x") -> dict[str, list[str]]:
+    """A list a query with its relevant item at this place, behind judged and irrelevant ones."""
+    return {
+        f"q{at}": [f"{other}{n}" for n in range((place or 6) - 1)] + (["right"] if place else [])
+        for at, place in enumerate(places)
+    }
+
+
+def judged_lists(baseline: list[int | None], release: list[int | None], **more: Any) -> Evidence:
+    runs = (found_at(baseline), found_at(release))
+    grades = {f"q{at}": {"right": 1.0, **{f"x{n}": 0.0 for n in range(9)}} for at in range(len(baseline))}
+    return searched(*runs, grades, **more)
+
+
+GOOD = judged_lists([1, 2, 3, None] * 100, [1, 1, 2, 3] * 100)
+BAD = judged_lists([1, 1, 2, 3] * 100, [2, 3, None, None] * 100)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        rule("non_inferior", metric="ndcg@10", on="search", margin=0.01, confidence=0.95, **POLICY),
+        rule("non_inferior", metric="recall@3", on="search", margin=0.01, **POLICY),
+        rule("non_inferior", metric="bad_top1", on="search", margin=0.01, **POLICY),
+        rule("no_increase", metric="bad_top1", on="search", **POLICY),
+        rule("at_least", metric="mrr@10", on="search", value=0.6, **POLICY),
+        rule("at_least", metric="bad_top1", on="search", value=0.6, **POLICY),
+    ],
+    ids=lambda one: f"{one.gate} {one.params.metric}",
+)
+def test_a_rule_on_lists_fires_and_stays_quiet(one: Rule) -> None:
+    assert found(one, GOOD).verdict is Verdict.PASS
+    bad = found(one, BAD)
+    assert bad.verdict is Verdict.FAIL
+    assert bad.next_step
+    assert f"{one.params.metric} on search: release " in bad.says
+
+
+def test_a_rule_reads_the_stage_that_it_names() -> None:
+    grades = {f"q{at}": {"right": 1.0} for at in range(50)}
+    best, worst = found_at([1] * 50), found_at([3] * 50)
+    runs = {
+        (Stage.ADAPTER, Cell.BASELINE): best,
+        (Stage.ADAPTER, Cell.RELEASE): worst,
+        (Stage.SEARCH, Cell.BASELINE): worst,
+        (Stage.SEARCH, Cell.RELEASE): best,
+    }
+    policy = {"unjudged": "irrelevant", "min_judged": 0.0}
+    rules = [
+        rule("non_inferior", metric="mrr@10", on=on, margin=0.0, **policy) for on in ("adapter", "search")
+    ]
+    evidence = ranking(runs, grades)
+    assert [found(one, evidence).verdict for one in rules] == [Verdict.FAIL, Verdict.PASS]
+    missing = found(rule("non_inferior", metric="mrr@10", on="reranker", margin=0.0, **policy), evidence)
+    assert missing.verdict is Verdict.ERROR
+    assert "no lists of reranker" in missing.says
+
+
+def test_the_policy_changes_what_is_compared() -> None:
+    """The release shows an unjudged item first: irrelevant costs it the top, left out costs it nothing."""
+    grades = {f"q{at}": {"right": 1.0} for at in range(50)}
+    runs = (found_at([1] * 50), found_at([2] * 50))
+    same = {"metric": "mrr@10", "on": "search", "margin": 0.1, "min_judged": 0.5}
+    evidence = searched(*runs, grades)
+    assert found(rule("non_inferior", unjudged="irrelevant", **same), evidence).verdict is Verdict.FAIL
+    assert found(rule("non_inferior", unjudged="left_out", **same), evidence).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("gate", ["non_inferior", "at_least", "no_increase"])
+def test_under_the_judged_share_nothing_is_decided(gate: str) -> None:
+    """Half of what the release shows at the top is judged, and all of the baseline's."""
+    grades = {f"q{at}": {"right": 1.0} for at in range(50)}
+    evidence = searched(found_at([1] * 50), found_at([1, 2] * 25), grades)
+    asked = {"non_inferior": {"margin": 0.0}, "at_least": {"value": 0.9}, "no_increase": {}}[gate]
+    params = {"metric": "bad_top1", "on": "search", "unjudged": "irrelevant", **asked}
+    open_ = found(rule(gate, min_judged=0.9, **params), evidence)
+    assert open_.verdict is Verdict.INCONCLUSIVE
+    assert "50.00% of the top place is judged, under the 90% that the rule asks for" in open_.says
+    assert open_.labels_to_settle == 20
+    assert open_.next_step == "judge 20 items that were shown, x0 for q1 first"
+    assert (open_.facts or {})["to_judge"][:2] == [["q1", "x0"], ["q11", "x0"]]
+    decided = found(rule(gate, min_judged=0.5, **params), evidence)
+    assert decided.verdict is (Verdict.PASS if gate == "at_least" else Verdict.FAIL)
+    assert "and what is not counts as irrelevant" in decided.says
+
+
+def test_a_low_judged_share_is_not_passed_by_a_low_value() -> None:
+    """`or_below` decides nothing either."""
+    evidence = searched(
+        found_at([1] * 50), found_at([2] * 50), {f"q{at}": {"right": 1.0} for at in range(50)}
+    )
+    params = {"metric": "bad_top1", "on": "search", "margin": 0.0, "or_below": 1.0, "unjudged": "irrelevant"}
+    assert found(rule("non_inferior", min_judged=0.9, **params), evidence).verdict is Verdict.INCONCLUSIVE
+    assert found(rule("non_inferior", min_judged=0.0, **params), evidence).verdict is Verdict.PASS
+
+
+def test_metrics_without_grades_are_judged_without_a_policy() -> None:
+    assert found(rule("at_least", metric="judged@3", on="search", value=0.9), GOOD).verdict is Verdict.PASS
+    assert found(rule("at_least", metric="coverage@3", on="search", value=0.02), GOOD).verdict is Verdict.PASS
+
+
+REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "classifying on search": (
+        "non_inferior",
+        {"metric": "accuracy", "on": "search", "margin": 0.0},
+        "accuracy is measured on golden, not on search, which takes recall@k, ndcg@k, mrr@k, bad_top1",
+    ),
+    "ranking on golden": (
+        "non_inferior",
+        {"metric": "ndcg@10", "margin": 0.0, **POLICY},
+        "ndcg@10 is measured on adapter, reranker or search, not on golden",
+    ),
+    "ranking on reviewed traffic": (
+        "non_inferior",
+        {"metric": "ndcg@10", "on": "shadow_review", "margin": 0.0, **POLICY},
+        "is measured on adapter, reranker or search, not on shadow_review",
+    ),
+    "k not said": (
+        "at_least",
+        {"metric": "ndcg@k", "on": "search", "value": 0.5, **POLICY},
+        "needs a number in the place of k, as in ndcg@10",
+    ),
+    "no policy": (
+        "at_least",
+        {"metric": "ndcg@10", "on": "search", "value": 0.5, "min_judged": 0.5},
+        "needs unjudged, what an item counts as that nobody judged: irrelevant or left_out",
+    ),
+    "no share": (
+        "no_increase",
+        {"metric": "bad_top1", "on": "search", "unjudged": "left_out"},
+        "needs min_judged",
+    ),
+    "unjudged on golden": (
+        "non_inferior",
+        {"metric": "accuracy", "margin": 0.0, "unjudged": "irrelevant"},
+        "accuracy takes no unjudged and no min_judged: these are for recall@k",
+    ),
+    "a judged share on golden": (
+        "no_increase",
+        {"metric": "harm_cost", "min_judged": 0.5},
+        "takes no unjudged",
+    ),
+    "a policy without grades": (
+        "at_least",
+        {"metric": "judged@10", "on": "search", "value": 0.5, **POLICY},
+        "reads no grades",
+    ),
+    "a label": (
+        "non_inferior",
+        {"metric": "recall@3", "on": "search", "label": "faq", "margin": 0.0, **POLICY},
+        "takes no label",
+    ),
+    "an unknown policy": (
+        "non_inferior",
+        {"metric": "recall@3", "on": "search", "margin": 0.0, "unjudged": "relevant", "min_judged": 0.5},
+        "'irrelevant' or 'left_out'",
+    ),
+    "a higher metric that may not rise": (
+        "no_increase",
+        {"metric": "ndcg@10", "on": "search", **POLICY},
+        "for metrics where lower is better",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", REFUSED)
+def test_what_cannot_be_measured_is_refused_when_the_rule_is_read(wrong: str) -> None:
+    gate, params, says = REFUSED[wrong]
+    with pytest.raises(ValidationError, match=says):
+        rule(gate, **params)
+
+
+def test_a_place_below_the_lists_is_an_error() -> None:
+    shallow = judged_lists([1, 2], [1, 2], depth={"search": 5})
+    one = rule("non_inferior", metric="ndcg@10", on="search", margin=0.0, **POLICY)
+    open_ = found(one, shallow)
+    assert open_.verdict is Verdict.ERROR
+    assert open_.says == "the lists of search hold 5 places, and the rule looks at 10"
+    assert open_.next_step == "state a k of at most 5, or measure deeper lists"
+
+
+def test_evidence_that_contradicts_itself_is_an_error() -> None:
+    one = rule("non_inferior", metric="ndcg@10", on="search", margin=0.0, **POLICY)
+    open_ = found(one, judged_lists([1], [1], catalogue_items=0))
+    assert (open_.verdict, open_.subject) == (Verdict.ERROR, "ndcg@10")
+    assert "contradicts itself" in open_.says
+    assert found(one).says == "there is no ranking evidence"
+    stale = judged_lists([1], [1], binding=replace(BINDING, dataset="sha256:" + "9" * 64))
+    assert "stale" in found(one, stale).says
+    nobody = searched({"q": ["a"]}, {"q": ["a"]}, {})
+    assert "no query bears it" in found(one, nobody).says
+    assert "holds no queries" in found(one, searched({}, {}, {})).says
+
+
+def test_queries_of_one_group_are_not_independent() -> None:
+    apart = judged_lists([1, 1, 2, 2] * 25, [1, 2, 2, 1] * 25)
+    queries = {f"q{at}": {"group": f"user-{at % 4}"} for at in range(100)}
+    together = judged_lists([1, 1, 2, 2] * 25, [1, 2, 2, 1] * 25, queries=queries)
+    one = rule("non_inferior", metric="mrr@10", on="search", margin=0.01, **POLICY)
+    narrow, wide = found(one, apart), found(one, together)
+    assert narrow.n == wide.n == 100
+    assert (wide.high or 0) - (wide.low or 0) > 2 * ((narrow.high or 0) - (narrow.low or 0))
+
+
+def test_few_queries_are_told_before_few_judgments() -> None:
+    one = rule("non_inferior", metric="mrr@10", on="search", margin=0.01, min_examples=500, **POLICY)
+    open_ = found(one, GOOD)
+    assert open_.verdict is Verdict.INCONCLUSIVE
+    assert open_.next_step == "label about 100 more queries"
+
+
+def test_a_list_of_rules_may_read_rows_and_lists() -> None:
+    golden = evaluation(outcomes([("faq", "faq", "faq")] * 50), BINDING)
+    rules = [
+        rule("non_inferior", metric="accuracy", margin=0.01),
+        rule("non_inferior", metric="ndcg@10", on="search", margin=0.01, **POLICY),
+    ]
+    assert [reads_rankings(one) for one in rules] == [False, True]
+    assert not reads_rankings(rule("leakage"))
+    decision = judge(rules, before(golden, GOOD))
+    assert [each.verdict for each in decision.findings] == [Verdict.PASS, Verdict.PASS]
+    assert set(decision.evidence) == {EvidenceKind.EVALUATION, EvidenceKind.RANKING}
+
+
+def test_verdicts_alone_are_those_of_the_full_judge() -> None:
+    one = rule("at_least", metric="ndcg@10", on="search", value=0.5, **POLICY)
+    for evidence in (GOOD, BAD):
+        full, quick = found(one, evidence), found(one, evidence, verdicts_only=True)
+        assert (quick.verdict, quick.observed) == (full.verdict, full.observed)
+
+
+def test_a_unit_of_searches_still_needs_its_other_gates() -> None:
+    """Nothing of the judge is special to lists: no rule, no promotion."""
+    unit = UnitSpec(models=("adapter", "reranker"))
+    assert judged([], unit=unit).findings[0].verdict is Verdict.ERROR
+    assert verdict(rule("non_inferior", metric="accuracy", margin=0.0)) is Verdict.ERROR
