@@ -75,14 +75,14 @@ def recipe(
     import torch
 
     from mangaops.training import IntentTraining
-    from mangaops.training.recipes.intent_classifier import Run, Teacher
+    from mangaops.training.recipes.intent_classifier import IntentRun, Teacher
     from mangaops.training.steps import bases
     from mangaops.training.steps.network import classifier, used_tokens
 
     options = IntentTraining.model_validate(changes)
     network = classifier(bases.find("minilm-l6").folder, labels, options).train()
-    kept.enter_context(used_tokens(network, rows.ids))  # type: ignore[attr-defined]
-    teacher = Teacher(Run(None, options, None), network, torch.ones(labels), 100)  # type: ignore[arg-type]
+    kept.enter_context(used_tokens(network.encoder, rows.ids))  # type: ignore[attr-defined]
+    teacher = Teacher(IntentRun(None, options, None), network, torch.ones(labels), 100)  # type: ignore[arg-type]
     return lambda batch: teacher.step(1, rows, batch)  # type: ignore[arg-type]
 
 

@@ -190,9 +190,16 @@ SETTINGS = {
     **dict(settings(DataSpec, "data.NAME.")),
     **dict(settings(SearchDataSpec, "data.SEARCH.")),
     **dict(settings(ModelSpec, "models.NAME.")),
-    **dict(pair for each in PARAMETERS.values() for pair in settings(each, "models.NAME.training.")),
     **dict(settings(UnitSpec, "units.NAME.")),
 }
+
+
+@pytest.mark.parametrize("family", PARAMETERS)
+def test_every_training_parameter_of_a_family_is_told_with_its_default(family: str) -> None:
+    text = reading.sections(reading.page("stack-yaml.md")).get(f"Training parameters of {family}")
+    assert text is not None, f"docs/stack-yaml.md: no training parameters of {family}"
+    told = {name: cells[1] for name, cells in reading.rows(text).items()}
+    assert told == dict(settings(PARAMETERS[family], "models.NAME.training."))
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -204,7 +211,8 @@ def test_every_setting_is_told_with_its_default(setting: str) -> None:
 
 def test_no_setting_is_told_that_does_not_exist() -> None:
     top = {"stack", "simulated", "data", "models", "units"}
-    assert set(reading.rows(reading.page("stack-yaml.md"))) == set(SETTINGS) | top
+    trained = {name for each in PARAMETERS.values() for name, _ in settings(each, "models.NAME.training.")}
+    assert set(reading.rows(reading.page("stack-yaml.md"))) == set(SETTINGS) | top | trained
 
 
 # ---- every page

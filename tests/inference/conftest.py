@@ -11,7 +11,9 @@ import pytest
 from mangaops.inference.manifest import seal
 from mangaops.registry.permit import Permit
 from mangaops.training import Trained
+from mangaops.vocabulary import Family
 from tiny import shared_artifact
+from tiny_pairs import place, shared
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +39,15 @@ def copy(trained: Trained, tmp_path: Path) -> Path:
 def resealed(trained: Trained):
     """Seals a spoiled copy anew and gives a permit for it that still names the registered fingerprint."""
     return lambda folder: Permit("intent-classifier", "v1", seal(folder), trained.fingerprint)
+
+
+@pytest.fixture(scope="session")
+def adapter(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A sealed embedding adapter on the embedded base, shared by all workers. Never change it."""
+    return shared(place(tmp_path_factory), Family.EMBEDDING_ADAPTER)
+
+
+@pytest.fixture(scope="session")
+def reranker(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A sealed reranker of two layers of the embedded base, shared by all workers. Never change it."""
+    return shared(place(tmp_path_factory), Family.CROSS_ENCODER_RERANKER)

@@ -74,8 +74,8 @@ def test_labels_in_another_order_are_refused(copy: Path, resealed) -> None:
 
 def test_an_artifact_that_answers_otherwise_than_when_sealed_is_refused(copy: Path, resealed) -> None:
     body = json.loads((copy / PROBES_FILE).read_text())
-    first = body["probabilities"][0]
-    body["probabilities"][0] = [first[-1], *first[:-1]]
+    first = body["answers"][0]
+    body["answers"][0] = [first[-1], *first[:-1]]
     (copy / PROBES_FILE).write_text(json.dumps(body))
     assert not probe(copy).holds
     with pytest.raises(FingerprintMismatch, match="on this host"):
@@ -84,7 +84,7 @@ def test_an_artifact_that_answers_otherwise_than_when_sealed_is_refused(copy: Pa
 
 def test_probes_within_the_sealed_tolerance_are_let_through(copy: Path, resealed) -> None:
     body = json.loads((copy / PROBES_FILE).read_text())
-    body["probabilities"][0] = [share + 0.5 * body["tolerance"] for share in body["probabilities"][0]]
+    body["answers"][0] = [share + 0.5 * body["tolerance"] for share in body["answers"][0]]
     (copy / PROBES_FILE).write_text(json.dumps(body))
     assert load(copy, resealed(copy)).answer("coupon code").label == "promotion"
 

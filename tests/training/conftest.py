@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from mangaops.training import Trained
+from mangaops.vocabulary import Family
 from tiny import shared_artifact
+from tiny_pairs import place, shared
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +24,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def base(trained: Trained) -> Path:
     """The tiny base that `trained` was trained on."""
     return trained.folder.parent / "artifact-base"
+
+
+@pytest.fixture(scope="session")
+def adapter(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A sealed embedding adapter on the embedded base, shared by all workers. Never change it."""
+    return shared(place(tmp_path_factory), Family.EMBEDDING_ADAPTER)
+
+
+@pytest.fixture(scope="session")
+def reranker(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A sealed reranker of two layers of the embedded base, shared by all workers. Never change it."""
+    return shared(place(tmp_path_factory), Family.CROSS_ENCODER_RERANKER)

@@ -218,7 +218,7 @@ def test_only_the_tokens_in_use_are_trained_and_the_others_keep_their_vectors() 
     mask = torch.tensor([[1, 1, 1, 0]])
     before = encoder.get_input_embeddings().weight.detach().clone()
     answered = network(ids, mask)
-    with used_tokens(network, [[3, 9], [7]]):
+    with used_tokens(encoder, [[3, 9], [7]]):
         assert torch.equal(network(ids, mask), answered)
         vectors = encoder.get_input_embeddings().weight
         assert vectors.shape == (4, 8)

@@ -1,22 +1,28 @@
-"""The only way from a sealed folder to a predictor that may serve."""
+"""The only way from a sealed folder to something that may serve."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mangaops.errors import FingerprintMismatch, Untracked
+from mangaops.inference.embedder import Embedder, assemble_embedder
 from mangaops.inference.fingerprint import fingerprint
 from mangaops.inference.manifest import verify
 from mangaops.inference.predictor import IntentPredictor, assemble
-from mangaops.inference.probes import ProbeResult, probe
+from mangaops.inference.probes import Probed, ProbeResult, probe
+from mangaops.inference.reranker import Reranker, assemble_reranker
 
 if TYPE_CHECKING:
     from mangaops.registry.permit import Permit
 
+Made = TypeVar("Made", bound=Probed)
+
 
 def load(folder: Path, permit: Permit, *, threads: int = 1) -> IntentPredictor:
-    """A predictor whose files are those that the permit names and that answers here as it did when sealed.
+    """An intent predictor with the files that the permit names, which answers here as it did when sealed.
 
     Raises:
         ArtifactTampered: a file is missing, extra, changed or unreadable.
@@ -24,6 +30,21 @@ def load(folder: Path, permit: Permit, *, threads: int = 1) -> IntentPredictor:
         FingerprintMismatch: tokens, preprocessing, labels or probe answers are not those registered.
         SetupError: onnxruntime or tokenizers is not installed.
     """
+    return _verified(folder, permit, partial(assemble, threads=threads))
+
+
+def load_embedder(folder: Path, permit: Permit, *, threads: int = 1) -> Embedder:
+    """An embedder, held to the same as what `load` gives; raises the same."""
+    return _verified(folder, permit, partial(assemble_embedder, threads=threads))
+
+
+def load_reranker(folder: Path, permit: Permit, *, threads: int = 1) -> Reranker:
+    """A reranker, held to the same as what `load` gives; raises the same."""
+    return _verified(folder, permit, partial(assemble_reranker, threads=threads))
+
+
+def _verified(folder: Path, permit: Permit, make: Callable[[Path, str], Made]) -> Made:
+    """What `make` makes of the folder: only after its files and reading, and only with its old answers."""
     name = f"{permit.model}@{permit.version}"
     digest = verify(folder)
     if digest != permit.artifact:
@@ -34,9 +55,9 @@ def load(folder: Path, permit: Permit, *, threads: int = 1) -> IntentPredictor:
             next_step="register what lies there as a model version, or put the listed artifact back",
         )
     _same_reading(name, permit.fingerprint, fingerprint(folder))
-    predictor = assemble(folder, name, threads=threads)
-    _same_answers(name, permit.fingerprint, probe(folder, predictor))
-    return predictor
+    made = make(folder, name)
+    _same_answers(name, permit.fingerprint, probe(folder, made))
+    return made
 
 
 def _same_reading(name: str, registered: str, found: str) -> None:
@@ -60,7 +81,7 @@ def _same_answers(name: str, registered: str, result: ProbeResult) -> None:
     if not result.holds:
         raise FingerprintMismatch(
             f"{name} was refused: on this host it answers otherwise than when it was sealed",
-            found=f"a probability differs by {result.gap:.4f} on the probe {result.worst[:40]!r}",
+            found=f"an answer differs by {result.gap:.4f} on the probe {result.worst[:40]!r}",
             accepted=f"at most {result.tolerance:.4f}",
             next_step="check this host's CPU and onnxruntime version, or train on a host like this one",
         )

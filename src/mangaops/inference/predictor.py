@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mangaops.inference.answer import Answer, action_for
+from mangaops.inference.fingerprint import PROBES
 from mangaops.inference.foreign import translated
 from mangaops.inference.labels import LabelMap, label_map
 from mangaops.inference.preprocessing import Encoder, encoder
@@ -28,6 +29,10 @@ class IntentPredictor:
         """Calibrated probabilities of shape (labels,) that sum to 1; NaN where the model is broken."""
         return self._alone(self.read(text))
 
+    def probed(self) -> dict[str, NDArray[np.float64]]:
+        """Probabilities for each fixed probe."""
+        return {text: self.probabilities(text) for text in PROBES}
+
     def answer(self, text: str) -> Answer:
         """The most probable label; of equal ones the first."""
         return self._answer(self.probabilities(text))
@@ -44,7 +49,7 @@ class IntentPredictor:
         return [self._answer(row) for row in softmax(logits.astype(np.float64) / self._temperature)]
 
     def _alone(self, ids: list[int]) -> NDArray[np.float64]:
-        return softmax(self._runs.logits(ids).astype(np.float64) / self._temperature)
+        return softmax(self._runs.alone(ids).astype(np.float64) / self._temperature)
 
     def _answer(self, probabilities: NDArray[np.float64]) -> Answer:
         best = int(probabilities.argmax())

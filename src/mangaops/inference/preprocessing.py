@@ -1,4 +1,4 @@
-"""What happens to a text before and in the tokenizer: one code path for training and for serving."""
+"""What happens to a text, or a pair, before and in the tokenizer: one path for training and for serving."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from mangaops.inference.foreign import translated
+from mangaops.inference.session import PAIR, TEXT
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
 PREPROCESSING: Final = "preprocessing.json"
 TOKENIZER: Final = "tokenizer.json"
@@ -41,6 +42,21 @@ class Preprocessing(BaseModel):
         return " ".join(unicodedata.normalize(self.unicode, spaced).split())
 
 
+class PairPreprocessing(Preprocessing):
+    """How a query and an item's text become the tokens of one sequence.
+
+    The text is cut before any token of the query is, but a query has at most half of the room, so that
+    there is always something to tell items apart by. `token_types`: the model is told which token is whose.
+    """
+
+    takes: Literal["query and text"]
+    cut: Literal["text first, query at half"] = "text first, query at half"
+    token_types: bool
+
+
+_SPEC: Final = TypeAdapter[Preprocessing | PairPreprocessing](Preprocessing | PairPreprocessing)
+
+
 def _whole(text: str) -> str:
     """Surrogate pairs joined, and lone surrogates replaced by U+FFFD."""
     try:
@@ -68,15 +84,64 @@ class Encoder:
         ids: list[int] = self._tokenizer.encode(self.preprocessing.prepare(text)).ids
         return ids or [0]
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The inputs of a graph that takes what is read."""
+        return TEXT
+
     def save(self, folder: Path) -> None:
         """tokenizer.json and preprocessing.json stand in `folder`."""
-        self._tokenizer.save(str(folder / TOKENIZER), pretty=False)
-        spec = self.preprocessing.model_dump_json(indent=1)
-        (folder / PREPROCESSING).write_text(spec + "\n", encoding="utf-8")
+        _save(folder, self._tokenizer, self.preprocessing)
 
 
-def encoder(folder: Path) -> Encoder:
-    """The encoder that is sealed in `folder`.
+class PairEncoder:
+    """A query and a text to the token ids of one sequence, with special tokens and at most `max_tokens`."""
+
+    def __init__(self, tokenizer: Tokenizer, preprocessing: PairPreprocessing) -> None:
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        tokenizer.encode_special_tokens = True
+        self._tokenizer = tokenizer
+        self.preprocessing = preprocessing
+        self._room = preprocessing.max_tokens - tokenizer.num_special_tokens_to_add(is_pair=True)
+
+    def query(self, text: str) -> Encoding:
+        """The query's own tokens, read once for all of its pairs."""
+        read = self.plain(text)
+        read.truncate(max(1, self._room // 2))
+        return read
+
+    def ids(self, query: Encoding, text: str) -> tuple[list[int], list[int] | None]:
+        """Token ids of the pair, and whose each is (0: the query's); None where the model takes no types."""
+        read = self.plain(text)
+        read.truncate(self._room - len(query.ids))
+        pair = self._tokenizer.post_process(query, read, add_special_tokens=True)
+        if not pair.ids:
+            return [0], [0] if self.preprocessing.token_types else None
+        return pair.ids, pair.type_ids if self.preprocessing.token_types else None
+
+    def plain(self, text: str) -> Encoding:
+        """The text's own tokens, uncut and without special ones."""
+        return self._tokenizer.encode(self.preprocessing.prepare(text), add_special_tokens=False)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The inputs of a graph that takes what is read."""
+        return PAIR if self.preprocessing.token_types else TEXT
+
+    def save(self, folder: Path) -> None:
+        """tokenizer.json and preprocessing.json stand in `folder`."""
+        _save(folder, self._tokenizer, self.preprocessing)
+
+
+def _save(folder: Path, tokenizer: Tokenizer, preprocessing: Preprocessing) -> None:
+    tokenizer.save(str(folder / TOKENIZER), pretty=False)
+    spec = preprocessing.model_dump_json(indent=1)
+    (folder / PREPROCESSING).write_text(spec + "\n", encoding="utf-8")
+
+
+def reading(folder: Path) -> Encoder | PairEncoder:
+    """What reads texts, or pairs of query and text, as is sealed in `folder`.
 
     Raises:
         ArtifactTampered: tokenizer.json or preprocessing.json is missing or is not one.
@@ -85,5 +150,34 @@ def encoder(folder: Path) -> Encoder:
     with translated(folder, f"reading {TOKENIZER} and {PREPROCESSING}"):
         from tokenizers import Tokenizer
 
-        spec = Preprocessing.model_validate_json((folder / PREPROCESSING).read_bytes())
-        return Encoder(Tokenizer.from_file(str(folder / TOKENIZER)), spec)
+        spec = _SPEC.validate_json((folder / PREPROCESSING).read_bytes())
+        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        if isinstance(spec, PairPreprocessing):
+            return PairEncoder(tokenizer, spec)
+        return Encoder(tokenizer, spec)
+
+
+def encoder(folder: Path) -> Encoder:
+    """The encoder of texts that is sealed in `folder`.
+
+    Raises:
+        ArtifactTampered: as `reading` does, or pairs are read there.
+        SetupError: as `reading` does.
+    """
+    with translated(folder, f"reading {PREPROCESSING}"):
+        if not isinstance(found := reading(folder), Encoder):
+            raise TypeError("it reads pairs of query and text, where single texts are read")
+        return found
+
+
+def pair_encoder(folder: Path) -> PairEncoder:
+    """The encoder of pairs that is sealed in `folder`.
+
+    Raises:
+        ArtifactTampered: as `reading` does, or single texts are read there.
+        SetupError: as `reading` does.
+    """
+    with translated(folder, f"reading {PREPROCESSING}"):
+        if not isinstance(found := reading(folder), PairEncoder):
+            raise TypeError("it reads single texts, where pairs of query and text are read")
+        return found

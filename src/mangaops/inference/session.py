@@ -15,30 +15,33 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 MODEL: Final = "model.onnx"
-_INPUTS: Final = ["input_ids", "attention_mask"]
+TEXT: Final = ("input_ids", "attention_mask")
+PAIR: Final = (*TEXT, "token_type_ids")
 _FATAL_ONLY: Final = 4
 _SLOWER: Final = ["SkipLayerNormFusion"]
 """Its kernel takes longer on a CPU than the addition and the normalisation that it joins: see ADR 0077."""
 
 
 class Session:
-    """Token ids in, logits out. Safe to share between threads."""
+    """Token ids in, a row of numbers out. Safe to share between threads."""
 
     def __init__(self, session: InferenceSession) -> None:
         self._session = session
 
-    def logits(self, ids: list[int]) -> NDArray[np.float32]:
-        """Logits of shape (labels,) for one text, in a batch of one."""
+    def alone(self, ids: list[int], types: list[int] | None = None) -> NDArray[np.float32]:
+        """The graph's row for one text or pair, in a batch of one; `types` where the graph takes them."""
         tokens = np.asarray([ids], dtype=np.int64)
         feed = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
+        if types is not None:
+            feed["token_type_ids"] = np.asarray([types], dtype=np.int64)
         row: NDArray[np.float32] = self._session.run(None, feed)[0][0]
         return row
 
     def batch(self, texts: Sequence[list[int]]) -> NDArray[np.float32]:
-        """Logits of shape (texts, labels), computed together; shorter texts are padded and masked.
+        """A row a text, computed together; shorter texts are padded and masked.
 
         Activations of an int8 graph are scaled over the whole batch: a row may differ a little from the one
-        that `logits` gives.
+        that `alone` gives.
         """
         longest = max(map(len, texts))
         tokens = np.zeros((len(texts), longest), dtype=np.int64)
@@ -50,11 +53,11 @@ class Session:
         return rows
 
 
-def session(folder: Path, threads: int = 1, file: str = MODEL) -> Session:
+def session(folder: Path, threads: int = 1, file: str = MODEL, inputs: Sequence[str] = TEXT) -> Session:
     """The sealed graph, ready to run on `threads` threads of this machine's CPU.
 
     Raises:
-        ArtifactTampered: the file is missing, is not ONNX, or has other inputs than a classifier's.
+        ArtifactTampered: the file is missing, is not ONNX, or takes anything but `inputs`.
         SetupError: onnxruntime is not installed.
     """
     with translated(folder, f"opening {file}"):
@@ -71,6 +74,6 @@ def session(folder: Path, threads: int = 1, file: str = MODEL) -> Session:
             str(folder / file), options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOWER
         )
         names = [node.name for node in opened.get_inputs()]
-        if names != _INPUTS:
-            raise ValueError(f"the graph takes {names}, not {_INPUTS}")
+        if names != list(inputs):
+            raise ValueError(f"the graph takes {names}, not {list(inputs)}")
         return Session(opened)

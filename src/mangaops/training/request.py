@@ -36,12 +36,46 @@ class TrainingRequest:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """Who drew the candidates: the adapter as `name@version`, and the digest of its artifact."""
+
+    version: str
+    digest: Digest
+
+
+@dataclass(frozen=True)
+class PairRequest:
+    """All that a training on pairs of query and item depends on; equal requests, equal artifacts, as above.
+
+    `items` has `item_id, text`; `train` and `validation` have `query_id, query, item_id, grade`, a row a
+    judgment, where a grade over 0 is relevant. `candidates` has `query_id, item_id, rank` (1 is the best),
+    drawn by `candidates_from`: the reranker learns on them. `cache` is a folder of
+    this machine where vectors of the frozen base are kept from one training to the next; it changes nothing
+    but the time.
+    """
+
+    model: str
+    version_hint: str
+    spec: ModelSpec
+    snapshot_digest: Digest
+    snapshot_name: str
+    items: pl.DataFrame
+    train: pl.DataFrame
+    validation: pl.DataFrame
+    seed: int
+    code_sha: str
+    candidates: pl.DataFrame | None = None
+    candidates_from: Drawn | None = None
+    cache: Path | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
 class Trained:
     """A sealed artifact and how it came to be.
 
-    `metrics`: validation_accuracy, validation_loss, calibration_error (0..1, of the sealed int8 graph),
-    temperature, epochs. `parity`: rows, and agreement and accuracy of torch, fp32 and int8. `seconds`: wall
-    time by step (setup, fit, export, parity, seal).
+    `metrics`: numbers of the sealed int8 graph on the validation rows, by name, and where training stopped.
+    `parity`: how far torch, fp32 and int8 answer alike. `seconds`: wall time by step (setup, fit, export,
+    parity, seal).
     """
 
     folder: Path
@@ -53,4 +87,5 @@ class Trained:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-Recipe = Callable[[TrainingRequest, Path, Progress | None], Trained]
+Recipe = Callable[[Any, Path, Progress | None], Trained]
+"""Takes the request of its family: `TrainingRequest` of labelled texts, `PairRequest` of judged pairs."""

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from mangaops.errors import TrainingError
 from mangaops.inference.labels import LabelMap
 from mangaops.inference.preprocessing import TOKENIZER, Encoder, Preprocessing
 from mangaops.inference.session import MODEL, Session, session
@@ -35,6 +30,7 @@ from mangaops.training.steps import (
 )
 from mangaops.training.steps.network import Classifier, classifier, used_tokens
 from mangaops.training.steps.rows import Rows, check
+from mangaops.training.steps.run import Pace, Run, diverged
 from mangaops.training.steps.seed import seeded
 
 
@@ -48,7 +44,7 @@ def train(request: TrainingRequest, folder: Path, progress: Progress | None = No
         SetupError: the base cannot be had, a package is missing, or the disk is full.
         UsageError: `folder` holds other files.
     """
-    run = Run(request, IntentTraining.model_validate(request.spec.training.model_dump()), progress)
+    run = IntentRun(request, IntentTraining.model_validate(request.spec.training.model_dump()), progress)
     check(request.train, request.validation, request.labels)
     with (
         translated(f"training {request.model}"),
@@ -64,7 +60,7 @@ def train(request: TrainingRequest, folder: Path, progress: Progress | None = No
             network = classifier(base.folder, len(request.labels), run.options)
         with run.timed("fit"):
             network.to(precision.device())
-            with used_tokens(network, [*training.ids, *held_out.ids]):
+            with used_tokens(network.encoder, [*training.ids, *held_out.ids]):
                 epochs = _fit(run, network, training, held_out, rng)
         with run.timed("export"):
             fp32 = _export(run, network, scratch)
@@ -76,31 +72,12 @@ def train(request: TrainingRequest, folder: Path, progress: Progress | None = No
             tolerance = sealing.probe_tolerance(fp32, int8, reads, means.temperature)
             config = _config(run, base)
             made = scratch / "sealed"
-            digest, fingerprint = sealing.seal_into(folder, made, config, means, reads, tolerance)
+            digest, fingerprint = sealing.seal_into(folder, made, config, (means, reads), tolerance)
     metrics = _metrics(served, targets, means.temperature, epochs)
     return Trained(folder, digest, fingerprint, config, metrics, found, run.seconds)
 
 
-@dataclass
-class Run:
-    """What the parts of one training share."""
-
-    request: TrainingRequest
-    options: IntentTraining
-    progress: Progress | None
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def say(self, what: str, done: int, total: int) -> None:
-        """Progress, where somebody looks."""
-        if self.progress is not None:
-            self.progress(f"{self.request.model}: {what}", done, total)
-
-    @contextmanager
-    def timed(self, step: str) -> Iterator[None]:
-        """The wall time of a step is in `seconds`."""
-        start = time.monotonic()
-        yield
-        self.seconds[step] = round(time.monotonic() - start, 3)
+IntentRun = Run[TrainingRequest, IntentTraining]
 
 
 def _encoder(folder: Path, options: IntentTraining) -> Encoder:
@@ -108,7 +85,9 @@ def _encoder(folder: Path, options: IntentTraining) -> Encoder:
     return Encoder(tokenizer, Preprocessing(max_tokens=options.max_tokens))
 
 
-def _fit(run: Run, network: Classifier, training: Rows, held_out: Rows, rng: np.random.Generator) -> int:
+def _fit(
+    run: IntentRun, network: Classifier, training: Rows, held_out: Rows, rng: np.random.Generator
+) -> int:
     """The network carries the weights of its best epoch on validation, whose number is returned."""
     options, everything = run.options, range(len(held_out))
     weights = losses.class_weights(training.targets, len(run.request.labels), options.class_weights)
@@ -126,7 +105,7 @@ def _fit(run: Run, network: Classifier, training: Rows, held_out: Rows, rng: np.
         elif options.early_stopping and epoch - best_epoch >= options.early_stopping:
             break
     if not best_epoch:
-        raise _diverged(1, float("nan"))
+        raise diverged("epoch 1", float("nan"))
     network.load_state_dict(best_weights)
     return best_epoch
 
@@ -134,9 +113,9 @@ def _fit(run: Run, network: Classifier, training: Rows, held_out: Rows, rng: np.
 class Teacher:
     """One optimizer over one network: warm-up, then a learning rate that falls to zero in a line."""
 
-    def __init__(self, run: Run, network: Classifier, weights: torch.Tensor, steps: int) -> None:
+    def __init__(self, run: IntentRun, network: Classifier, weights: torch.Tensor, steps: int) -> None:
         self.run, self.network, self.weights, options = run, network, weights, run.options
-        self.done, self.total, self.started = 0, steps * options.epochs, time.monotonic()
+        self.pace = Pace(run, steps * options.epochs, options.warm_up)
         body = [weight for weight in network.encoder.parameters() if weight.requires_grad]
         groups: list[dict[str, Any]] = [
             {"params": list(network.head.parameters()), "lr": options.head_learning_rate},
@@ -144,11 +123,7 @@ class Teacher:
         ]
         groups = [group for group in groups if group["params"]]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=options.weight_decay, fused=True)
-        self.pace = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._pace)
-
-    def _pace(self, step: int) -> float:
-        rise = max(1, round(self.total * self.run.options.warm_up))
-        return (step + 1) / rise if step < rise else (self.total - step) / max(1, self.total - rise)
+        self.rates = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self.pace)
 
     def step(self, epoch: int, training: Rows, batch: list[int]) -> None:
         """The weights are one batch better.
@@ -161,35 +136,23 @@ class Teacher:
             logits = self.network(ids, mask)
         loss = losses.loss(logits.float(), targets, self.weights, self.run.options)
         if not torch.isfinite(loss):
-            raise _diverged(epoch, loss.item())
+            raise diverged(f"epoch {epoch}", loss.item())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
-        self.pace.step()
-        self.done += 1
-        left = (time.monotonic() - self.started) / self.done * (self.total - self.done)
-        what = f"epoch {epoch}/{self.run.options.epochs}, loss {loss.item():.3f}, {left:.0f} s left"
-        self.run.say(what, self.done, self.total)
+        self.rates.step()
+        self.pace.stepped(f"epoch {epoch}/{self.run.options.epochs}", loss.item())
 
 
-def _diverged(epoch: int, value: float) -> TrainingError:
-    return TrainingError(
-        "training diverged; nothing was sealed",
-        found=f"a loss of {value} in epoch {epoch}",
-        accepted="a finite loss",
-        next_step="lower learning_rate and head_learning_rate in stack.yaml, or raise warm_up",
-    )
-
-
-def _export(run: Run, network: Classifier, scratch: Path) -> Session:
+def _export(run: IntentRun, network: Classifier, scratch: Path) -> Session:
     run.say("exporting to ONNX", 0, 1)
     export.to_onnx(network.cpu(), scratch / "fp32.onnx")
     return session(scratch, file="fp32.onnx")
 
 
 def _quantised(
-    run: Run, network: Classifier, held_out: Rows, fp32: Session, scratch: Path
+    run: IntentRun, network: Classifier, held_out: Rows, fp32: Session, scratch: Path
 ) -> tuple[Session, NDArray[np.float64], NDArray[np.int64], dict[str, Any]]:
     """The smallest int8 graph whose parity holds, its logits as served, their targets, and the figures."""
     (scratch / "sealed").mkdir()
@@ -230,23 +193,11 @@ def _metrics(
     }
 
 
-def _config(run: Run, base: bases.Base) -> dict[str, Any]:
+def _config(run: IntentRun, base: bases.Base) -> dict[str, Any]:
     """All that the training depended on: enough to train it again."""
     request = run.request
-    return {
-        "model": request.model,
-        "family": str(request.spec.family),
-        "base": base.name,
-        "base_weights": base.weights,
-        "data": request.spec.data,
+    return run.config(base) | {
         "actions": request.spec.actions.model_dump(mode="json"),
-        "training": run.options.model_dump(mode="json"),
         "labels": list(request.labels),
-        "snapshot": {"name": request.snapshot_name, "digest": request.snapshot_digest},
         "rows": {"train": request.train.height, "validation": request.validation.height},
-        "seed": request.seed,
-        "code_sha": request.code_sha,
-        "precision": precision.resolved(run.options.precision),
-        "threads": torch.get_num_threads(),
-        "libraries": sealing.libraries(),
     }

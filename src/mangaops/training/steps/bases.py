@@ -14,6 +14,7 @@ EMBEDDED: Final = "minilm-l6"
 EMBEDDED_WEIGHTS: Final = "sha256:53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _WEIGHTS: Final = "model.safetensors"
 _NEEDED: Final = ("config.json", _WEIGHTS, "tokenizer.json")
+_READ_TOO: Final = ("modules.json", "*/config.json")
 _ACCEPTED: Final = f"{EMBEDDED}, a folder with {', '.join(_NEEDED)}, or the id of such a model on the hub"
 
 
@@ -84,7 +85,7 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=list(_NEEDED)))
+        return Path(snapshot_download(name, allow_patterns=[*_NEEDED, *_READ_TOO]))
     except Exception as error:
         raise SetupError(
             f"the base {name!r} is neither a folder here nor a model that the hub gave",

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import nn
 
+from mangaops.inference.session import TEXT
+
 if TYPE_CHECKING:
     import onnx
 
 
-def to_onnx(network: nn.Module, path: Path) -> None:
+def to_onnx(network: nn.Module, path: Path, inputs: Sequence[str] = TEXT, output: str = "logits") -> None:
     """`path` holds the network in float32 with free batch and length, and nothing about this machine.
 
-    Inputs `input_ids` and `attention_mask` of shape (batch, tokens), output `logits`. The network is left in
+    `inputs`, all of shape (batch, tokens), are what its `forward` takes, by name. The network is left in
     evaluation mode, and attends plainly: torch's fused kernel exports as more nodes, among them guards for
     rows without a token, of which there are none. Source paths and stack traces that the exporter notes are
     removed, so that the same weights give the same bytes.
@@ -28,11 +31,11 @@ def to_onnx(network: nn.Module, path: Path) -> None:
     free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     program = torch.onnx.export(
         network,
-        (ids, torch.ones_like(ids)),
+        tuple(torch.ones_like(ids) for _ in inputs),
         dynamo=True,
-        dynamic_shapes={"input_ids": free, "attention_mask": free},
-        input_names=["input_ids", "attention_mask"],
-        output_names=["logits"],
+        dynamic_shapes=dict.fromkeys(inputs, free),
+        input_names=list(inputs),
+        output_names=[output],
         verbose=False,
     )
     if program is None:
@@ -94,7 +97,10 @@ def to_int8(source: Path, path: Path, keep: frozenset[str] = LADDER[0]) -> None:
 
 
 def _products(proto: onnx.ModelProto, shapes: frozenset[str]) -> list[str]:
-    """The names of the matrix products whose weights have one of these shapes."""
+    """The names of the matrix products whose weights have one of these shapes.
+
+    The quantiser turns a `Gemm` into a `MatMul` of another name before it looks whom to leave out.
+    """
     weights = {each.name: tuple(each.dims) for each in proto.graph.initializer}
     found = []
     for node in proto.graph.node:
@@ -105,5 +111,5 @@ def _products(proto: onnx.ModelProto, shapes: frozenset[str]) -> list[str]:
         into, out = reversed(sizes[0]) if turned else sizes[0]
         shape = "narrowing" if into > out else "widening" if into < out else "square"
         if shape in shapes:
-            found.append(node.name)
+            found += [node.name, f"{node.name}_MatMul"]
     return found

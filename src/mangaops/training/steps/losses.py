@@ -38,3 +38,22 @@ def loss(
         right = logits.softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1)
         rows = rows * (1.0 - right) ** options.focal_gamma
     return (rows * weights[targets]).mean()
+
+
+def info_nce(
+    queries: torch.Tensor, items: torch.Tensor, relevant: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """Mean InfoNCE of unit vectors: how surely each query picks its own item, row q of `items`, from all.
+
+    `items` has the queries' own first and hard negatives behind them. `relevant`, of shape (queries, items),
+    is true where an item is relevant to a query: all of these but its own are left out of its choice, whether
+    another query brought them or they were drawn.
+
+    Source: van den Oord et al. 2018, Representation Learning with Contrastive Predictive Coding, equation 4,
+    with exp(cosine / temperature) as the density ratio.
+    """
+    own = torch.arange(len(queries), device=queries.device)
+    left_out = relevant.clone()
+    left_out[own, own] = False
+    cosines = (queries @ items.T / temperature).masked_fill(left_out, -torch.inf)
+    return functional.cross_entropy(cosines, own)

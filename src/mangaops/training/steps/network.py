@@ -70,23 +70,23 @@ class UsedTokens(nn.Module):
 
 
 @contextmanager
-def used_tokens(network: Classifier, texts: Iterable[list[int]]) -> Iterator[None]:
-    """Inside, only the embeddings of tokens of these texts, and of padding, are there to be trained.
+def used_tokens(encoder: Any, texts: Iterable[list[int]]) -> Iterator[None]:
+    """Inside, only the embeddings of tokens of these texts, and of padding, are there for `encoder` to train.
 
     The optimizer then need not visit tens of thousands of vectors without a gradient at every step. After it
     the whole embedding is back, with what was learned; a vector that was not in use is what it was.
     """
-    whole = network.encoder.get_input_embeddings()
+    whole = encoder.get_input_embeddings()
     listed = sorted({0}.union(*texts))
     used = torch.tensor(listed, device=whole.weight.device)
     part = UsedTokens(whole, used)
-    network.encoder.set_input_embeddings(part)
+    encoder.set_input_embeddings(part)
     try:
         yield
     finally:
         with torch.no_grad():
             whole.weight[used] = part.weight
-        network.encoder.set_input_embeddings(whole)
+        encoder.set_input_embeddings(whole)
 
 
 def _freeze(encoder: Any, layers: int) -> None:

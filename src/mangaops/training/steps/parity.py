@@ -28,7 +28,7 @@ def serve(
     session: Session, ids: Sequence[list[int]], told: Callable[[int, int], None] | None = None
 ) -> NDArray[np.float64]:
     """Logits of shape (rows, labels), each row asked alone as it will be when it serves."""
-    return np.asarray(side_by_side(session.logits, ids, told), dtype=np.float64)
+    return np.asarray(side_by_side(session.alone, ids, told), dtype=np.float64)
 
 
 def compare(logits: Mapping[str, NDArray[np.float64]], targets: NDArray[np.int64]) -> dict[str, Any]:
@@ -43,6 +43,64 @@ def compare(logits: Mapping[str, NDArray[np.float64]], targets: NDArray[np.int64
             for a, b in combinations(labels, 2)
         },
     }
+
+
+def compare_vectors(vectors: Mapping[str, NDArray[np.float32]]) -> dict[str, Any]:
+    """Rows, and of each pair of runtimes the least and the mean cosine of a text's two unit vectors."""
+    rows = len(next(iter(vectors.values())))
+    found: dict[str, Any] = {"rows": rows, "least_cosine": {}, "mean_cosine": {}}
+    for a, b in combinations(vectors, 2):
+        cosines = (vectors[a].astype(np.float64) * vectors[b]).sum(axis=1)
+        whole = bool(np.isfinite(cosines).all())
+        found["least_cosine"][f"{a}/{b}"] = float(cosines.min()) if whole else -1.0
+        found["mean_cosine"][f"{a}/{b}"] = float(cosines.mean()) if whole else -1.0
+    return found
+
+
+def compare_scores(scores: Mapping[str, Sequence[NDArray[np.float32]]]) -> dict[str, Any]:
+    """Queries, and of each two runtimes how alike the scores of the queries' candidates are.
+
+    `correlation` is Pearson's over all scores; `same_top` the share of queries with the same three candidates
+    in front, in any order. Order among the many that answer nothing is noise and is not counted.
+    """
+    found: dict[str, Any] = {"queries": len(next(iter(scores.values()))), "correlation": {}, "same_top": {}}
+    for a, b in combinations(scores, 2):
+        found["correlation"][f"{a}/{b}"] = _correlation(np.concatenate(scores[a]), np.concatenate(scores[b]))
+        same = [_front(x) == _front(y) for x, y in zip(scores[a], scores[b], strict=True)]
+        found["same_top"][f"{a}/{b}"] = float(np.mean(same))
+    return found
+
+
+def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """-1 where a score is no number or where all are equal: such a model tells nothing apart."""
+    if not (np.isfinite(a).all() and np.isfinite(b).all()) or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return -1.0
+    return float(np.corrcoef(a.astype(np.float64), b.astype(np.float64))[0, 1])
+
+
+def _front(scores: NDArray[np.float32]) -> set[int]:
+    front: set[int] = set(np.argsort(-scores, kind="stable")[:3].tolist())
+    return front
+
+
+def under(figures: Mapping[str, float], floor: float, what: str) -> list[str]:
+    """What does not hold: every pair of runtimes has at least `floor`."""
+    return [f"{pair} have {what} {value:.4f}" for pair, value in figures.items() if not value >= floor]
+
+
+def refuse(found: Sequence[str], accepted: str, next_step: str) -> None:
+    """Nothing, once nothing is `found`.
+
+    Raises:
+        TrainingError: with the figures of each pair that failed.
+    """
+    if found:
+        raise TrainingError(
+            "the artifact was refused: its runtimes do not answer alike",
+            found="; ".join(found),
+            accepted=accepted,
+            next_step=next_step,
+        )
 
 
 def _allowed(rows: int, share: float) -> float:
@@ -78,10 +136,8 @@ def require(parity: Mapping[str, Any], agreement: float) -> None:
     Raises:
         TrainingError: with the figures of each pair that failed.
     """
-    if found := broken(parity, agreement):
-        raise TrainingError(
-            "the artifact was refused: its runtimes do not answer alike",
-            found="; ".join(found),
-            accepted=f"agreement of {agreement:.1%} and accuracy within {100 * ACCURACY_WITHIN:.1f} points",
-            next_step="train longer or on more rows, so that fewer answers are close calls",
-        )
+    refuse(
+        broken(parity, agreement),
+        f"agreement of {agreement:.1%} and accuracy within {100 * ACCURACY_WITHIN:.1f} points",
+        "train longer or on more rows, so that fewer answers are close calls",
+    )

@@ -6,33 +6,39 @@ import importlib.metadata
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import yaml
 
 from mangaops.errors import UsageError
+from mangaops.inference.assembling import CONFIG
 from mangaops.inference.fingerprint import PROBES
-from mangaops.inference.labels import LabelMap
 from mangaops.inference.manifest import MANIFEST, seal
 from mangaops.inference.predictor import softmax
 from mangaops.inference.preprocessing import Encoder
-from mangaops.inference.probes import seal_probes
+from mangaops.inference.probes import Probed, seal_probes
 from mangaops.inference.session import Session
 from mangaops.training.steps.parity import serve
 from mangaops.vocabulary import Digest
 
-CONFIG: Final = "training_config.yaml"
 _LIBRARIES: Final = ("torch", "transformers", "tokenizers", "onnx", "onnxscript", "onnxruntime", "numpy")
 _LEAST_TOLERANCE, _MOST_TOLERANCE = 0.02, 0.2
 
 
-def libraries() -> dict[str, str]:
+class Saved(Protocol):
+    """A part of an artifact that writes its own files."""
+
+    def save(self, folder: Path) -> None:
+        """Its files stand in `folder`."""
+
+
+def libraries(*more: str) -> dict[str, str]:
     """The version of each library that the artifact's bytes depend on."""
-    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {name: importlib.metadata.version(name) for name in (*_LIBRARIES, *more)}
 
 
 @contextmanager
@@ -64,8 +70,15 @@ def probe_tolerance(fp32: Session, int8: Session, reads: Encoder, temperature: f
     return round(float(np.clip(2 * gap, _LEAST_TOLERANCE, _MOST_TOLERANCE)), 4)
 
 
+def tolerance(fp32: Probed, int8: Probed, least: float, most: float) -> float:
+    """The same for answers that are no probabilities: twice the largest move of a number, in least..most."""
+    pairs = zip(fp32.probed().values(), int8.probed().values(), strict=True)
+    gap = max(float(np.abs(a - b).max()) for a, b in pairs)
+    return round(float(np.clip(2 * gap, least, most)), 4)
+
+
 def seal_into(
-    folder: Path, made: Path, config: Mapping[str, Any], means: LabelMap, reads: Encoder, tolerance: float
+    folder: Path, made: Path, config: Mapping[str, Any], parts: Sequence[Saved], tolerance: float
 ) -> tuple[Digest, str]:
     """`folder` is the sealed artifact; gives its digest and fingerprint. `made` held model.onnx and is gone.
 
@@ -73,8 +86,8 @@ def seal_into(
     """
     text = yaml.safe_dump(dict(config), sort_keys=True, allow_unicode=True)
     (made / CONFIG).write_text(text, encoding="utf-8")
-    means.save(made)
-    reads.save(made)
+    for part in parts:
+        part.save(made)
     probes = seal_probes(made, tolerance)
     for path in made.iterdir():
         _to_disk(path)

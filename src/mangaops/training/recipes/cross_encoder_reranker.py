@@ -1,0 +1,237 @@
+"""The reranker: a cross-encoder fine-tuned on what a named adapter draws, exported, proven and sealed."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from mangaops.inference.answer import side_by_side
+from mangaops.inference.preprocessing import TOKENIZER, PairEncoder, PairPreprocessing
+from mangaops.inference.reranker import Reranker
+from mangaops.inference.session import MODEL, session
+from mangaops.training.foreign import translated
+from mangaops.training.parameters import RerankerTraining
+from mangaops.training.request import PairRequest, Progress, Trained
+from mangaops.training.steps import bases, crossing, export, negatives, parity, precision, sealing
+from mangaops.training.steps.judged import Judged, Shortlists, judged, recall_and_ndcg
+from mangaops.training.steps.network import used_tokens
+from mangaops.training.steps.run import Pace, Run, diverged
+from mangaops.training.steps.seed import seeded
+
+RerankerRun = Run[PairRequest, RerankerTraining]
+
+_JUDGED_QUERIES: Final = 100
+_LEAST_TOLERANCE, _MOST_TOLERANCE = 0.05, 0.5
+
+
+def train(request: PairRequest, folder: Path, progress: Progress | None = None) -> Trained:
+    """`folder` is a sealed reranker, trained on exactly this request and the candidates that it names.
+
+    Equal requests give equal bytes on one machine (same CPU, cores and libraries). A kill leaves no `folder`.
+
+    Raises:
+        TrainingError: rows or candidates that cannot be trained on, a loss that is not a number, or a broken
+            parity.
+        SetupError: the base cannot be had, a package is missing, or the disk is full.
+        UsageError: `folder` holds other files.
+    """
+    run = RerankerRun(request, RerankerTraining.model_validate(request.spec.training.model_dump()), progress)
+    training, whole = judged(request)
+    sides = tuple(
+        Shortlists(request, side, run.options.depth) for side in (training, whole.first(_JUDGED_QUERIES))
+    )
+    with (
+        translated(f"training {request.model}"),
+        seeded(request.seed, run.options.threads) as rng,
+        sealing.scratch_beside(folder) as scratch,
+    ):
+        with run.timed("setup"):
+            run.say(f"reading the base {request.spec.base}", 0, 1)
+            base = bases.find(request.spec.base)
+            reads = _encoder(base.folder, run.options)
+            model = crossing.crossing(base.folder, run.options.layers, reads)
+        with run.timed("fit"):
+            epochs = _fit(run, model, sides, rng)
+        with run.timed("export"):
+            fp32 = _exported(run, model, scratch)
+        with run.timed("parity"):
+            int8, scores, found = _quantised(run, model, fp32, sides[1], scratch)
+        with run.timed("seal"):
+            run.say("sealing", 0, 1)
+            tolerance = sealing.tolerance(fp32, int8, _LEAST_TOLERANCE, _MOST_TOLERANCE)
+            config = _config(run, base, model, (training, whole))
+            digest, fingerprint = sealing.seal_into(folder, scratch / "sealed", config, (reads,), tolerance)
+    figures = _figures(sides[1], scores, run.options.top) | {"epochs": float(epochs)}
+    return Trained(folder, digest, fingerprint, config, figures, found, run.seconds)
+
+
+def _encoder(folder: Path, options: RerankerTraining) -> PairEncoder:
+    spec = PairPreprocessing(
+        max_tokens=options.max_tokens,
+        takes="query and text",
+        token_types=crossing.token_types(folder),
+    )
+    return PairEncoder(Tokenizer.from_file(str(folder / TOKENIZER)), spec)
+
+
+def _fit(
+    run: RerankerRun, model: crossing.Crossing, sides: tuple[Shortlists, ...], rng: np.random.Generator
+) -> int:
+    """The model carries the weights of its best epoch on validation, whose number is returned."""
+    options, held_out = run.options, sides[1]
+    model.to(precision.device())
+    best, best_epoch, best_weights = (-1.0, -1.0), 0, model.state_dict()
+    with used_tokens(model.model, _tokens(model.reads, sides)):
+        teacher = Teacher(run, model, sides[0], rng)
+        for epoch in range(1, options.epochs + 1):
+            model.train()
+            for batch in teacher.batches():
+                teacher.step(epoch, batch)
+            run.say(f"judging epoch {epoch}", epoch, options.epochs)
+            given = crossing.scores(model, held_out.asked(), options.precision)
+            score = _score(held_out, given, options.top)
+            if score > best:
+                best, best_epoch, best_weights = score, epoch, copy.deepcopy(model.state_dict())
+            elif options.early_stopping and epoch - best_epoch >= options.early_stopping:
+                break
+        if not best_epoch:
+            raise diverged("epoch 1", float("nan"))
+        model.load_state_dict(best_weights)
+    model.cpu()
+    return best_epoch
+
+
+def _tokens(reads: PairEncoder, sides: tuple[Shortlists, ...]) -> list[list[int]]:
+    """Every token that training or judging may meet."""
+    queries = [query for side in sides for query in side.queries.queries]
+    framed, _ = reads.ids(reads.query(""), "")
+    return [framed, *(reads.plain(text).ids for text in (*queries, *sides[0].texts))]
+
+
+def _score(held_out: Shortlists, given: list[NDArray[np.float32]], top: int) -> tuple[float, float]:
+    """NDCG and recall of the reranked candidates; (-1, -1) for a broken model."""
+    if not all(np.isfinite(row).all() for row in given):
+        return (-1.0, -1.0)
+    recall, ndcg = recall_and_ndcg(held_out.reranked(given), held_out.queries, top)
+    return ndcg, recall
+
+
+class Teacher:
+    """One optimizer over one model, and lists of a relevant item and what the adapter drew in its stead."""
+
+    def __init__(
+        self, run: RerankerRun, model: crossing.Crossing, training: Shortlists, rng: np.random.Generator
+    ) -> None:
+        self.run, self.model, self.training, self.rng, options = run, model, training, rng, run.options
+        self.pairs = training.queries.pairs()
+        self.pool = negatives.pools(training.candidates, training.queries.grades, 1, options.depth)
+        self.loss = crossing.Loss(model, options.loss)
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+        )
+        self.each = max(1, options.batch // (1 + options.negatives))
+        self.pace = Pace(run, options.epochs * -(-len(self.pairs) // self.each), options.warm_up)
+        self.rates = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self.pace)
+
+    def batches(self) -> list[list[tuple[str, list[str], list[float]]]]:
+        """Every relevant pair once, with negatives drawn anew, in another order."""
+        order = self.rng.permutation(len(self.pairs))
+        return [self._lists(order[start : start + self.each]) for start in range(0, len(order), self.each)]
+
+    def _lists(self, chosen: NDArray[np.int64]) -> list[tuple[str, list[str], list[float]]]:
+        rows = self.pairs[chosen]
+        drawn_items = negatives.draw(self.pool, rows[:, 0], self.run.options.negatives, self.rng)
+        made = []
+        for (query, item), others in zip(rows.tolist(), drawn_items.tolist(), strict=True):
+            against = [other for other in dict.fromkeys(others) if other != negatives.NONE]
+            texts = [self.training.texts[each] for each in (item, *against)]
+            grades = [self.training.queries.grades[query][item], *[0.0] * len(against)]
+            made.append((self.training.queries.queries[query], texts, grades))
+        return made
+
+    def step(self, epoch: int, batch: list[tuple[str, list[str], list[float]]]) -> None:
+        """The weights are one batch better.
+
+        Raises:
+            TrainingError: the loss is not a finite number.
+        """
+        with precision.autocast(self.run.options.precision):
+            loss = self.loss(batch)
+        if not torch.isfinite(loss):
+            raise diverged(f"epoch {epoch}", loss.item())
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.rates.step()
+        self.pace.stepped(f"epoch {epoch}/{self.run.options.epochs}", loss.item())
+
+
+def _exported(run: RerankerRun, model: crossing.Crossing, scratch: Path) -> Reranker:
+    run.say("exporting to ONNX", 0, 1)
+    export.to_onnx(crossing.Scoring(model.model), scratch / "fp32.onnx", model.reads.inputs)
+    return Reranker("fp32", model.reads, session(scratch, file="fp32.onnx", inputs=model.reads.inputs))
+
+
+def _quantised(
+    run: RerankerRun, model: crossing.Crossing, fp32: Reranker, held_out: Shortlists, scratch: Path
+) -> tuple[Reranker, list[NDArray[np.float32]], dict[str, Any]]:
+    """The smallest int8 graph whose parity holds, its scores as served, and the figures."""
+    (scratch / "sealed").mkdir()
+    asked = held_out.asked()
+    scores = {"torch": crossing.scores(model, asked, "fp32")}
+    scores["fp32"] = _served(run, fp32, asked)
+    for keep in export.LADDER:
+        export.to_int8(scratch / "fp32.onnx", scratch / "sealed" / MODEL, keep)
+        int8 = Reranker("int8", model.reads, session(scratch / "sealed", inputs=model.reads.inputs))
+        scores["int8"] = _served(run, int8, asked)
+        found = parity.compare_scores(scores) | {"float32_products": sorted(keep)}
+        broken = parity.under(found["correlation"], run.options.int8_correlation, "scores of correlation")
+        if not broken:
+            break
+    accepted = f"a correlation of {run.options.int8_correlation}"
+    parity.refuse(broken, accepted, "train longer, so that relevant and other items lie further apart")
+    return int8, scores["int8"], found
+
+
+def _served(run: RerankerRun, by: Reranker, asked: list[tuple[str, list[str]]]) -> list[NDArray[np.float32]]:
+    """Each query's scores in the shape that serves."""
+
+    def scores(one: tuple[str, list[str]]) -> NDArray[np.float32]:
+        return by.scores(*one)
+
+    return side_by_side(scores, asked, partial(run.say, f"parity of {by.name}"))
+
+
+def _figures(held_out: Shortlists, scores: list[NDArray[np.float32]], top: int) -> dict[str, float]:
+    """Of the sealed graph, beside the order in which the adapter drew."""
+    ndcg, recall = _score(held_out, scores, top)
+    drawn_recall, drawn_ndcg = recall_and_ndcg(held_out.candidates, held_out.queries, top)
+    return {
+        "validation_recall": recall,
+        "validation_ndcg": ndcg,
+        "drawn_recall": drawn_recall,
+        "drawn_ndcg": drawn_ndcg,
+    }
+
+
+def _config(
+    run: RerankerRun, base: bases.Base, model: crossing.Crossing, sides: tuple[Judged, Judged]
+) -> dict[str, Any]:
+    """All that the training depended on: enough to train it again."""
+    by = run.request.candidates_from
+    config = run.config(base)
+    return config | {
+        "candidates_from": {"version": by.version, "digest": by.digest} if by is not None else None,
+        "layers": model.model.config.num_hidden_layers,
+        "items": run.request.items.height,
+        "queries": {"train": len(sides[0]), "validation": len(sides[1])},
+        "libraries": config["libraries"] | sealing.libraries("sentence-transformers"),
+    }
