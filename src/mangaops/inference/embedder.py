@@ -24,7 +24,7 @@ class Embedder:
 
     An int8 graph scales its activations over the whole batch, so a vector would depend on what shares it.
     Alone it depends on the text only: an item that is added later has the vector that a full build gives
-    it. On a CPU a batch is no faster (ADR 0087).
+    it. On a CPU a batch is no faster (ADR 0085).
     """
 
     def __init__(self, name: str, reads: Encoder, runs: Session) -> None:

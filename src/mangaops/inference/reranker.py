@@ -18,7 +18,7 @@ class Reranker:
     """Scores every pair alone, so that a score hangs on query and text only; may be shared between threads.
 
     An int8 graph scales its activations over the whole batch: together, a text's score would change with
-    its company, and on a CPU a batch is no faster (ADR 0087). Who has many queries asks them side by side.
+    its company, and on a CPU a batch is no faster (ADR 0085). Who has many queries asks them side by side.
     """
 
     def __init__(self, name: str, reads: PairEncoder, runs: Session) -> None:

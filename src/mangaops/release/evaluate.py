@@ -160,6 +160,6 @@ def golden_judgements(desk: Desk, unit: str, release: str, snapshot: Digest) -> 
         name
         for name, subject in state(desk, unit).releases.items()
         for ref in subject.evidence
-        if ref.kind == EvidenceKind.EVALUATION and ref.binding["dataset"] in same
+        if ref.kind in (EvidenceKind.EVALUATION, EvidenceKind.RANKING) and ref.binding["dataset"] in same
     }
     return len(used | {release})
