@@ -134,3 +134,40 @@ def test_a_golden_set_of_queries_cannot_be_grown_by_flag(shop: Path, tmp_path: P
     ended = mangaops("data", "snapshot", "--stack", shop, "--data", "shop", *files(tmp_path), "--grow-golden")
     assert ended.code == 2
     assert "--grow-golden is for the other kind" in ended.err
+
+
+RETRIEVAL = """
+stack: shop
+data:
+  shop: {kind: search}
+models:
+  adapter: {family: embedding-adapter, base: minilm-l6, data: shop, training: {}}
+  reranker: {family: cross-encoder-reranker, base: minilm-l6, data: shop, training: {}}
+units:
+  retrieval:
+    models: [adapter, reranker]
+    bootstrap:
+      - {gate: at_least, metric: ndcg@10, on: search, value: 0.3, unjudged: irrelevant, min_judged: 0.5}
+    gates:
+      - {gate: pair, margin: 0.01, unjudged: irrelevant, min_judged: 0.5}
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("stack", "check"),
+        ("train", "adapter"),
+        ("release", "bootstrap", "retrieval", "--logs", "items.parquet", "--reason", "first"),
+    ],
+    ids=" ".join,
+)
+def test_a_unit_that_learns_from_search_data_is_refused_by_name_where_it_cannot_be_released(
+    words: tuple[str, ...], shop: Path, tmp_path: Path, mangaops
+) -> None:
+    shop.write_text(RETRIEVAL)
+    taken = mangaops("data", "snapshot", "--stack", shop, *files(tmp_path))
+    assert taken.code == 0, taken.err
+    ended = mangaops(*words, "--stack", shop)
+    assert ended.code not in (0, 1)
+    assert "shop was refused: it is data of kind search" in ended.err

@@ -67,7 +67,7 @@ def examine(
     Raises:
         InputError: the logs cannot be read as rows.
     """
-    spec = stack.data[data]
+    spec = stack.labelled(data)
     logs = collect(source, spec, progress)
     return Gathered(logs, validate(logs, spec, critical_labels(stack, data), frozen))
 
@@ -91,7 +91,7 @@ def take_snapshot(
     shop: Workshop, data: str, logs: Logs, *, grow_golden: bool, reason: str, progress: Progress
 ) -> Snapshot:
     """The dataset version of these rows, stored and recorded; the same rows give the same version."""
-    spec: DataSpec = shop.desk.stack.data[data]
+    spec: DataSpec = shop.desk.stack.labelled(data)
     taken = snapshot(
         logs,
         spec,
@@ -126,7 +126,7 @@ def newest_version(shop: Workshop, data: str) -> Snapshot | None:
 
 def frozen_labels(shop: Workshop, data: str) -> tuple[str, ...] | None:
     """The labels that the first version froze where stack.yaml says `from_logs`, None where nothing did."""
-    if shop.desk.stack.data[data].labels != FROM_LOGS:
+    if shop.desk.stack.labelled(data).labels != FROM_LOGS:
         return None
     newest = newest_version(shop, data)
     return newest.labels if newest else None

@@ -53,7 +53,7 @@ class Bench:
     @cached_property
     def data(self) -> DataSpec:
         """What stack.yaml says of that model's data."""
-        return self.shop.desk.stack.data[self.model.data]
+        return self.shop.desk.stack.labelled(self.model.data)
 
     @cached_property
     def critical(self) -> pl.DataFrame | None:

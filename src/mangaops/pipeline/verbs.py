@@ -144,6 +144,7 @@ def train(shop: Workshop, model: str, dataset: str | None, *, reason: str, progr
 
     Raises:
         UsageError: the stack has no such model, or no dataset version is recorded.
+        SetupError: the model learns from what people searched for, which this version does not train.
     """
     units = [unit for unit, spec in shop.desk.stack.units.items() if model in spec.models]
     if not units:
@@ -152,6 +153,7 @@ def train(shop: Workshop, model: str, dataset: str | None, *, reason: str, progr
             accepted=", ".join(shop.desk.stack.models),
         )
     data = shop.desk.stack.models[model].data
+    shop.desk.stack.labelled(data)
     snapshot = find_version(shop, dataset) if dataset else newest_version(shop, data)
     if snapshot is None:
         raise UsageError(f"no version of {data} is recorded", next_step="mangaops data snapshot --logs ...")

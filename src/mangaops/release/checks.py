@@ -52,7 +52,7 @@ def check_leakage(
         RevisionConflict: the champion changed meanwhile.
     """
     bound = binding(desk, unit, release, golden.digest, against=against)
-    spec = desk.stack.data[model_spec(desk, unit).data]
+    spec = desk.stack.labelled(model_spec(desk, unit).data)
     facts, conflicts = compare(golden, training, spec)
     facts = {**facts, "order": dict(order)} if order else facts
     evidence = Evidence(EvidenceKind.LEAKAGE, bound, facts, {"conflicts": conflicts})

@@ -325,7 +325,7 @@ def a_week(
 def _specs(stack: Stack, unit: str) -> tuple[UnitSpec, ModelSpec, DataSpec]:
     spec = stack.units[unit]
     model = stack.models[spec.models[0]]
-    return spec, model, stack.data[model.data]
+    return spec, model, stack.labelled(model.data)
 
 
 def _margin(spec: UnitSpec) -> float:

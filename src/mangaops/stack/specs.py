@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
 
+from mangaops.errors import SetupError
 from mangaops.vocabulary import FROM_LOGS, Family
 
 ANY: Final = "*"
@@ -251,3 +252,18 @@ class Stack:
     search_data: Mapping[str, SearchDataSpec]
     models: Mapping[str, ModelSpec]
     units: Mapping[str, UnitSpec]
+
+    def labelled(self, data: str) -> DataSpec:
+        """The dataset of labelled logs that is called so.
+
+        Raises:
+            SetupError: it is of what people searched for, from which this version releases no unit.
+        """
+        if data in self.search_data:
+            raise SetupError(
+                f"{data} was refused: it is data of kind search, and this version releases no unit that "
+                "learns from it",
+                accepted=f"labelled logs: {', '.join(sorted(self.data)) or 'the stack declares none'}",
+                next_step="leave that unit out of stack.yaml; data validate, snapshot and show know the data",
+            )
+        return self.data[data]
