@@ -392,13 +392,13 @@ def test_each_loss_of_the_reranker_lifts_the_relevant_text_over_the_others(kind:
         model = crossing.crossing(base, 1, reads).eval()
         loss = crossing.Loss(model, kind)
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-        first = float(loss(lists))
+        first = float(loss(lists).detach())
         for _ in range(12):
             optimizer.zero_grad()
             value = loss(lists)
             value.backward()
             optimizer.step()
-    assert float(loss(lists)) < first / 2
+    assert float(loss(lists).detach()) < first / 2
     given = crossing.scores(model, [(query, texts) for query, texts, _ in lists], "fp32")
     assert [int(row.argmax()) for row in given] == [0, 2]
 
