@@ -130,10 +130,25 @@ def test_options_of_the_wrong_kind_are_refused_before_anything_is_made(
         assert says in " ".join(ended.err.split())
 
 
-def test_a_golden_set_of_queries_cannot_be_grown_by_flag(shop: Path, tmp_path: Path, mangaops) -> None:
-    ended = mangaops("data", "snapshot", "--stack", shop, "--data", "shop", *files(tmp_path), "--grow-golden")
-    assert ended.code == 2
-    assert "--grow-golden is for the other kind" in ended.err
+def test_new_grades_of_golden_queries_are_counted_and_taken_when_asked(
+    shop: Path, tmp_path: Path, mangaops
+) -> None:
+    take = ("data", "snapshot", "--stack", shop, "--data", "shop", "--json")
+    first = json.loads(mangaops(*take, *files(tmp_path)).out)
+    judged = pl.read_parquet(tmp_path / "judged.parquet")
+    more = judged.filter(pl.col("grade") == 1).with_columns(item_id=pl.lit("i80"), grade=pl.lit(1, pl.Int64))
+    pl.concat([judged, more]).write_parquet(tmp_path / "judged.parquet")
+    kept = json.loads(mangaops(*take, *files(tmp_path)).out)["manifest"]
+    golden = first["manifest"]["golden"]
+    reason = "new grade of a golden query (--grow-golden takes it)"
+    assert golden["queries"] - 1 <= kept["dropped"][reason] <= golden["queries"], (
+        "i80 is one of theirs at most"
+    )
+    assert kept["golden"] == golden
+    grown = json.loads(mangaops(*take, *files(tmp_path), "--grow-golden").out)["manifest"]
+    assert reason not in grown["dropped"]
+    assert grown["golden"]["queries"] == golden["queries"]
+    assert grown["golden"]["digest"] != golden["digest"]
 
 
 RETRIEVAL = """

@@ -10,6 +10,7 @@ import pytest
 from gateway_parts import until
 
 import histories as h
+from mangaops.errors import LedgerTampered, MangaopsError, SetupError
 from mangaops.gateway.chain import Chain
 from mangaops.gateway.follower import Follower
 from mangaops.gateway.link import Link
@@ -141,6 +142,27 @@ def test_a_ledger_that_is_not_there_is_logged_by_one_process_of_a_gateway(
         link.close()
     (again,) = caplog.records[1:]
     assert again.message.startswith("the ledger is followed again, after")
+
+
+@pytest.mark.parametrize("worker", [1, 0])
+def test_a_ledger_that_was_out_of_reach_and_then_does_not_add_up_is_logged_as_that(
+    worker: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found: list[MangaopsError] = [LedgerTampered("the ledger was refused"), SetupError("it is out of reach")]
+
+    def opening() -> Ledger:
+        raise found[-1] if len(found) > 1 else found[0]
+
+    caplog.set_level("ERROR", "mangaops.gateway")
+    link = Link(opening, gateway="shop", worker=worker, copies=tmp_path, poll=0.1, doing=dict)
+    link.follow([])
+    assert len(caplog.records) == (1 if worker == 0 else 0)
+    found.pop()
+    until(lambda: link.follow([]) is None and "was refused" in str(link.trouble), "another look")
+    assert caplog.records[-1].message.endswith("the ledger was refused")
+    told = len(caplog.records)
+    link.follow([])
+    assert len(caplog.records) == told, "what is known is not told again"
 
 
 def test_a_ledger_that_does_not_add_up_is_logged_by_each_process(

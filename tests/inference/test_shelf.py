@@ -41,6 +41,8 @@ def test_a_search_finds_what_stands_and_names_its_generation() -> None:
     index.apply(Delta(5, ADAPTER, ["i7"], circle(21), removed=["i2"]))
     after = search.search("21", 2)
     assert ([hit.item_id for hit in after.hits], after.generation) == (["i7", "i3"], 5)
+    left = {each: text for each, text in TEXTS.items() if each != "i2"}
+    assert IndexShelf(index.now, left).nearest(circle(21)[0], 1, None)[0][0] == "i7", "i2 is gone"
     assert [hit.item_id for hit in search.search("21", 2, lambda each: each != "i7").hits] == ["i3", "i1"]
 
 

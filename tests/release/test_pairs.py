@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mangaops.datasets.search_snapshot import SearchSnapshot
-from mangaops.errors import InputError, UsageError
+from mangaops.errors import InputError, IntegrityError, UsageError
 from mangaops.evidence import Evidence
 from mangaops.gates import GATES, Case, Decision, Finding, judge
 from mangaops.inference.search import Filter, Floats
@@ -187,6 +187,16 @@ def test_a_pair_without_a_reranker_is_in_the_order_of_retrieval(golden: SearchSn
     told = measured.tables["ranked"].filter(stage="search", side="release").select("item_id", "rank")
     near = measured.tables["ranked"].filter(stage="adapter", side="release").select("item_id", "rank")
     assert told.equals(near)
+
+
+def test_a_reranker_that_gives_too_few_scores_is_refused(golden: SearchSnapshot) -> None:
+    class Short(Worth):
+        def scores(self, query: str, texts: Sequence[str]) -> Floats:
+            return super().scores(query, texts)[:-1]
+
+    bad = pair(NEW_ADAPTER, Short({}, 0.0), "adapter@v2", "reranker@v2")
+    with pytest.raises(IntegrityError, match="gave no score for an item"):
+        lists(golden, bad)
 
 
 def test_new_titles_are_marked_and_progress_is_told(golden: SearchSnapshot) -> None:

@@ -99,10 +99,12 @@ def snapshot(
     given = _Given(logs, query, column, catalogue, judgments, searches, sql)
     with call.progress() as progress:
         if searched:
-            sources = given.of_search(name, grow_golden=grow_golden)
+            sources = given.of_search(name)
             shop = call.workshop(new=True)
             found = examine_search(shop.desk.stack, name, sources, progress).data
-            made = take_search_snapshot(shop, name, found, reason=reason, progress=progress)
+            made = take_search_snapshot(
+                shop, name, found, grow_golden=grow_golden, reason=reason, progress=progress
+            )
             told = (made.name, made.digest, dict(made.manifest))
         else:
             given.of_logs(name)
@@ -147,7 +149,7 @@ class _Given:
         """Nothing, where the options are those of labelled logs."""
         self._refuse(name, "labels", self.searched, {"--logs": self.labelled["--logs"]}, "--logs FILE")
 
-    def of_search(self, name: str, *, grow_golden: bool = False) -> SearchSources:
+    def of_search(self, name: str) -> SearchSources:
         """The sources of search data.
 
         Raises:
@@ -157,8 +159,9 @@ class _Given:
         from mangaops.pipeline.search_data_run import SearchSources
 
         needed = {key: self.searched[key] for key in ("--catalogue", "--judgments")}
-        wrong = {**self.labelled, "--grow-golden": grow_golden}
-        self._refuse(name, "search", wrong, needed, "--catalogue FILE --judgments FILE [--searches FILE]")
+        self._refuse(
+            name, "search", self.labelled, needed, "--catalogue FILE --judgments FILE [--searches FILE]"
+        )
         sql = _queries(self.searched["--sql"])
         catalogue, judgments, searches = (
             Source(tuple(self.searched[f"--{which}"]), sql.get(which)) for which in _WHICH

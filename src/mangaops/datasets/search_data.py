@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -77,13 +78,15 @@ def collect_items(source: Source, spec: SearchDataSpec, progress: Progress | Non
 def collect_judgments(source: Source, spec: SearchDataSpec, progress: Progress | None = None) -> Collected:
     """Judgments, one row a query and item: `grade` is 0 for irrelevant, and more for more relevant.
 
-    A query without an id is known by its words.
+    A query without an id gets a hash of its text.
 
     Raises:
         InputError: as `collect_items`; a judgment without a grade or without a query.
     """
     found = _collected(source, JUDGMENTS, spec.judgments, progress, ("item_id", "grade"))
-    rows = found.rows.with_columns(query_id=pl.coalesce("query_id", pl.col("query").str.strip_chars()))
+    hashed = [_query_id(query) for query in found.rows.get_column("query")]
+    own = pl.Series("hashed", hashed, dtype=pl.String)
+    rows = found.rows.with_columns(query_id=pl.coalesce("query_id", own))
     _refuse(rows, pl.col("query").str.strip_chars() == "", "query", "the words that were searched for")
     return Collected(rows, found.provenance, found.notes)
 
@@ -97,6 +100,10 @@ def collect_searches(source: Source, spec: SearchDataSpec, progress: Progress | 
     found = _collected(source, SEARCHES, spec.searches, progress, ("search_id", "item_id", "rank", "clicked"))
     _refuse(found.rows, pl.col("rank") < 1, "rank", "ranks from 1")
     return found
+
+
+def _query_id(query: str) -> str:
+    return f"q-{hashlib.sha256(query.strip().encode(errors='replace')).hexdigest()[:24]}"
 
 
 def nothing(wanted: Mapping[str, bool]) -> pl.DataFrame:

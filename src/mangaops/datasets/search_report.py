@@ -45,13 +45,16 @@ def validate_search(data: SearchData, spec: SearchDataSpec) -> ValidationReport:
     return ValidationReport(tuple(findings.errors), tuple(findings.warnings), sections)
 
 
-def known_judgments(data: SearchData) -> pl.DataFrame:
-    """The judgments of items that the catalogue has, each query and item once: the highest grade counts."""
+def known_judgments(data: SearchData, spec: SearchDataSpec) -> pl.DataFrame:
+    """The judgments of items that the catalogue has, each query and item once: the highest grade counts.
+
+    A grade under `relevant_from` is 0: from here on relevant is what has a grade over 0.
+    """
     items = data.items.rows.get_column("item_id").implode()
     known = data.judgments.rows.filter(pl.col("item_id").is_in(items))
-    return known.sort("grade", descending=True, maintain_order=True).unique(
-        ["query_id", "item_id"], keep="first", maintain_order=True
-    )
+    graded = pl.when(pl.col("grade") >= spec.relevant_from).then("grade").otherwise(0.0)
+    best = known.with_columns(grade=graded).sort("grade", descending=True, maintain_order=True)
+    return best.unique(["query_id", "item_id"], keep="first", maintain_order=True)
 
 
 def _catalogue(items: pl.DataFrame, findings: _Findings) -> dict[str, Any]:
@@ -106,13 +109,13 @@ def _judgments(data: SearchData, spec: SearchDataSpec, findings: _Findings) -> d
         findings.warnings.append(
             f"{contradicting:,} pairs of query and item have several grades: the highest counts"
         )
-    known = known_judgments(data)
+    known = known_judgments(data, spec)
     per_query = known.group_by("query_id").agg(judged=pl.len(), best=pl.col("grade").max())
     barren = per_query.filter(pl.col("best") < spec.relevant_from).height
     if barren:
         findings.warnings.append(
             f"{barren:,} queries have no item of grade {spec.relevant_from:g} or more: they count in no "
-            "recall, and say little"
+            "metric of grades"
         )
     judged = float(per_query.get_column("judged").median() or 0.0)  # type: ignore[arg-type]
     if per_query.height and judged < _FEW_JUDGED:

@@ -64,8 +64,9 @@ class SearchSnapshot:
 
     `items`: the columns of a catalogue. `queries`: query_id, query, group, split, golden, weight (of mean 1
     over golden ones, which takes head and tail back to the traffic), language, words, traffic ("head",
-    "tail", or null where nobody searched for it). `judgments`: query_id, item_id, grade, of known items
-    alone. `searches`: the logs, of no golden query. `digest` is that of the tables.
+    "tail", or null where nobody searched for it). `judgments`: query_id, item_id, grade, over 0 where
+    relevant; those of golden queries stay when an item leaves the catalogue. `searches`: the logs, of no
+    golden query. `digest` is that of the tables.
     """
 
     name: str
@@ -90,8 +91,7 @@ class SearchSnapshot:
     @property
     def golden_digest(self) -> Digest:
         """Digest of the golden set: of its queries with their weights, and of what was judged of them."""
-        asked = self.golden.select("query_id", "query", "weight")
-        return tables_digest({"queries": asked, "judgments": self.judged(Split.GOLDEN)})
+        return _golden_digest(self.queries, self.judgments)
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
@@ -116,13 +116,15 @@ def search_snapshot(
     previous: SearchSnapshot | None = None,
     at: date | None = None,
     versions: Mapping[str, Digest] | None = None,
+    grow_golden: bool = False,
     progress: Progress | None = None,
 ) -> SearchSnapshot:
     """The version of this data; `previous` itself where every table is the same.
 
     `name` is the key under `data:`; the version is dated by the newest search, else by `at`. The golden
-    queries of `previous` stay golden, with their weights and their judgments as they were; a query that was
-    trained on never becomes golden.
+    queries of `previous` stay golden, with their weights and their judgments as they were, unless
+    `grow_golden`: then what was judged of them since is added, as rules that find too little judged ask for.
+    A query that was trained on never becomes golden.
 
     Raises:
         InputError: the validation report has errors, or a split has no query with a relevant item.
@@ -136,7 +138,7 @@ def search_snapshot(
             next_step="mend the data, or stack.yaml where it is wrong",
         )
     making = _Making(data, spec, name, previous)
-    judgments = _frozen_judgments(making, known_judgments(data))
+    judgments = _frozen_judgments(making, known_judgments(data, spec), grow=grow_golden)
     queries = _queries(making, judgments, progress)
     searches = _searches(making, queries, progress)
     tables = {
@@ -176,7 +178,7 @@ def _manifest(
         "previous": None if previous is None else {"name": previous.name, "digest": previous.digest},
         "source": {name: {**asdict(each.provenance), "notes": each.notes} for name, each in parts.items()},
         "splits": _counts(queries.get_column("split")),
-        "golden": {"queries": golden.height, "digest": table_digest(golden)},
+        "golden": {"queries": golden.height, "digest": _golden_digest(queries, tables["judgments"])},
         "dropped": making.dropped,
         "settings": making.spec.model_dump(mode="json"),
         "validation": report.as_dict(),
@@ -185,23 +187,36 @@ def _manifest(
     return plain
 
 
-def _frozen_judgments(making: _Making, judgments: pl.DataFrame) -> pl.DataFrame:
-    """The judgments, those of frozen golden queries as they were, without items that are no longer there."""
+def _frozen_judgments(making: _Making, judgments: pl.DataFrame, *, grow: bool) -> pl.DataFrame:
+    """The judgments, those of frozen golden queries as they were; with `grow`, and those that came since."""
     if (before := making.previous) is None:
         return judgments
-    frozen = before.judged(Split.GOLDEN)
-    items = making.data.items.rows.get_column("item_id").implode()
-    gone = frozen.filter(~pl.col("item_id").is_in(items)).height
-    making.dropped |= {"golden judgment of an item that left the catalogue": gone} if gone else {}
+    columns = ["query_id", "query", "item_id", "grade", "language", "split"]
     own = judgments.get_column("split").null_count() < judgments.height
     kept = (
-        frozen.filter(pl.col("item_id").is_in(items))
+        before.judged(Split.GOLDEN)
         .join(before.golden.select("query_id", "language"), on="query_id", maintain_order="left")
         .with_columns(split=pl.lit(Split.GOLDEN.value if own else None, dtype=pl.String))
     )
-    others = judgments.filter(~pl.col("query_id").is_in(frozen.get_column("query_id").implode()))
-    columns = ["query_id", "query", "item_id", "grade", "language", "split"]
-    return pl.concat([others.select(columns), kept.select(columns)])
+    frozen = pl.col("query_id").is_in(before.golden.get_column("query_id").implode())
+    new = judgments.filter(frozen).join(kept, on=["query_id", "item_id"], how="anti")
+    items = making.data.items.rows.select("item_id")
+    told = {
+        "golden judgment of an item that left the catalogue": kept.join(
+            items, on="item_id", how="anti"
+        ).height,
+        "new grade of a golden query (--grow-golden takes it)": 0 if grow else new.height,
+    }
+    making.dropped |= {reason: count for reason, count in told.items() if count}
+    texts = before.golden.select("query_id", "query", "language")
+    added = new.drop("query", "language").join(texts, on="query_id").select(columns) if grow else new.clear()
+    return pl.concat([judgments.filter(~frozen).select(columns), kept.select(columns), added.select(columns)])
+
+
+def _golden_digest(queries: pl.DataFrame, judgments: pl.DataFrame) -> Digest:
+    golden = queries.filter("golden").select("query_id", "query", "weight")
+    judged = judgments.join(golden.select("query_id"), on="query_id", how="semi")
+    return tables_digest({"queries": golden, "judgments": judged})
 
 
 def _queries(making: _Making, judgments: pl.DataFrame, progress: Progress | None) -> pl.DataFrame:
@@ -214,7 +229,7 @@ def _queries(making: _Making, judgments: pl.DataFrame, progress: Progress | None
     searched = traffic(making.data.searches.rows, spec.head_share)
     told = with_norm(placed.with_columns(text="query")).with_columns(language())
     named = told.join(searched.select("group", "traffic"), on="group", how="left", maintain_order="left")
-    return _with_golden(making, named, searched, key)
+    return _with_golden(making, named, searched, judgments, key)
 
 
 def _splits_before(previous: SearchSnapshot) -> dict[str, str]:
@@ -222,12 +237,14 @@ def _splits_before(previous: SearchSnapshot) -> dict[str, str]:
     return dict(groups.select("group", "split").iter_rows())
 
 
-def _with_golden(making: _Making, queries: pl.DataFrame, searched: pl.DataFrame, key: str) -> pl.DataFrame:
+def _with_golden(
+    making: _Making, queries: pl.DataFrame, searched: pl.DataFrame, judgments: pl.DataFrame, key: str
+) -> pl.DataFrame:
     """The queries with `golden` and `weight`: the frozen ones, else so many as may be, by a keyed hash."""
     if making.previous is not None:
         frozen = making.previous.golden.select("query_id", "weight", golden=pl.lit(True))
     else:
-        relevant = making.data.judgments.rows.filter(pl.col("grade") >= making.spec.relevant_from)
+        relevant = judgments.filter(pl.col("grade") > 0)
         pool = queries.filter(
             (pl.col("split") == Split.GOLDEN)
             & pl.col("query_id").is_in(relevant.get_column("query_id").implode())
@@ -257,7 +274,7 @@ def _searches(making: _Making, queries: pl.DataFrame, progress: Progress | None)
 
 
 def _require_every_split(making: _Making, tables: Mapping[str, pl.DataFrame]) -> None:
-    relevant = tables["judgments"].filter(pl.col("grade") >= making.spec.relevant_from)
+    relevant = tables["judgments"].filter(pl.col("grade") > 0)
     useful = tables["queries"].filter(pl.col("query_id").is_in(relevant.get_column("query_id").implode()))
     there = set(useful.get_column("split"))
     empty = [split.value for split in Split if split not in there]

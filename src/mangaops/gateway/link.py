@@ -53,7 +53,8 @@ class Link:
     ) -> None:
         self.copy = ChainCopy(copies)
         self.trouble: str | None = None
-        self._told = False
+        self._told: type[MangaopsError] | None = None
+        """What was written to the log of why the ledger is not followed: out of reach, or wrong."""
         self.since = time.monotonic()
         self.member: str | None = None
         self._open_ledger, self._gateway, self._worker = open_ledger, gateway, worker
@@ -181,17 +182,19 @@ class Link:
             return self._open
 
     def _lost(self, error: MangaopsError) -> None:
-        mine = self._worker == _FIRST or not isinstance(error, SetupError)
+        kind = SetupError if isinstance(error, SetupError) else MangaopsError
+        mine = self._worker == _FIRST or kind is not SetupError
         with self._telling:  # follower and heartbeat may lose it at once
-            if self.trouble is None and mine:
+            worse = self._told is SetupError and kind is not SetupError
+            if mine and (self._told is None or worse):
                 _LOG.error("the ledger is not followed: %s", error.message)
-                self._told = True
+                self._told = kind
             self.trouble = f"{error.refused}{f': {error.found}' if error.found else ''}"
 
     def _found(self) -> None:
-        if self._told:
+        if self._told is not None:
             _LOG.warning("the ledger is followed again, after %.0f s", self.silent)
-        self.trouble, self._told, self.since = None, False, time.monotonic()
+        self.trouble, self._told, self.since = None, None, time.monotonic()
 
     def _beat(self) -> None:
         while True:

@@ -19,7 +19,7 @@ TEXT: Final = ("input_ids", "attention_mask")
 PAIR: Final = (*TEXT, "token_type_ids")
 _FATAL_ONLY: Final = 4
 _SLOWER: Final = ["SkipLayerNormFusion"]
-"""Its kernel takes longer on a CPU than the addition and the normalisation that it joins: see ADR 0077."""
+"""Its kernel takes longer on a CPU than the addition and the normalisation that it joins: see ADR 0079."""
 
 
 class Session:

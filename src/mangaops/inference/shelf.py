@@ -15,7 +15,7 @@ from mangaops.inference.search import Filter, Floats
 
 @dataclass(frozen=True, eq=False)
 class IndexShelf:
-    """A standing with the text of each item that can be found in it.
+    """A standing with the text of each item that can be found in it; made once for each standing.
 
     Raises:
         UsageError: an item of the index has no text.
@@ -31,7 +31,12 @@ class IndexShelf:
         return cls(Standing(index, generation, None, (), empty), texts)
 
     def __post_init__(self) -> None:
-        lacking = [each for each in self.standing.ids if each not in self.texts]
+        gone = None if self.standing.left is None else ~self.standing.left.mask
+        lacking = [
+            each
+            for at, each in enumerate(self.standing.ids)
+            if each not in self.texts and not (gone is not None and at < gone.size and gone[at])
+        ]
         if lacking:
             raise UsageError(
                 "a shelf was refused: items of its index have no text",

@@ -36,8 +36,9 @@ def embed_catalogue(
 ) -> Vectors:
     """The vectors of all items, given as id and text, in order.
 
-    A chunk is found again by the adapter and the texts of its items, whatever their ids: what another run or
-    another snapshot has embedded is not embedded again. `embed` is to answer equal lists alike.
+    A chunk is found again by the adapter and the texts of its items, whatever their ids. Chunks are cut by
+    position: a changed text costs its own, and an item that comes or goes costs all that follow it. `embed`
+    is to answer equal lists alike.
 
     Raises:
         VectorsMismatch: `embed` gave something else than unit vectors, or of another dimension than before.

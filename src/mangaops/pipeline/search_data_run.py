@@ -57,7 +57,13 @@ def examine_search(stack: Stack, data: str, sources: SearchSources, progress: Pr
 
 
 def take_search_snapshot(
-    shop: Workshop, data: str, found: SearchData, *, reason: str, progress: Progress
+    shop: Workshop,
+    data: str,
+    found: SearchData,
+    *,
+    grow_golden: bool = False,
+    reason: str,
+    progress: Progress,
 ) -> SearchSnapshot:
     """The version of this data, stored and recorded; the same data gives the same version.
 
@@ -71,6 +77,7 @@ def take_search_snapshot(
         previous=newest_search_version(shop, data),
         at=shop.desk.clock().date(),
         versions=recorded_digests(shop, data),
+        grow_golden=grow_golden,
         progress=progress,
     )
     record_search_data(shop.desk, data, taken, reason=reason)

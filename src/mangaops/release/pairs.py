@@ -18,11 +18,9 @@ import polars as pl
 
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.errors import InputError, UsageError
-from mangaops.evidence import Evidence
 from mangaops.evidence.schemas import TABLES
 from mangaops.inference.search import Encodes, Filter, Hit, Reranks, Search, Searched, Shelf
-from mangaops.release.desk import Desk, Progress, binding, record_evidence
-from mangaops.release.evaluate import golden_judgements
+from mangaops.release.desk import Progress
 from mangaops.vocabulary import Cell, Digest, EvidenceKind, Side, Split, Stage
 
 PLACES: Final = 10
@@ -75,8 +73,10 @@ class Remembered:
         """The scores, those that were asked before as they were then."""
         new = [text for text in dict.fromkeys(texts) if (query, text) not in self.known]
         if new:
-            found = self.reranks.scores(query, new).tolist()
-            self.known |= {(query, text): score for text, score in zip(new, found, strict=True)}
+            found = self.reranks.scores(query, new)
+            if found.shape != (len(new),):
+                return found  # the search that asked refuses it
+            self.known |= {(query, text): score for text, score in zip(new, found.tolist(), strict=True)}
         return np.array([self.known[query, text] for text in texts], dtype=np.float32)
 
 
@@ -119,27 +119,6 @@ def compare_pairs(
     rows = list(_rows(searches, asked, same_reranker=same, progress=progress))
     tables = _tables(queries, rows, golden, frozenset(new))
     return Lists(_facts(baseline, release, golden, searches), tables)
-
-
-def record_pairs(
-    desk: Desk,
-    unit: str,
-    release: str,
-    lists: Lists,
-    dataset: Digest,
-    *,
-    against: Digest | None = None,
-    reason: str,
-) -> Evidence:
-    """The lists are in the ledger as ranking evidence of the release.
-
-    Raises:
-        RevisionConflict: another champion stands there than the one that was measured.
-    """
-    bound = binding(desk, unit, release, dataset, against=against)
-    facts = {**lists.facts, "golden_judgements": golden_judgements(desk, unit, release, dataset)}
-    evidence = Evidence(EvidenceKind.RANKING, bound, facts, lists.tables)
-    return record_evidence(desk, unit, release, evidence, reason=reason)
 
 
 def _searches(baseline: PairModels | Finds, release: PairModels, depth: int) -> dict[Cell, Finds]:
@@ -200,6 +179,7 @@ def _tables(
     names = [name for name in columns["ranked"] if name != "new_title"]
     ranked = pl.DataFrame(rows, schema={name: columns["ranked"][name] for name in names}, orient="row")
     judged = golden.judged(Split.GOLDEN).join(queries.select("query_id"), on="query_id", how="semi")
+    judged = judged.join(golden.items.select("item_id"), on="item_id", how="semi")
     frames = {
         "queries": queries.rename({"query": "text"}),
         "ranked": ranked.with_columns(new_title=is_new),

@@ -48,7 +48,7 @@ def default_cache() -> Path:
 
 
 class RemoteBundles:
-    """Bundles in an object store, or whatever fsspec calls a file system; none is waited for without end."""
+    """Bundles in an object store, or whatever fsspec calls a file system; no read waits without end."""
 
     def __init__(self, url: str, cache: Path, silence: float = SILENCE) -> None:
         import fsspec
