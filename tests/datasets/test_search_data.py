@@ -270,6 +270,23 @@ def test_a_query_without_an_id_gets_none_that_repeats_its_words(tmp_path: Path) 
     assert not found["query_id"].str.contains("4111 1111").any()
 
 
+@pytest.mark.parametrize("masks", [True, False])
+def test_personal_data_in_queries_is_told_and_masked_where_the_stack_says_so(
+    masks: bool, tmp_path: Path
+) -> None:
+    spec = SearchDataSpec(mask_personal_data=masks)
+    told = judgments().with_columns(query=pl.col("query") + " for mei@example.com")
+    data = data_of(tmp_path, judged=told)
+    report = validate_search(data, spec)
+    assert report.sections["personal_data"]["masked_in_snapshot"] is masks
+    assert any("personal data slipped through" in each for each in report.warnings)
+    assert "mei@example.com" not in report.to_markdown()
+    kept = frozen(data, spec).queries["query"].str.contains("mei@example.com")
+    assert not kept.any() if masks else kept.all()
+    clean = validate_search(data_of(tmp_path), spec)
+    assert clean.sections["personal_data"]["texts_with"] == {}
+
+
 def test_head_and_tail_go_back_to_the_traffic_by_weights(tmp_path: Path) -> None:
     made = frozen(data_of(tmp_path, logs=searches()))
     golden = made.golden

@@ -11,7 +11,7 @@ import polars as pl
 from mangaops.datasets.search_data import SearchData
 from mangaops.datasets.search_split import conflicts, traffic, with_group
 from mangaops.datasets.text import language, normalised
-from mangaops.datasets.validation import ValidationReport, excerpt
+from mangaops.datasets.validation import ValidationReport, excerpt, personal_data
 from mangaops.vocabulary import Split
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ def validate_search(data: SearchData, spec: SearchDataSpec) -> ValidationReport:
         "searches": _searches(data, spec, findings),
         "popularity": _popularity(data, findings),
         "age": _age(data, findings),
+        "personal_data": personal_data(
+            _asked(data), masked=spec.mask_personal_data, warnings=findings.warnings
+        ),
     }
     for part in (data.items, data.judgments, data.searches):
         findings.warnings += [f"note: {note}" for note in part.notes]
@@ -55,6 +58,12 @@ def known_judgments(data: SearchData, spec: SearchDataSpec) -> pl.DataFrame:
     graded = pl.when(pl.col("grade") >= spec.relevant_from).then("grade").otherwise(0.0)
     best = known.with_columns(grade=graded).sort("grade", descending=True, maintain_order=True)
     return best.unique(["query_id", "item_id"], keep="first", maintain_order=True)
+
+
+def _asked(data: SearchData) -> pl.Series:
+    """Every text that somebody searched for, once."""
+    parts = [each.rows.get_column("query") for each in (data.judgments, data.searches)]
+    return pl.concat(parts).unique(maintain_order=True)
 
 
 def _catalogue(items: pl.DataFrame, findings: _Findings) -> dict[str, Any]:
@@ -142,7 +151,8 @@ def _queries(rows: pl.DataFrame, spec: SearchDataSpec, findings: _Findings) -> d
     several = rows.group_by("query_id").agg(texts=pl.col("query").n_unique()).filter(pl.col("texts") > 1)
     if several.height:
         findings.errors.append(
-            f"{several.height:,} query ids stand for several texts, as {str(several['query_id'].sort()[0])!r}"
+            f"{several.height:,} query ids stand for several texts, as "
+            f"{excerpt(str(several['query_id'].sort()[0]))!r}"
         )
     queries = with_group(rows.unique("query_id", maintain_order=True))
     section: dict[str, Any] = {

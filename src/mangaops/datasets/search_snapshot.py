@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from mangaops.datasets.search_data import ITEMS, SearchData
+from mangaops.datasets import personal
+from mangaops.datasets.search_data import ITEMS, Collected, SearchData
 from mangaops.datasets.search_report import known_judgments, validate_search
 from mangaops.datasets.search_split import (
     conflicts,
@@ -137,6 +138,8 @@ def search_snapshot(
             found="\n    ".join(("", *report.errors)),
             next_step="mend the data, or stack.yaml where it is wrong",
         )
+    if spec.mask_personal_data:
+        data = SearchData(data.items, _masked(data.judgments), _masked(data.searches))
     making = _Making(data, spec, name, previous)
     judgments = _frozen_judgments(making, known_judgments(data, spec), grow=grow_golden)
     queries = _queries(making, judgments, progress)
@@ -155,6 +158,11 @@ def search_snapshot(
         return previous
     version = _version(making, at, versions or {}, digest)
     return SearchSnapshot(version, digest, _manifest(making, version, digest, tables, report), **tables)
+
+
+def _masked(part: Collected) -> Collected:
+    rows = part.rows.with_columns(personal.masked(part.rows.get_column("query")))
+    return replace(part, rows=rows)
 
 
 def _manifest(

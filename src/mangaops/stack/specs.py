@@ -119,6 +119,7 @@ class SearchDataSpec(Strict):
     golden: GoldenQueries = GoldenQueries()
     relevant_from: Annotated[float, Field(gt=0)] = 1.0
     near_at: Annotated[float, Field(gt=0, le=1)] = 0.8
+    mask_personal_data: bool = False
     head_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
 
