@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,7 @@ from mangaops.inference.fingerprint import PROBES
 from mangaops.inference.foreign import translated
 from mangaops.inference.preprocessing import Encoder, encoder
 from mangaops.inference.session import MODEL, Session, session
-
-_UNIT_WITHIN: Final = 1e-3
+from mangaops.inference.vectors import UNIT_WITHIN
 
 
 class Embedder:
@@ -63,6 +61,6 @@ def assemble_embedder(folder: Path, name: str, *, threads: int = 1, file: str = 
     with translated(folder, "embedding a first text"):
         embedder = Embedder(name, reads, runs)
         row = embedder.vector(PROBES[0])
-        if row.ndim != 1 or not abs(float(np.linalg.norm(row)) - 1.0) <= _UNIT_WITHIN:
+        if row.ndim != 1 or not abs(float(np.linalg.norm(row)) - 1.0) <= UNIT_WITHIN:
             raise ValueError(f"the graph gives rows of shape {row.shape} that are no unit vectors")
     return embedder

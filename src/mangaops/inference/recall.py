@@ -12,14 +12,14 @@ from mangaops.inference.nearest import Found
 from mangaops.inference.vectors import Matrix
 
 
-class Searched(Protocol):
+class Searchable(Protocol):
     """Anything that answers queries with scored positions."""
 
     def search(self, queries: Matrix, k: int) -> Found:
         """The k nearest of each query."""
 
 
-def recall(index: Searched, exact: Searched, queries: Matrix, k: int) -> NDArray[np.float64]:
+def recall(index: Searchable, exact: Searchable, queries: Matrix, k: int) -> NDArray[np.float64]:
     """For each query the share of the k nearest that the index finds, shape (queries,).
 
     An item counts where its score reaches that of the k-th nearest: of equal ones any will do. Where there
