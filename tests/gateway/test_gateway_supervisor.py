@@ -128,12 +128,16 @@ def test_a_hangup_ends_neither_worker_nor_shadow(gateway: Gateway) -> None:
     assert gateway.route()["release"]
     assert all(map(runs, pids))
     assert gateway.metric("mangaops_restarts_total") == restarts
-    assert not ignores_hangups(gateway.process.pid)  # whoever closes its terminal ends the gateway
+    mine = ignores_hangups(
+        os.getpid()
+    )  # whoever closes its terminal ends the gateway, unless started by nohup
+    assert ignores_hangups(gateway.process.pid) == mine
 
 
 HUNG_UP = """
 import os, signal, sys
 from mangaops.gateway.lineage import end_with_supervisor
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it, and children inherit that
 if sys.argv[1] == "guarded":
     end_with_supervisor()
 os.kill(os.getpid(), signal.SIGHUP)

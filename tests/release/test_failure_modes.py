@@ -117,7 +117,8 @@ def test_an_artifact_that_reads_as_it_trained_passes_both_guards(tmp_path: Path,
     judge.judge_offline(world.desk, "router", first, dataset=world.dataset, reason=WHY)
     world.act(first, world.judged(first, traffic=False))
     other = copy_of(trained, tmp_path / "other")
-    (other / "training_config.yaml").write_text("epochs: 5\n")
+    with (other / "training_config.yaml").open("a") as config:
+        config.write("remark: trained for longer\n")
     (other / "MANIFEST.json").unlink()
     seal(other)
     release = world.candidate(folder=other, fingerprint=trained.fingerprint)
