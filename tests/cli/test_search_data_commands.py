@@ -118,6 +118,10 @@ def test_a_version_is_recorded_shown_and_the_same_from_a_database(
             ("--data", "shop", "--catalogue", "x", "--judgments", "x", "--sql", "items=SELECT 1"),
             "WHICH=SELECT, each once: catalogue, judgments, searches",
         ),
+        (
+            ("--data", "shop", "--catalogue", "x", "--judgments", "x", "--sql", "searches=SELECT 1"),
+            "no --searches",
+        ),
         (("--data", "shop", "--catalogue", "gone.parquet", "--judgments", "gone.parquet"), "gone.parquet"),
     ],
 )

@@ -279,6 +279,20 @@ def test_after_the_fallback_a_release_must_pass_the_full_gate_list(served: World
     assert "disagreement" in verdicts
 
 
+def test_a_first_champion_that_was_rolled_back_comes_back_by_the_full_gate_list(served: World) -> None:
+    first = str(state(served.desk, "router").champion)
+    roll_back(served.desk, "router", prove=prove_by_seal(served.desk), reason="complaints")
+    reopen(served.desk, "router", first, reason="the complaints were about the site")
+    pair = evaluate.Pair(Rigged("plain baseline", 0.4, "plain"), Rigged("champion", 0.1))
+    served.measure_offline(first, pair)
+    assert judge.judge_offline(served.desk, "router", first, dataset=served.dataset, reason=WHY) is None
+    window = served.shadowed(first, pair)
+    assert window is not None
+    acted = served.act(first, served.judged(first))
+    assert acted.champion == first
+    assert "disagreement" in state(served.desk, "router").releases[first].decisions[-1].verdicts
+
+
 def test_a_bootstrap_is_for_units_that_never_had_a_champion(world: World) -> None:
     require_first(world.desk, "router")
     world.bootstrapped()

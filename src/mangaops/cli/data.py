@@ -163,6 +163,8 @@ class _Given:
             name, "search", self.labelled, needed, "--catalogue FILE --judgments FILE [--searches FILE]"
         )
         sql = _queries(self.searched["--sql"])
+        for which in sql:
+            self._refuse(name, "search", {}, {f"--{which}": self.searched[f"--{which}"]}, f"--{which} URL")
         catalogue, judgments, searches = (
             Source(tuple(self.searched[f"--{which}"]), sql.get(which)) for which in _WHICH
         )

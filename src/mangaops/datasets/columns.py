@@ -25,6 +25,7 @@ _OWN_SPLITS = {
     "golden": Split.GOLDEN,
     "test": Split.GOLDEN,
 }
+_WHERE = "under `columns` of the dataset; under `catalogue`, `judgments` or `searches` of one of kind search"
 _NOT_A_LABEL = {"", "nan", "null", "<na>", "nat"}
 _AT = pl.Datetime("us", "UTC")
 _TEXTS = (pl.String, pl.Categorical, pl.Enum)
@@ -46,7 +47,7 @@ class Spot:
             f"{self.file} row {row + 1}, column {self.theirs!r} was refused as {self.ours}",
             found=found,
             accepted=accepted,
-            next_step=next_step or "mend the row or map another column in stack.yaml under data: columns",
+            next_step=next_step or f"mend the row, or map another column in stack.yaml: {_WHERE}",
         )
 
 
@@ -83,7 +84,7 @@ def _refuse_missing(table: pl.DataFrame, file: str, ours: str, theirs: str, *, r
         f"{file} has no column {theirs!r}, which holds our {ours}{_meant(theirs, table.columns)}",
         found=", ".join(table.columns[:30]),
         accepted=f"a column {theirs!r}",
-        next_step=f"map it in stack.yaml under data: columns: {{{ours}: THEIR_COLUMN}}, or by flag",
+        next_step=f"map it in stack.yaml, as {{{ours}: THEIR_COLUMN}}: {_WHERE}",
     )
 
 

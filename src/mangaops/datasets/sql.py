@@ -38,7 +38,8 @@ def query_piece(location: str, query: str | None, progress: Progress | None = No
 
     if not query or not query.strip():
         raise UsageError(
-            "an SQL source needs a query", next_step="add one, as in --query 'SELECT ... FROM ...'"
+            "an SQL source needs a query",
+            next_step="add --query 'SELECT ...', or --sql catalogue='SELECT ...' for data of kind search",
         )
     try:
         url = make_url(location)

@@ -39,14 +39,14 @@ def rules_for(desk: Desk, current: UnitState, subject: Release) -> tuple[Rule, .
 
     `release_record` counts in each list that counts anything, whether stack.yaml names it or not.
     A unit that was rolled back to its fallback has no champion either; there the full list applies,
-    with the plain baseline in the champion's place.
+    with the plain baseline in the champion's place, also to a first champion that was reopened.
 
     Raises:
         RefusedError: the unit has no champion and the release is no bootstrap, or the other way round.
     """
     spec = unit_spec(desk, current.unit)
     if current.generation > 0:
-        if subject.bootstrap and current.champion != subject.name:
+        if subject.bootstrap and current.champion not in (None, subject.name):
             require_first(desk, current.unit)
         return _with_record(spec.gates)
     if not subject.bootstrap:
