@@ -212,11 +212,16 @@ def _world(folder: Path, seed: int, teller: Teller) -> _World:
 def _ran(shop: Workshop, plan: Plan, wanted: Outcome, teller: Teller) -> RunResult:
     result = release_run.run(shop, plan, teller.progress, teller.announce)
     teller.result(result)
+    if result.outcome == Outcome.HOLD and wanted != Outcome.HOLD:
+        teller.line("   held: a busy machine spoils timings, so these are taken once more")
+        again = replace(plan, again=plan.again | {EvidenceKind.LATENCY})
+        result = release_run.run(shop, again, teller.progress, teller.announce)
+        teller.result(result)
     if result.outcome != wanted:
         raise MangaopsError(
             f"the quickstart expected {wanted} and the gates decided {result.outcome}",
             found=result.says,
-            next_step=f"read {result.files['report']}, or try another --seed",
+            next_step=f"read {result.files['report']}; where timings hold it, run again with less beside it",
         )
     return result
 
