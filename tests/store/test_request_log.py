@@ -207,7 +207,7 @@ def test_no_file_stays_open_over_many_segments(journal: Path, tmp_path: Path) ->
     assert roller.roll(living=()) == 300
     for _ in range(20):
         roller.roll(living=())
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before  # others in this process may close theirs meanwhile
     assert not list(journal.glob("*/*"))
 
 
