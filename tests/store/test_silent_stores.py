@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -135,3 +136,14 @@ def test_calls_that_hang_do_not_pile_up_without_end() -> None:
         if thread.name == "store call":
             thread.join(10)
     assert awaited(lambda _alive: "again", "it was refused") == "again"
+
+
+def test_many_calls_at_once_that_are_all_well_are_no_calls_that_hang() -> None:
+    together = threading.Barrier(MOST + 4)
+
+    def read() -> int:
+        return awaited(lambda _alive: together.wait(30), "it was refused")
+
+    with ThreadPoolExecutor(MOST + 4) as pool:
+        found = [each.result() for each in [pool.submit(read) for _ in range(MOST + 4)]]
+    assert sorted(found) == list(range(MOST + 4))

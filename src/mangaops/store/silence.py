@@ -20,7 +20,8 @@ SILENCE: Final = 30.0
 MOST: Final = 16
 """So many calls of a process may hang; further ones are refused at once."""
 
-_NAME: Final = "store call"
+_given_up: set[threading.Thread] = set()
+"""Calls that nobody awaits any more, and that may still hang; counted for the whole process."""
 
 
 class Heard(Protocol):
@@ -59,8 +60,13 @@ def awaited(
             said.put((True, found))
 
     _require_room(refused)
-    threading.Thread(target=run, name=_NAME, daemon=True).start()
-    well, found = _ended(said, refused, silence, grows)
+    calling = threading.Thread(target=run, name="store call", daemon=True)
+    calling.start()
+    try:
+        well, found = _ended(said, refused, silence, grows)
+    except SetupError:  # it was silent: what a call raises is in `found`
+        _given_up.add(calling)
+        raise
     if not well:
         raise found
     return found  # type: ignore[no-any-return]
@@ -82,9 +88,9 @@ def _ended(said: Heard, refused: str, silence: float, grows: Callable[[], object
 
 
 def _require_room(refused: str) -> None:
-    hanging = sum(thread.name == _NAME for thread in threading.enumerate())
-    if hanging >= MOST:
-        raise _silent(refused, f"{hanging} earlier calls that still hang", SILENCE)
+    _given_up.difference_update([each for each in _given_up.copy() if not each.is_alive()])
+    if len(_given_up) >= MOST:
+        raise _silent(refused, f"{len(_given_up)} earlier calls that still hang", SILENCE)
 
 
 def _silent(refused: str, found: str, silence: float) -> SetupError:
