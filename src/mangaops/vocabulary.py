@@ -33,6 +33,12 @@ class Family(StrEnum):
     RAFT_ANSWER = "raft-answer"
 
 
+class Part(StrEnum):
+    """What belongs to a release and is no model: sealed, named by its digest, and loaded with the models."""
+
+    INDEX = "index"
+
+
 class Split(StrEnum):
     """Where a row of a dataset version belongs."""
 

@@ -19,6 +19,7 @@ from mangaops.metrics import METRICS
 from mangaops.registry import Permit
 from mangaops.release import checks, evaluate, judge, latency, register, review, shadow
 from mangaops.release.desk import Desk, state
+from mangaops.release.standing import Prove
 from mangaops.stack import parse
 from mangaops.store import Artifacts, Documents, EvidenceStore, Gateways, Ledger, Snapshots
 from mangaops.training import PARAMETERS
@@ -209,13 +210,15 @@ def sealed_folder(folder: Path, content: str) -> Path:
     return folder
 
 
-def prove_by_seal(desk: Desk) -> Callable[[Permit], object]:
-    """Loads as little as can be: the stored folder verifies and is the permitted one."""
+def prove_by_seal(desk: Desk) -> Prove:
+    """Loads as little as can be: the stored folders verify and are the permitted ones."""
 
-    def prove(permit: Permit) -> object:
-        folder = desk.artifacts.open(permit.artifact)
-        assert verify(folder) == permit.artifact
-        return folder
+    def prove(permits: Mapping[str, Permit]) -> object:
+        folders = {name: desk.artifacts.open(each.artifact) for name, each in permits.items()}
+        assert {name: verify(folder) for name, folder in folders.items()} == {
+            name: each.artifact for name, each in permits.items()
+        }
+        return folders
 
     return prove
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -295,7 +295,8 @@ def test_a_rollback_waits_for_no_sick_worker_where_another_holds_the_target(stan
 def test_a_rollback_is_not_refused_for_what_leaves_the_champion_alone(standing: Standing) -> None:
     standing.promote()
 
-    def beside(permit: Permit) -> object:
+    def beside(permits: Mapping[str, Permit]) -> object:
+        (permit,) = permits.values()
         told = drafts.run_requested(
             "router", run=f"run-{permit.version}", because=Because.MANUAL, reason=WHY, actor="mei"
         )
@@ -308,7 +309,7 @@ def test_a_rollback_is_not_refused_for_what_leaves_the_champion_alone(standing: 
 def test_a_rollback_is_refused_where_the_champion_moved_meanwhile(standing: Standing) -> None:
     standing.promote()
 
-    def beside(_permit: Permit) -> object:
+    def beside(_permits: Mapping[str, Permit]) -> object:
         return roll_back(standing.desk, "router", prove=lambda _each: None, reason=WHY, patience=SHORT)
 
     with pytest.raises(RevisionConflict):
@@ -328,8 +329,8 @@ def test_a_rollback_to_what_all_hold_loads_nothing(standing: Standing) -> None:
     standing.promote()
     standing.desk.gateways.join("gateway", 0, holding("router-1"))
 
-    def never(permit: Permit) -> object:
-        raise AssertionError(permit)
+    def never(permits: Mapping[str, Permit]) -> object:
+        raise AssertionError(permits)
 
     done = roll_back(standing.desk, "router", prove=never, reason=WHY, patience=SHORT)
     assert done.to == "router-1"

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,14 @@ from desk_world import GATE_LIST, WHY, Rigged, World, make_snapshot, make_world,
 
 from mangaops.errors import FingerprintMismatch, Untracked
 from mangaops.inference import load
+from mangaops.inference.families import loaded
 from mangaops.inference.manifest import seal
 from mangaops.inference.predictor import assemble
-from mangaops.registry import Permit, permit
+from mangaops.registry import permit
 from mangaops.release import checks, evaluate, judge
 from mangaops.release.desk import state
 from mangaops.release.judge import Acted
+from mangaops.release.standing import Prove
 from mangaops.training import Trained
 from mangaops.vocabulary import Outcome, Purpose, Verdict
 from tiny import tiny_artifact
@@ -38,9 +39,11 @@ def copy_of(trained: Trained, folder: Path) -> Path:
     return Path(shutil.copytree(trained.folder, folder))
 
 
-def loads(world: World) -> Callable[[Permit], object]:
+def loads(world: World) -> Prove:
     """The loader that serving uses."""
-    return lambda each: load(world.desk.artifacts.open(each.artifact), each)
+    return lambda permits: loaded(
+        {name: world.desk.artifacts.open(each.artifact) for name, each in permits.items()}, permits
+    )
 
 
 def decided(world: World, release: str, *, shadow: bool = True, prove=None) -> Acted:

@@ -199,7 +199,8 @@ def test_of_two_promotions_at_once_one_wins(served: World) -> None:
     both_read = threading.Barrier(2, timeout=60)
     outcomes: list[object] = []
 
-    def prove_together(permit: object) -> object:
+    def prove_together(permits: object) -> object:
+        (permit,) = permits.values()
         if permit.version == "v1":  # the rollback pointer is proven last, after the state was read
             both_read.wait()
         return permit

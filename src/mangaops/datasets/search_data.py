@@ -12,6 +12,7 @@ import polars as pl
 from mangaops.datasets.collect import read
 from mangaops.datasets.source import Progress, Provenance, Source
 from mangaops.errors import InputError
+from mangaops.inference.catalogue import READ, reading
 
 if TYPE_CHECKING:
     from mangaops.stack import SearchDataSpec
@@ -116,12 +117,9 @@ def nothing(wanted: Mapping[str, bool]) -> pl.DataFrame:
 
 
 def item_text(items: pl.DataFrame) -> pl.Series:
-    """What models read of an item: title, genres, tags and synopsis, those that it has."""
-    parts = [
-        pl.when(pl.col(name).str.strip_chars() != "").then(pl.col(name).str.strip_chars())
-        for name in ("title", "genres", "tags", "synopsis")
-    ]
-    return items.select(text=pl.concat_str(parts, separator=". ", ignore_nulls=True)).get_column("text")
+    """What models read of each item: title, genres, tags and synopsis, those that it has."""
+    told = [reading(item) for item in items.select(READ).iter_rows(named=True)]
+    return pl.Series("text", told, dtype=pl.String)
 
 
 def _collected(

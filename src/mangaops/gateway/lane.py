@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import Any, Final
 
 from mangaops.gateway.slots import Slot
-from mangaops.inference import Answer
+from mangaops.inference.families import Said
 
 _LOOK: Final = 16
 """How many waiting texts are looked at for one of like length."""
@@ -40,7 +40,7 @@ class Asked:
 
     slot: Slot
     text: str
-    future: asyncio.Future[Answer]
+    future: asyncio.Future[Said]
     timer: asyncio.TimerHandle | None = None
     batch: int = 1
     read: Any = None
@@ -148,7 +148,7 @@ class Lane:
     def _give_up(self, asked: Asked) -> None:
         self._loop.call_soon_threadsafe(self._release, asked)
 
-    def _finish(self, batch: Sequence[Asked], done: Sequence[Answer | Exception]) -> None:
+    def _finish(self, batch: Sequence[Asked], done: Sequence[Said | Exception]) -> None:
         for asked, result in zip(batch, done, strict=True):
             self._release(asked)
             if asked.future.done():
@@ -170,7 +170,7 @@ class Lane:
             self._rested(asked.slot)
 
 
-def _answered(batch: Sequence[Asked]) -> list[Answer | Exception]:
+def _answered(batch: Sequence[Asked]) -> list[Said | Exception]:
     predictor = batch[0].slot.predictor
     if predictor is None:
         return [RuntimeError("the slot was closed")] * len(batch)
@@ -205,6 +205,6 @@ def nobody(_busy: bool) -> None:
     """Nobody wants to know."""
 
 
-def _late(future: asyncio.Future[Answer]) -> None:
+def _late(future: asyncio.Future[Said]) -> None:
     if not future.done():
         future.set_exception(Late())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from mangaops.errors import IntegrityError, MangaopsError
-from mangaops.inference.families import Servable, serving
+from mangaops.inference.families import Servable, loaded
 from mangaops.inference.fingerprint import PROBES
 from mangaops.registry import Permit, UnitState, permit
 from mangaops.store import Artifacts
@@ -37,14 +37,13 @@ class Releases:
             SetupError: neither the local copy nor the shared store has it within reach.
         """
         permits = permit(state, release, purpose)
-        family = serving(self._families[state.unit])
         try:
-            return family.load({m: self._folder(each.artifact) for m, each in permits.items()}, permits, 1)
+            return loaded({m: self._folder(each.artifact) for m, each in permits.items()}, permits)
         except IntegrityError:
             if not self._forget(permits):
                 raise
         folders = {m: self._folder(each.artifact) for m, each in permits.items()}
-        return family.load(folders, permits, 1)
+        return loaded(folders, permits)
 
     def _folder(self, digest: Digest) -> Path:
         """A local folder with the artifact's files; the loader verifies them."""

@@ -25,7 +25,7 @@ from mangaops.gateway.pins import Pins
 from mangaops.gateway.slots import Served, Slots
 from mangaops.gateway.tickets import Tickets
 from mangaops.gateway.units import Unit
-from mangaops.inference import Answer
+from mangaops.inference.families import Said
 from mangaops.store.request_log import LogWriter
 
 _LOG: Final = logging.getLogger("mangaops.gateway")
@@ -139,7 +139,7 @@ class Service:
         served: Served,
         text: str,
         caller: Caller,
-        answer: Answer,
+        answer: Said,
         spent: float,
         batch: int,
     ) -> Reply:

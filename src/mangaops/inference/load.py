@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from mangaops.errors import FingerprintMismatch, Untracked
 from mangaops.inference.embedder import Embedder, assemble_embedder
@@ -14,6 +14,7 @@ from mangaops.inference.manifest import verify
 from mangaops.inference.predictor import IntentPredictor, assemble
 from mangaops.inference.probes import Probed, ProbeResult, probe
 from mangaops.inference.reranker import Reranker, assemble_reranker
+from mangaops.vocabulary import Family
 
 if TYPE_CHECKING:
     from mangaops.registry.permit import Permit
@@ -41,6 +42,21 @@ def load_embedder(folder: Path, permit: Permit, *, threads: int = 1) -> Embedder
 def load_reranker(folder: Path, permit: Permit, *, threads: int = 1) -> Reranker:
     """A reranker, held to the same as what `load` gives; raises the same."""
     return _verified(folder, permit, partial(assemble_reranker, threads=threads))
+
+
+LOADERS: Final[Mapping[Family, Callable[..., Probed]]] = {
+    Family.INTENT_CLASSIFIER: load,
+    Family.EMBEDDING_ADAPTER: load_embedder,
+    Family.CROSS_ENCODER_RERANKER: load_reranker,
+}
+"""One entry a family that can be trained."""
+
+
+def load_model(folder: Path, permit: Permit) -> Probed:
+    """The model of whatever family, held to the same as what `load` gives; raises the same."""
+    if permit.family is None:
+        raise Untracked(f"{permit.model} was not loaded as a model: it is a part of a release")
+    return LOADERS[permit.family](folder, permit)
 
 
 def _verified(folder: Path, permit: Permit, make: Callable[[Path, str], Made]) -> Made:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import polars as pl
 
@@ -245,7 +245,7 @@ class GatewayWorld:
         return self.shop.baseline(train, tuple(WORDS), model_spec(self.shop.desk, UNIT).actions)
 
     def _load(self, release: str) -> Predictor:
-        return self.shop.load(permit(self.state(), release, Purpose.MEASURE)[MODEL])
+        return cast(Predictor, self.shop.load(permit(self.state(), release, Purpose.MEASURE)))
 
 
 def write_stack(folder: Path) -> Path:

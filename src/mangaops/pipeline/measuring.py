@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 from pydantic import BaseModel
@@ -79,7 +79,7 @@ class Bench:
     @cached_property
     def pair(self) -> evaluate.Pair:
         """Both predictors, loaded once."""
-        ours = self.shop.load(self._permit(self.release))
+        ours = cast(Predictor, self.shop.load(self._permits(self.release)))
         return evaluate.Pair(self._baseline(), ours, self.against)
 
     @cached_property
@@ -155,13 +155,12 @@ class Bench:
         name = self.shop.desk.stack.units[self.unit].models[0]
         return current.models[f"{name}@{release_of(current, release).models[name]}"]
 
-    def _permit(self, release: str) -> Permit:
-        permits = permit(self.state(), release, Purpose.MEASURE)
-        return next(iter(permits.values()))
+    def _permits(self, release: str) -> dict[str, Permit]:
+        return permit(self.state(), release, Purpose.MEASURE)
 
     def _baseline(self) -> Predictor:
         if self.champion:
-            return self.shop.load(self._permit(self.champion))
+            return cast(Predictor, self.shop.load(self._permits(self.champion)))
         ours = self.training[Side.RELEASE]
         self.progress("fitting the plain baseline", 0, 1)
         fitted = self.shop.baseline(ours.train.select("text", "label"), ours.labels, self.model.actions)

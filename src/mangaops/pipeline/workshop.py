@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mangaops.inference import Predictor
+from mangaops.inference.families import Servable, loaded
 from mangaops.registry import Permit
 from mangaops.release.desk import Desk
 from mangaops.store import Journal, Leases
@@ -50,12 +51,12 @@ class Workshop:
         """An empty folder to make something in, gone afterwards; what killed processes left goes with it."""
         return LocalBundles(self.staging).staging()
 
-    def load(self, permit: Permit) -> Predictor:
-        """The predictor of a permitted artifact, verified from end to end.
+    def load(self, permits: Mapping[str, Permit]) -> Servable:
+        """The permitted release as it serves, verified from end to end.
 
         Raises:
-            IntegrityError: the artifact is missing, tampered with, or answers otherwise than when sealed.
+            IntegrityError: an artifact is missing, tampered with, or answers otherwise than when sealed.
         """
-        from mangaops.inference import load
-
-        return load(self.desk.artifacts.open(permit.artifact), permit)
+        return loaded(
+            {name: self.desk.artifacts.open(each.artifact) for name, each in permits.items()}, permits
+        )

@@ -6,6 +6,7 @@ Each returns a checked `Draft` and raises UsageError where a reason, an actor or
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from mangaops.registry.events import Draft, check
@@ -73,12 +74,19 @@ def release_registered(
     digest: Digest,
     models: Mapping[str, str],
     because: Because,
+    parts: Mapping[str, Digest] = MappingProxyType({}),
     bootstrap: bool = False,
     reason: str,
     actor: str,
 ) -> Draft:
-    """A release exists as a candidate. `models` maps each model to its version."""
-    body = {"release": release, "digest": digest, "models": dict(models), "because": str(because)}
+    """A release exists as a candidate. `models` maps models to versions, `parts` parts to artifacts."""
+    body = {
+        "release": release,
+        "digest": digest,
+        "models": dict(models),
+        "parts": {str(part): artifact for part, artifact in parts.items()},
+        "because": str(because),
+    }
     return _draft(unit, EventKind.RELEASE_REGISTERED, actor, reason, **body, bootstrap=bootstrap)
 
 

@@ -54,6 +54,7 @@ BODIES: Final[dict[EventKind, dict[str, _Types]]] = {
         "release": _TEXT,
         "digest": _TEXT,
         "models": _MAP,
+        "parts": _MAP,
         "because": _TEXT,
         "bootstrap": _FLAG,
     },
@@ -109,7 +110,10 @@ BODIES: Final[dict[EventKind, dict[str, _Types]]] = {
 }
 """The fields of each body beside `reason`, as the present schema has them."""
 
-SCHEMAS: Final[dict[EventKind, int]] = dict.fromkeys(EventKind, 1)
+SCHEMAS: Final[dict[EventKind, int]] = {
+    **dict.fromkeys(EventKind, 1),
+    EventKind.RELEASE_REGISTERED: 2,
+}
 """The schema that new events of each kind are written in. Old rows keep theirs: see `fold.UPGRADES`."""
 
 _NO_REASON: Final = "no reason"

@@ -20,8 +20,10 @@ from mangaops.vocabulary import Digest, EventKind
 Body = dict[str, Any]
 Upgrade = Callable[[Body], Body]
 
-UPGRADES: Final[dict[tuple[EventKind, int], Upgrade]] = {}
-"""For a kind and a schema, the function that makes its body one of the next schema. None is old yet."""
+UPGRADES: Final[dict[tuple[EventKind, int], Upgrade]] = {
+    (EventKind.RELEASE_REGISTERED, 1): lambda body: {**body, "parts": {}},
+}
+"""For a kind and a schema, the function that makes its body one of the next schema."""
 
 
 def fold(events: Iterable[Event], onto: UnitState | None = None) -> UnitState:

@@ -18,6 +18,7 @@ from mangaops.vocabulary import (
     EvidenceKind,
     Family,
     Outcome,
+    Part,
     State,
 )
 
@@ -53,6 +54,7 @@ def _release_registered(unit: Building, event: Event, body: Body) -> None:
         name=name,
         digest=digest,
         models=body["models"],
+        parts={Part(part): artifact for part, artifact in body["parts"].items()},
         state=State.CANDIDATE,
         evidence=(),
         decisions=(),

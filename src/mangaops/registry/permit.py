@@ -11,7 +11,7 @@ from typing import Final
 
 from mangaops.errors import Untracked
 from mangaops.registry.state import UnitState
-from mangaops.vocabulary import Digest, Purpose, State
+from mangaops.vocabulary import Digest, Family, Purpose, State
 
 ALLOWED: Final[dict[Purpose, frozenset[State]]] = {
     Purpose.MEASURE: frozenset(State) - {State.REJECTED, State.WITHDRAWN},
@@ -26,16 +26,21 @@ To serve, a release may be loaded also while a cutover to it is prepared.
 
 @dataclass(frozen=True)
 class Permit:
-    """Leave to load exactly this artifact with exactly this fingerprint."""
+    """Leave to load exactly this artifact with exactly this fingerprint.
+
+    `family` is that of a model. A part of a release that is no model has none, its own name in the model's
+    place, the release's in the version's, and no fingerprint: its artifact alone says what it is.
+    """
 
     model: str
     version: str
     artifact: Digest
     fingerprint: str
+    family: Family | None = None
 
 
 def permit(state: UnitState, release: str, purpose: Purpose | str) -> dict[str, Permit]:
-    """A permit for each model of the release, by model.
+    """A permit for each model of the release, by model, in its order; and for each of its parts, by its name.
 
     Raises:
         Untracked: the ledger knows no such release, or it is in a state that the purpose does not allow.
@@ -58,4 +63,6 @@ def permit(state: UnitState, release: str, purpose: Purpose | str) -> dict[str, 
             next_step=f"mangaops release explain {release}",
         )
     records = (state.models[f"{model}@{version}"] for model, version in found.models.items())
-    return {r.model: Permit(r.model, r.version, r.artifact, r.fingerprint) for r in records}
+    models = {r.model: Permit(r.model, r.version, r.artifact, r.fingerprint, r.family) for r in records}
+    parts = {str(part): Permit(part, release, artifact, "", None) for part, artifact in found.parts.items()}
+    return {**models, **parts}

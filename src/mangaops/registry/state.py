@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mangaops.registry.events import GENESIS
-from mangaops.vocabulary import Because, Digest, EvidenceKind, Family, Outcome, State
+from mangaops.vocabulary import Because, Digest, EvidenceKind, Family, Outcome, Part, State
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,15 @@ class ModelRecord:
 class Release:
     """A release and all that happened to it, oldest first.
 
-    `models` maps each model to its version. `reopened_at` is the revision of the last reopening, 0 where
+    `models` maps each model to its version; `parts` has the artifacts that belong to the release and are no
+    model. `reopened_at` is the revision of the last reopening, 0 where
     there was none. `stands_because` is the reason of the event that led to the present state.
     """
 
     name: str
     digest: Digest
     models: Mapping[str, str]
+    parts: Mapping[Part, Digest]
     state: State
     evidence: tuple[EvidenceRef, ...]
     decisions: tuple[DecisionRef, ...]

@@ -11,7 +11,9 @@ from typing import Any, Final
 from mangaops.datasets import Snapshot, compare
 from mangaops.errors import MangaopsError
 from mangaops.evidence import Evidence
-from mangaops.inference import load, probe
+from mangaops.inference import probe
+from mangaops.inference.families import loaded
+from mangaops.inference.load import load_model
 from mangaops.inference.manifest import file_digest, verify
 from mangaops.metrics import Scored, summary
 from mangaops.registry import ModelRecord, Permit, Release, UnitState, fold_data, permit
@@ -75,10 +77,20 @@ def check_fingerprints(desk: Desk, unit: str, release: str, *, dataset: Digest, 
 
 
 def _side(desk: Desk, current: UnitState, release: str) -> dict[str, Any]:
-    """The facts of the release's first model that does not load here, or of its first one."""
-    permits = permit(current, release, Purpose.MEASURE).values()
-    found = [_checked(desk, each) for each in permits]
-    return next((facts for facts in found if not facts["loads"]), found[0])
+    """The facts of the release's first model that does not load here, or of its first one; and of the whole.
+
+    A release is its models and parts together: each may load, and the whole may not.
+    """
+    permits = permit(current, release, Purpose.MEASURE)
+    found = [_checked(desk, each) for each in permits.values() if each.family is not None]
+    facts = next((each for each in found if not each["loads"]), found[0])
+    if not facts["loads"] or len(permits) == 1:
+        return facts
+    try:
+        loaded({name: desk.artifacts.open(each.artifact) for name, each in permits.items()}, permits)
+    except MangaopsError as refusal:
+        return facts | {"model": release, "loads": False, "why": refusal.message}
+    return facts
 
 
 def _checked(desk: Desk, each: Permit) -> dict[str, Any]:
@@ -94,7 +106,7 @@ def _checked(desk: Desk, each: Permit) -> dict[str, Any]:
         result = probe(folder)
         gap = result.gap if math.isfinite(result.gap) else None
         facts |= {"found": result.found, "probe_gap": gap, "tolerance": result.tolerance}
-        load(folder, each)
+        load_model(folder, each)
     except MangaopsError as refusal:
         return facts | {"loads": False, "why": refusal.message}
     return facts | {"loads": True, "why": ""}

@@ -28,9 +28,9 @@ from mangaops.release.desk import (
     unit_spec,
 )
 from mangaops.release.error_review import ErrorReview, error_review
-from mangaops.release.promote import Promoted, Prove, promote
+from mangaops.release.promote import Promoted, promote
 from mangaops.release.review import counted_review
-from mangaops.release.standing import read_decision, require_golden
+from mangaops.release.standing import Prove, read_decision, require_golden
 from mangaops.stack import Rule
 from mangaops.vocabulary import Digest, EvidenceKind, Outcome, State, Verdict
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from mangaops.registry import Permit, UnitState, drafts, permit
+from mangaops.registry import UnitState, drafts, permit
 from mangaops.release.cutover import PATIENCE, Patience, Switched, await_active, cut_over, last_move
 from mangaops.release.desk import Desk, Progress, release_of, revisions, state
-from mangaops.release.standing import rollback_pointer, standing_promotion
+from mangaops.release.standing import Prove, rollback_pointer, standing_promotion
 from mangaops.vocabulary import EventKind, Purpose
-
-Prove = Callable[[Permit], object]
-"""Loads the permitted artifact as serving would, and raises what that raises."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +57,7 @@ def promote(
         return _told(current, before, await_active(desk, moved, current, patience, progress))
     read = revisions(desk, current, subject)
     decision = standing_promotion(desk, current, subject)
-    for each in permit(current, release, Purpose.MEASURE).values():
-        prove(each)
+    prove(permit(current, release, Purpose.MEASURE))
     pointer = rollback_pointer(desk, current, prove)
     generation = current.generation + 1
     draft = drafts.promoted(

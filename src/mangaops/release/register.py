@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mangaops.datasets import Snapshot, golden_digest
@@ -152,19 +153,20 @@ def register_release(
     *,
     because: Because,
     reason: str,
+    parts: Mapping[str, Digest] = MappingProxyType({}),
     bootstrap: bool = False,
 ) -> str:
     """The model versions are a release of the unit, and its only open one; returns its name.
 
-    The same artifacts give the same release, whatever state that is in. An older open release is
-    withdrawn in the same transaction.
+    `parts`: the stored artifacts that belong to it and are no model. The same artifacts give the same
+    release, whatever state that is in. An older open release is withdrawn in the same transaction.
 
     Raises:
         UsageError: not exactly the unit's models, or a version that is not registered.
         RevisionConflict: another verb appended first.
     """
     current = state(desk, unit)
-    digest = release_digest(desk, unit, current, models)
+    digest = release_digest(desk, unit, current, models, parts)
     for name, known in current.releases.items():
         if known.digest == digest:
             return name
@@ -174,6 +176,7 @@ def register_release(
         release=name,
         digest=digest,
         models=models,
+        parts=parts,
         because=because,
         bootstrap=bootstrap,
         reason=reason,
@@ -191,8 +194,14 @@ def _superseded(desk: Desk, current: UnitState, by: str) -> list[Draft]:
     return [drafts.withdrawn(current.unit, release=current.challenger, reason=why, actor=desk.actor)]
 
 
-def release_digest(desk: Desk, unit: str, current: UnitState, models: Mapping[str, str]) -> Digest:
-    """The digest over the unit and each model's artifact: what the release is, not when it was made.
+def release_digest(
+    desk: Desk,
+    unit: str,
+    current: UnitState,
+    models: Mapping[str, str],
+    parts: Mapping[str, Digest] = MappingProxyType({}),
+) -> Digest:
+    """The digest over the unit and the artifact of each model and part: what the release is, not when made.
 
     Raises:
         UsageError: not exactly the unit's models, or a version that is not registered.
@@ -209,5 +218,6 @@ def release_digest(desk: Desk, unit: str, current: UnitState, models: Mapping[st
             next_step=f"mangaops registry list, or train: mangaops release run {unit}",
         )
     artifacts = {m: current.models[f"{m}@{v}"].artifact for m, v in models.items()}
-    text = canonical({"unit": unit, "models": artifacts})
+    named = {str(part): artifact for part, artifact in parts.items()}
+    text = canonical({"unit": unit, "models": artifacts, **({"parts": named} if named else {})})
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from mangaops.errors import RefusedError, RevisionConflict
-from mangaops.registry import Draft, Event, Permit, UnitState, drafts, is_fallback, permit
+from mangaops.registry import Draft, Event, UnitState, drafts, is_fallback, permit
 from mangaops.release.cutover import PATIENCE, Patience, await_active
 from mangaops.release.desk import Desk, Progress, append, state
+from mangaops.release.standing import Prove
 from mangaops.vocabulary import Purpose
 
 _TRIES: Final = 20
@@ -36,7 +37,7 @@ def roll_back(
     desk: Desk,
     unit: str,
     *,
-    prove: Callable[[Permit], object],
+    prove: Prove,
     reason: str,
     to: str | None = None,
     progress: Progress = None,
@@ -105,10 +106,9 @@ def _pointer(current: UnitState, to: str | None) -> tuple[str, str]:
     return current.champion, target
 
 
-def _proven(desk: Desk, current: UnitState, target: str, prove: Callable[[Permit], object]) -> None:
+def _proven(desk: Desk, current: UnitState, target: str, prove: Prove) -> None:
     """Nothing happens where somebody who serves holds the target already, or where it loads here."""
     permits = permit(current, target, Purpose.SERVE)
     if any(member.holds(current.unit, target) for member in desk.gateways.members(current.unit)):
         return
-    for each in permits.values():
-        prove(each)
+    prove(permits)

@@ -14,6 +14,9 @@ from mangaops.release.desk import Desk, bind, unit_spec
 from mangaops.release.review import counted_review
 from mangaops.vocabulary import FALLBACK, Digest, EventKind, EvidenceKind, Outcome, Purpose
 
+Prove = Callable[[Mapping[str, Permit]], object]
+"""Loads the permitted release as serving would, and raises what that raises."""
+
 
 def standing_promotion(desk: Desk, current: UnitState, subject: Release) -> Digest:
     """The digest of the stored PROMOTE that holds for the release as it is now, against today's champion.
@@ -86,16 +89,15 @@ def _refused(current: UnitState, subject: Release, found: str, how: str = "") ->
     )
 
 
-def rollback_pointer(desk: Desk, current: UnitState, prove: Callable[[Permit], object]) -> str:
-    """The champion's name, once every model of it was proven to load; the fallback where there is none.
+def rollback_pointer(desk: Desk, current: UnitState, prove: Prove) -> str:
+    """The champion's name, once it was proven to load; the fallback where there is none.
 
     Raises:
         IntegrityError: an artifact of the champion does not load: there would be no way back.
     """
     if current.champion is None:
         return FALLBACK + unit_spec(desk, current.unit).fallback
-    for each in permit(current, current.champion, Purpose.SERVE).values():
-        prove(each)
+    prove(permit(current, current.champion, Purpose.SERVE))
     return current.champion
 
 

@@ -1,0 +1,203 @@
+"""A retrieval release, loaded: adapter, reranker and index of one release, and the catalogue as it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from mangaops.errors import ArtifactTampered, FingerprintMismatch, Untracked
+from mangaops.inference.assembling import CONFIG
+from mangaops.inference.catalogue import Catalogue, Item, read_catalogue, reading
+from mangaops.inference.embedder import Embedder
+from mangaops.inference.foreign import translated
+from mangaops.inference.index import Index, open_index
+from mangaops.inference.live_index import Delta, LiveIndex
+from mangaops.inference.load import load_embedder, load_reranker
+from mangaops.inference.manifest import verify
+from mangaops.inference.reranker import Reranker
+from mangaops.inference.search import Filter, Search
+from mangaops.inference.shelf import IndexShelf
+from mangaops.vocabulary import Family, Part
+
+if TYPE_CHECKING:
+    from mangaops.registry.permit import Permit
+
+SHOWN: Final = 10
+"""Places of a list that an answer has where nobody asks for more or fewer."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked of a search: at most `k` items for a text, of those that `keep` lets through."""
+
+    text: str
+    k: int = SHOWN
+    keep: Filter | None = None
+
+    def __len__(self) -> int:
+        """Of the text, in characters."""
+        return len(self.text)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The answer to one query: ids with their scores, best first, and the catalogue that they are from.
+
+    `milliseconds` has what each step took: encode, retrieve, rerank.
+    """
+
+    items: tuple[str, ...]
+    scores: tuple[float, ...]
+    generation: int
+    milliseconds: Mapping[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The answer as JSON values, as logs keep it."""
+        return {
+            "items": list(self.items),
+            "scores": [round(score, 6) for score in self.scores],
+            "catalogue_generation": self.generation,
+        }
+
+
+class Retrieval:
+    """Adapter, reranker and index of one release with its catalogue; may be shared between threads.
+
+    A query sees the catalogue of one generation from its start to its end.
+    """
+
+    def __init__(
+        self, embedder: Embedder, reranker: Reranker | None, index: Index, catalogue: Catalogue, depth: int
+    ) -> None:
+        """`index` holds the vectors that `embedder` made of `catalogue`; `depth` items are reranked."""
+        self.embedder, self.reranker, self.catalogue = embedder, reranker, catalogue
+        self.name = " + ".join(each.name for each in (embedder, reranker) if each is not None)
+        self._live = LiveIndex(index, catalogue.generation)
+        self.items: Mapping[str, Item] = catalogue.items
+        self.shelf = IndexShelf(self._live.now, catalogue.texts)
+        self.search = Search(self.name, embedder, lambda: self.shelf, reranker, depth=depth)
+
+    @property
+    def generation(self) -> int:
+        """The number of the last delta of the catalogue that answers come from."""
+        return self.shelf.generation
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """None: an answer is a list."""
+        return ()
+
+    def read(self, asked: str | Query) -> Query:
+        """The query as it is answered."""
+        return asked if isinstance(asked, Query) else Query(asked)
+
+    def answer(self, asked: str | Query) -> Listed:
+        """The list for one query."""
+        query = self.read(asked)
+        found = self.search.search(query.text, query.k, query.keep)
+        return Listed(
+            tuple(hit.item_id for hit in found.hits),
+            tuple(hit.score for hit in found.hits),
+            found.generation,
+            found.milliseconds,
+        )
+
+    def answer_together(self, read: Sequence[Query]) -> list[Listed]:
+        """The list for each query, one after the other: no list hangs on its company."""
+        return [self.answer(query) for query in read]
+
+    def apply(self, number: int, added: Mapping[str, Item], removed: Sequence[str] = ()) -> None:
+        """Queries that begin now see delta `number` of the catalogue, embedded by this release's adapter.
+
+        Raises:
+            RefusedError: the number does not follow the one before.
+            InputError: an item is added and removed.
+        """
+        texts = {each: reading(item) for each, item in added.items()}
+        rows = self.embedder.vectors(list(texts.values())) if texts else None
+        embedder = self._live.now.base.vectors.embedder
+        self._live.apply(Delta(number, embedder, tuple(texts), rows, tuple(removed)))
+        gone = set(removed)
+        kept = {each: text for each, text in self.shelf.texts.items() if each not in gone}
+        self.items = {each: item for each, item in {**self.items, **added}.items() if each not in gone}
+        self.shelf = IndexShelf(self._live.now, kept | texts)
+
+
+def load_retrieval(folders: Mapping[str, Path], permits: Mapping[str, Permit], threads: int = 1) -> Retrieval:
+    """The models and the index of one release, each verified, and made for each other.
+
+    Raises:
+        ArtifactTampered: a file is missing, extra, changed or unreadable; or the release lacks a part.
+        Untracked, FingerprintMismatch: as the loaders of models raise them.
+        VectorsMismatch: the index holds vectors of another adapter or catalogue.
+        SetupError: a package is missing.
+    """
+    adapter = _of(permits, Family.EMBEDDING_ADAPTER)
+    second = _of(permits, Family.CROSS_ENCODER_RERANKER)
+    if Part.INDEX not in permits:
+        raise _lacks("the vector index")
+    embedder = load_embedder(folders[adapter.model], adapter, threads=threads)
+    reranker = load_reranker(folders[second.model], second, threads=threads)
+    index, catalogue = open_sealed_index(folders[Part.INDEX], permits[Part.INDEX], adapter, embedder.width)
+    return Retrieval(embedder, reranker, index, catalogue, _depth(folders[second.model], second))
+
+
+def open_sealed_index(
+    folder: Path, permit: Permit, adapter: Permit, dimension: int | None = None
+) -> tuple[Index, Catalogue]:
+    """The index that the permit names, of vectors of that adapter, with the catalogue that it is of.
+
+    Raises:
+        ArtifactTampered, Untracked: what lies there is not what the ledger lists.
+        VectorsMismatch: it holds vectors of another adapter, dimension or catalogue.
+    """
+    if (digest := verify(folder)) != permit.artifact:
+        raise Untracked(
+            f"the index of {permit.version} was not loaded from {folder.name}: the ledger lists no such one",
+            found=digest,
+            accepted=permit.artifact,
+            next_step="put the listed artifact back, or run the release again",
+        )
+    catalogue = read_catalogue(folder)
+    index = open_index(folder, embedder=adapter.artifact, dimension=dimension, catalogue=catalogue.digest)
+    if index.ids != tuple(catalogue.items):
+        raise ArtifactTampered(
+            f"the index of {permit.version} was refused: it is not of the items that lie beside it",
+            found=f"{len(index.ids)} vectors for {len(catalogue.items)} items, or in another order",
+            accepted="a vector for each item, in the catalogue's order",
+            next_step="run the release again: it builds the index anew",
+        )
+    return index, catalogue
+
+
+def _of(permits: Mapping[str, Permit], family: Family) -> Permit:
+    found = [each for each in permits.values() if each.family == family]
+    if len(found) != 1:
+        raise _lacks(f"one {family}")
+    return found[0]
+
+
+def _lacks(what: str) -> ArtifactTampered:
+    return ArtifactTampered(
+        f"the release was refused: it does not hold {what}",
+        accepted="an embedding adapter, a cross-encoder reranker and the vector index, one of each",
+        next_step="run the release again: mangaops release run",
+    )
+
+
+def _depth(folder: Path, reranker: Permit) -> int:
+    """How many candidates the reranker was made for, as its sealed training config says."""
+    with translated(folder, f"reading {CONFIG}"):
+        said = yaml.safe_load((folder / CONFIG).read_bytes())
+        depth = int(said["training"]["depth"])
+    if depth < 1:
+        raise FingerprintMismatch(
+            f"{reranker.model}@{reranker.version} was refused: its depth is none",
+            found=str(depth),
+            accepted="1 or more",
+        )
+    return depth
