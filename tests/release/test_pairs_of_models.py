@@ -78,7 +78,7 @@ RETRAINED = Worth({0: 1.0}, 0.0)
 
 
 def pair(shelf: Offsets, reranks: Worth | None, adapter: str, reranker: str = NO_RERANKER) -> PairModels:
-    return PairModels(adapter, Names(), shelf, reranker, reranks)
+    return PairModels(adapter, Names(), shelf, reranker, reranks, depth=5)
 
 
 APART: tuple[dict[str, Any], ...] = (
@@ -97,7 +97,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> SearchSnapshot:
 
 
 def lists(golden: SearchSnapshot, release: PairModels, baseline: PairModels = CHAMPION) -> Lists:
-    return compare_pairs(baseline, release, golden, depth=5)
+    return compare_pairs(baseline, release, golden)
 
 
 def decided(measured: Lists, *rules: dict[str, Any]) -> Decision:
@@ -169,7 +169,7 @@ def test_a_lone_change_has_no_crosses_and_is_judged_as_one(
 
 def test_bm25_stands_in_a_first_champions_place(golden: SearchSnapshot) -> None:
     told = golden.items.select("item_id", text="title")
-    measured = compare_pairs(lexical(told), pair(NEW_ADAPTER, RETRAINED, "a@v1", "r@v1"), golden, depth=5)
+    measured = compare_pairs(lexical(told), pair(NEW_ADAPTER, RETRAINED, "a@v1", "r@v1"), golden)
     assert measured.facts["cells"]["search"] == ["baseline", "release"]
     (level,) = judged(measured, {"gate": "at_least", "metric": "recall@3", "on": "search", "value": 0.9})
     assert (level.verdict, level.observed) == (Verdict.PASS, 1.0)
@@ -178,7 +178,7 @@ def test_bm25_stands_in_a_first_champions_place(golden: SearchSnapshot) -> None:
 def test_a_pair_is_scored_once_by_each_reranker(golden: SearchSnapshot) -> None:
     old, new = Worth({0: 1.0}, 0.0), Worth({0: 2.0}, 0.0)
     champion = pair(OLD_ADAPTER, old, "adapter@v1", "reranker@v1")
-    compare_pairs(champion, pair(NEW_ADAPTER, new, "adapter@v2", "reranker@v2"), golden, depth=5)
+    compare_pairs(champion, pair(NEW_ADAPTER, new, "adapter@v2", "reranker@v2"), golden)
     assert set(old.asked.values()) == set(new.asked.values()) == {1}
 
 
@@ -205,7 +205,6 @@ def test_new_titles_are_marked_and_progress_is_told(golden: SearchSnapshot) -> N
         CHAMPION,
         pair(NEW_ADAPTER, RETRAINED, "adapter@v2", "reranker@v2"),
         golden,
-        depth=5,
         new=["i1"],
         progress=lambda _what, done, total: told.append((done, total)),
     )
@@ -220,4 +219,4 @@ def test_nothing_is_measured_without_a_golden_query_or_a_depth(golden: SearchSna
     with pytest.raises(InputError, match="no golden query"):
         lists(empty, CHAMPION)
     with pytest.raises(UsageError, match="depth of 0"):
-        compare_pairs(CHAMPION, CHAMPION, golden, depth=0)
+        compare_pairs(replace(CHAMPION, depth=0), CHAMPION, golden)

@@ -8,8 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import polars as pl
+
 from mangaops.datasets import Snapshot, compare
-from mangaops.errors import MangaopsError
+from mangaops.datasets.search_leakage import compare_search
+from mangaops.datasets.search_snapshot import SearchSnapshot
+from mangaops.errors import MangaopsError, UsageError
 from mangaops.evidence import Evidence
 from mangaops.inference import probe
 from mangaops.inference.families import loaded
@@ -28,6 +32,7 @@ from mangaops.release.desk import (
     state,
     unit_spec,
 )
+from mangaops.stack import DataSpec, SearchDataSpec
 from mangaops.vocabulary import FALLBACK, Digest, EvidenceKind, Purpose, RecordPart, Side
 
 TOKENIZER: Final = "tokenizer.json"
@@ -38,14 +43,16 @@ def check_leakage(
     desk: Desk,
     unit: str,
     release: str,
-    golden: Snapshot,
-    training: Mapping[Side, Snapshot],
+    golden: Snapshot | SearchSnapshot,
+    training: Mapping[Side, Snapshot] | Mapping[Side, SearchSnapshot],
     *,
     reason: str,
     order: Mapping[str, Any] | None = None,
     against: Digest | None = None,
 ) -> Evidence:
     """Leakage evidence is recorded: what the golden rows share with the training snapshots of both sides.
+
+    Snapshots are of the kind that the unit's models learn from, labelled logs or search data, and all alike.
 
     `order` is told beside it: order in time, and how much a random split would flatter. `against` is the
     digest of the side whose training snapshot `training` names the baseline's; None: whatever stands there.
@@ -54,11 +61,36 @@ def check_leakage(
         RevisionConflict: the champion changed meanwhile.
     """
     bound = binding(desk, unit, release, golden.digest, against=against)
-    spec = desk.stack.labelled(model_spec(desk, unit).data)
-    facts, conflicts = compare(golden, training, spec)
+    facts, conflicts = _compared(desk.stack.dataset(model_spec(desk, unit).data), golden, training)
     facts = {**facts, "order": dict(order)} if order else facts
     evidence = Evidence(EvidenceKind.LEAKAGE, bound, facts, {"conflicts": conflicts})
     return record_evidence(desk, unit, release, evidence, reason=reason)
+
+
+def _compared(
+    spec: DataSpec | SearchDataSpec,
+    golden: Snapshot | SearchSnapshot,
+    training: Mapping[Side, Snapshot] | Mapping[Side, SearchSnapshot],
+) -> tuple[dict[str, Any], pl.DataFrame]:
+    """Facts and conflicts by the kind of data.
+
+    Raises:
+        UsageError: snapshots of the other kind, or of both.
+    """
+    if isinstance(spec, SearchDataSpec):
+        searched = {side: each for side, each in training.items() if isinstance(each, SearchSnapshot)}
+        if isinstance(golden, SearchSnapshot) and len(searched) == len(training):
+            return compare_search(golden, searched, spec)
+    else:
+        labelled = {side: each for side, each in training.items() if isinstance(each, Snapshot)}
+        if isinstance(golden, Snapshot) and len(labelled) == len(training):
+            return compare(golden, labelled, spec)
+    raise UsageError(
+        f"checking {golden.name} for leakage was refused: it is data of another kind than the unit learns from",
+        found=", ".join(sorted({type(each).__name__ for each in (golden, *training.values())})),
+        accepted=f"versions of data of kind {spec.kind}",
+        next_step="name a version of the data that stack.yaml gives the unit's models",
+    )
 
 
 def check_fingerprints(desk: Desk, unit: str, release: str, *, dataset: Digest, reason: str) -> Evidence:
