@@ -178,7 +178,7 @@ class Step(StrEnum):
 
 
 NO_MODEL: Final[Digest] = "sha256:" + "0" * 64
-"""The digest in a model's place where there is none: a pair without a reranker, a baseline that is no pair."""
+"""In a model's place where there is none: of a pair without a reranker, of a baseline that is no pair."""
 
 
 class Unjudged(StrEnum):

@@ -14,7 +14,6 @@ from mangaops.gates.reach import Asked, reach
 from mangaops.metrics import METRICS
 from mangaops.stack import Rule
 
-
 _STEP = "train on more or cleaner rows, or state a lower value"
 
 

@@ -36,7 +36,9 @@ def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
     assert isinstance(params, IndexRecall)
     evidence = proof(case, EvidenceKind.INDEX)
     if params.k != evidence.facts["k"]:
-        says = f"the index evidence holds recall@{evidence.facts['k']}, and the rule asks for recall@{params.k}"
+        says = (
+            f"the index evidence holds recall@{evidence.facts['k']}, and the rule asks for recall@{params.k}"
+        )
         raise Unusable(says, f"write k: {evidence.facts['k']}, or measure at another k")
     own = _own(case, evidence.tables["recalls"], params.k, str(evidence.facts["kind"]))
     return (reach(rule, case, own, Asked(params.at_least, params.confidence, params.min_examples, _STEP)),)

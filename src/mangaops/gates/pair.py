@@ -128,7 +128,7 @@ def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
 
 
 def _searches(case: Case, params: Pair) -> Ranked:
-    """The lists of the search, once all four pairs of models have theirs; of a baseline that is none, both."""
+    """The lists of the search, once all four pairs of models have theirs; both sides where one is no pair."""
     lists = ranked(case, Stage.SEARCH, params.unjudged, METRICS[params.metric].places)
     needed = tuple(Cell) if lists.against_pair else (Cell.BASELINE, Cell.RELEASE)
     missing = [str(cell) for cell in needed if cell not in lists.measured]

@@ -15,7 +15,7 @@ from mangaops.errors import IntegrityError, UsageError
 from mangaops.vocabulary import Step
 
 STEPS: Final = tuple(Step)
-"""What a search does, in this order; `Searched.milliseconds` has each."""
+"""What a search does, in this order; `Searched.milliseconds` has each that it has."""
 
 Floats = NDArray[np.float32]
 Filter = Callable[[str], bool]

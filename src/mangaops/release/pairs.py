@@ -147,9 +147,7 @@ def _searches(baseline: PairModels | Finds, release: PairModels) -> dict[Cell, F
     return {cell: search(sides[_CELLS[cell][0]], sides[_CELLS[cell][1]], cell) for cell in wanted}
 
 
-def _alone(
-    baseline: PairModels | Finds, release: PairModels, searches: Mapping[Cell, Finds]
-) -> Cell | None:
+def _alone(baseline: PairModels | Finds, release: PairModels, searches: Mapping[Cell, Finds]) -> Cell | None:
     """The search that is the release's reranker on the baseline's candidates; None where there are none."""
     if not isinstance(baseline, PairModels):
         return None
