@@ -1,4 +1,4 @@
-"""Gates of a search: how much the index misses, what a step adds, and what a first release is compared with."""
+"""Gates of a search: what the index misses, what a step adds, and what a first release is compared with."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_timing_after_the_last_look_proves_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "evidence", [latency(8, 9), searches({"encode": 1.0}, {"retrieve": 1.0, "encode": None})]
+    "evidence", [latency(8, 9), searches({"encode": 1.0, "retrieve": 1.0}, {"encode": None, "retrieve": 1.0})]
 )
 def test_a_release_without_the_step_is_an_error(evidence: Evidence) -> None:
     one = finding(added(), evidence)

@@ -468,8 +468,8 @@ def test_a_pair_is_judged_as_one_or_dry_run() -> None:
             "{gate: index_recall, at_least: 0.98}",
             "{gate: at_least, metric: accuracy, value: 0.5}",
             14,
-            "units.retrieval.bootstrap[0]: at_least of accuracy on golden judges answers with labels, and this "
-            "unit answers with lists",
+            "units.retrieval.bootstrap[0]: at_least of accuracy on golden judges answers with labels, and "
+            "this unit answers with lists",
         ),
         (
             "{gate: at_least, metric: coverage@10, on: search, value: 0.5}",
