@@ -173,20 +173,38 @@ units:
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "says"),
     [
-        ("stack", "check"),
-        ("train", "adapter"),
-        ("release", "bootstrap", "retrieval", "--logs", "items.parquet", "--reason", "first"),
+        (("stack", "check"), "shop was refused: it is data of kind search"),
+        (("train", "reranker"), "no adapter draws its candidates"),
+        (
+            ("release", "bootstrap", "retrieval", "--logs", "items.parquet", "--reason", "first"),
+            "no --catalogue",
+        ),
+        (("release", "bootstrap", "retrieval", "--reason", "first"), "no --catalogue, no --judgments"),
+        (("release", "run", "retrieval", "--catalogue", "items.parquet"), "no --judgments"),
+        (("release", "run", "other", "--catalogue", "items.parquet"), "declares no such unit"),
     ],
-    ids=" ".join,
+    ids=lambda given: " ".join(given) if isinstance(given, tuple) else "",
 )
-def test_a_unit_that_learns_from_search_data_is_refused_by_name_where_it_cannot_be_released(
-    words: tuple[str, ...], shop: Path, tmp_path: Path, mangaops
+def test_what_a_unit_that_searches_needs_is_named(
+    words: tuple[str, ...], says: str, shop: Path, tmp_path: Path, mangaops
 ) -> None:
     shop.write_text(RETRIEVAL)
     taken = mangaops("data", "snapshot", "--stack", shop, *files(tmp_path))
     assert taken.code == 0, taken.err
     ended = mangaops(*words, "--stack", shop)
     assert ended.code not in (0, 1)
-    assert "shop was refused: it is data of kind search" in ended.err
+    assert says in " ".join(ended.err.split())
+
+
+def test_a_unit_of_labelled_logs_takes_no_catalogue(stack: Path, mangaops) -> None:
+    ended = mangaops("release", "run", "router", "--stack", stack, "--catalogue", "items.parquet")
+    assert "--catalogue is for the other kind, no --logs" in " ".join(ended.err.split())
+
+
+def test_no_pair_was_judged_where_none_was_released(shop: Path, tmp_path: Path, mangaops) -> None:
+    shop.write_text(RETRIEVAL)
+    assert mangaops("data", "snapshot", "--stack", shop, *files(tmp_path)).code == 0
+    told = json.loads(mangaops("release", "pairs", "retrieval", "--stack", shop, "--json").out)
+    assert told == {"unit": "retrieval", "pairs": []}

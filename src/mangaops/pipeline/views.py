@@ -10,7 +10,7 @@ from typing import Any
 from mangaops.errors import UsageError
 from mangaops.gates import Decision
 from mangaops.pipeline.workshop import Workshop
-from mangaops.registry import Release, UnitState, record
+from mangaops.registry import Release, UnitState, judged_pairs, record
 from mangaops.release.desk import state
 from mangaops.release.due import due, without_champion
 from mangaops.release.standing import read_decision
@@ -71,6 +71,7 @@ def shown(shop: Workshop, name: str) -> Row:
         "reason": release.stands_because,
         "because": str(release.because),
         "models": dict(release.models),
+        "parts": {str(part): artifact for part, artifact in release.parts.items()},
         "champion": current.champion,
         "rollback_pointer": current.rollback[-1] if current.rollback else None,
         "generation": current.generation,
@@ -109,6 +110,22 @@ def releases(shop: Workshop, unit: str) -> Row:
     ]
     pointer = current.rollback[-1] if current.rollback else None
     return {"unit": unit, "champion": current.champion, "rollback_pointer": pointer, "releases": rows}
+
+
+def pairs(shop: Workshop, unit: str) -> Row:
+    """Every set of models that was judged as one, oldest first: nothing else of the unit can be promoted."""
+    rows = [
+        {
+            "release": each.release,
+            "models": ", ".join(f"{model}@{version}" for model, version in each.models.items()),
+            "decision": str(each.outcome),
+            "state": str(each.state),
+            "may_serve": each.may_serve,
+            "at": each.at,
+        }
+        for each in judged_pairs(state(shop.desk, unit))
+    ]
+    return {"unit": unit, "pairs": rows}
 
 
 def find_record(shop: Workshop, model_version: str) -> Row:
