@@ -181,5 +181,6 @@ def _refuse(evidence: Evidence, why: str, found: list[str], accepted: str) -> No
         f"{evidence.kind} evidence was refused: {why}",
         found=", ".join(found),
         accepted=accepted,
-        next_step=f"mangaops release run {evidence.binding.unit} --logs ... --again {evidence.kind}",
+        next_step=f"mangaops release run {evidence.binding.unit} --logs ... --again {evidence.kind}, or "
+        "release bootstrap with the same --again where the unit has no champion yet",
     )

@@ -3,6 +3,7 @@
 from mangaops.registry import drafts
 from mangaops.registry.events import GENESIS, Draft, Event, canonical, chained, check, seal
 from mangaops.registry.fold import fold, fold_data, fold_stream
+from mangaops.registry.judging import judging
 from mangaops.registry.lifecycle import OPEN, TRANSITIONS, advance, is_fallback, picture
 from mangaops.registry.permit import Permit, permit
 from mangaops.registry.record import record
@@ -45,6 +46,7 @@ __all__ = [
     "fold_data",
     "fold_stream",
     "is_fallback",
+    "judging",
     "permit",
     "picture",
     "record",
