@@ -234,6 +234,18 @@ def test_validate_asks_no_ledger_that_has_nothing_to_say(
     assert not (stack.parent / ".mangaops").exists()
 
 
+def test_logs_that_leave_a_split_empty_are_refused_by_validate_as_by_snapshot(
+    stack: Path, logs: Path, mangaops
+) -> None:
+    pl.read_parquet(logs).with_columns(user_id=pl.lit("guest")).write_parquet(logs)
+    ended = mangaops("data", "validate", "--stack", stack, "--logs", logs, "--json")
+    assert ended.code == 4
+    assert "would have no row for" in json.loads(ended.out)["errors"][0]
+    refused = mangaops("data", "snapshot", "--stack", stack, "--logs", logs)
+    assert refused.code == 4
+    assert "would have no row for" in refused.err
+
+
 def test_validate_knows_the_labels_that_an_earlier_version_froze(stack: Path, logs: Path, mangaops) -> None:
     take_labels_from_logs(stack)
     misspelt = logs.with_name("misspelt.parquet")

@@ -84,6 +84,39 @@ def test_a_catalogue_that_was_not_judged_is_told_and_not_stored(shop: Path, tmp_
     assert json.loads(log.out).get("events", []) == []
 
 
+def test_queries_that_leave_a_split_empty_are_refused_by_validate_as_by_snapshot(
+    shop: Path, tmp_path: Path, mangaops
+) -> None:
+    judged = pl.read_parquet(tmp_path / "judged.parquet")
+    judged.head(2).write_parquet(tmp_path / "judged.parquet")
+    ended = mangaops("data", "validate", "--stack", shop, "--data", "shop", *files(tmp_path), "--json")
+    assert ended.code == 4
+    assert "no query with a relevant item for" in json.loads(ended.out)["errors"][0]
+    refused = mangaops("data", "snapshot", "--stack", shop, "--data", "shop", *files(tmp_path))
+    assert refused.code == 4
+    assert "no query with a relevant item for" in refused.err
+
+
+def test_golden_queries_of_the_version_before_fill_their_split(shop: Path, tmp_path: Path, mangaops) -> None:
+    judged = pl.read_parquet(tmp_path / "judged.parquet")
+    taken = mangaops("data", "snapshot", "--stack", shop, "--data", "shop", *files(tmp_path))
+    assert taken.code == 0, taken.err
+    shown = mangaops("data", "show", "--stack", shop, taken.out.split()[0], "--json")
+    frame = snapshot_table(shop, json.loads(shown.out)["digest"], "queries")
+    learnt = frame.filter(pl.col("split") != "golden")["query"].implode()
+    judged.filter(pl.col("query").is_in(learnt)).write_parquet(tmp_path / "judged.parquet")
+    validate = ("data", "validate", "--stack", shop, "--data", "shop", *files(tmp_path), "--json")
+    assert mangaops(*validate).code == 0
+    nowhere = mangaops(*validate, "--home", tmp_path / "elsewhere")
+    assert "no query with a relevant item for golden" in json.loads(nowhere.out)["errors"][0]
+
+
+def snapshot_table(stack: Path, digest: str, name: str) -> pl.DataFrame:
+    """A table of a stored version."""
+    folder = next(iter((stack.parent / ".mangaops").rglob(f"*{digest.removeprefix('sha256:')}*")))
+    return pl.read_parquet(next(iter(folder.rglob(f"{name}.parquet"))))
+
+
 def test_a_version_is_recorded_shown_and_the_same_from_a_database(
     shop: Path, tmp_path: Path, mangaops
 ) -> None:
