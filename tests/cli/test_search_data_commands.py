@@ -84,6 +84,29 @@ def test_a_catalogue_that_was_not_judged_is_told_and_not_stored(shop: Path, tmp_
     assert json.loads(log.out).get("events", []) == []
 
 
+def test_a_version_is_shown_by_the_digest_of_its_heading(shop: Path, tmp_path: Path, mangaops) -> None:
+    taken = mangaops("data", "snapshot", "--stack", shop, "--data", "shop", *files(tmp_path))
+    name, short = taken.out.split()[:2]
+    assert short.startswith("sha256:")
+    shown = mangaops("data", "show", "--stack", shop, short, "--json")
+    assert json.loads(shown.out)["name"] == name
+    unknown = mangaops("data", "show", "--stack", shop, "sha256:00000000")
+    assert unknown.code == 2
+    assert "the ledger lists no such digest" in unknown.err
+    assert name in unknown.err
+
+
+def test_a_version_of_the_other_kind_is_named_as_such_to_who_trains(
+    shop: Path, tmp_path: Path, mangaops
+) -> None:
+    taken = mangaops("data", "snapshot", "--stack", shop, "--data", "shop", *files(tmp_path))
+    name = taken.out.split()[0]
+    ended = mangaops("train", "intent-classifier", "--stack", shop, "--dataset", name)
+    assert ended.code == 2
+    assert "a version of shop, which is data of kind search" in ended.err
+    assert "a version of intent-data: none is recorded yet" in ended.err
+
+
 def test_queries_that_leave_a_split_empty_are_refused_by_validate_as_by_snapshot(
     shop: Path, tmp_path: Path, mangaops
 ) -> None:
