@@ -69,6 +69,8 @@ def test_validate_reads_and_stores_nothing(shop: Path, tmp_path: Path, mangaops)
     assert not (shop.parent / ".mangaops").exists()
     shown = mangaops("data", "validate", "--stack", shop, "--data", "shop", *files(tmp_path))
     assert "Popularity" in shown.out
+    assert "\\" not in shown.out
+    assert "  - 1.0: 0.5\n" in shown.out
 
 
 def test_a_catalogue_that_was_not_judged_is_told_and_not_stored(shop: Path, tmp_path: Path, mangaops) -> None:

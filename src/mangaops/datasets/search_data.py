@@ -98,9 +98,7 @@ def collect_searches(source: Source, spec: SearchDataSpec, progress: Progress | 
     Raises:
         InputError: as `collect_items`; a row without search, item, rank or click; a rank of 0.
     """
-    found = _collected(source, SEARCHES, spec.searches, progress, ("search_id", "item_id", "rank", "clicked"))
-    _refuse(found.rows, pl.col("rank") < 1, "rank", "ranks from 1")
-    return found
+    return _collected(source, SEARCHES, spec.searches, progress, ("search_id", "item_id", "rank", "clicked"))
 
 
 def _query_id(query: str) -> str:
@@ -132,7 +130,7 @@ def _collected(
     mapping = {str(ours): theirs for ours, theirs in columns.items()} | dict(source.columns)
     rows, origins, notes = read(source, wanted, mapping, progress)
     for name in whole:
-        _refuse(rows, pl.col(name).is_null(), name, f"a {name} on each row")
+        _refuse(rows, pl.col(name).is_null(), name, f"{name} on each row")
     return Collected(rows, Provenance(source.shown(), source.query, mapping, origins), notes)
 
 
