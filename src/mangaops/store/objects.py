@@ -14,6 +14,7 @@ from mangaops.errors import IntegrityError
 from mangaops.store.addresses import without_credentials
 from mangaops.store.bundles import make_folder, sync_folder
 from mangaops.store.foreign import file_errors, object_errors
+from mangaops.store.silence import SILENCE, write
 
 _LOCAL: Final = ("file://", "local://")
 _WRITING: Final = ".writing"
@@ -32,8 +33,8 @@ class Objects(Protocol):
         """The rows of each Parquet file."""
 
 
-def open_objects(root: str | Path) -> Objects:
-    """The files under a folder or an fsspec URL.
+def open_objects(root: str | Path, silence: float = SILENCE) -> Objects:
+    """The files under a folder or an fsspec URL; `silence`: as with `open_bundles`, of what is written.
 
     Raises:
         SetupError: the URL names a place that this installation cannot reach.
@@ -44,7 +45,7 @@ def open_objects(root: str | Path) -> Objects:
     for scheme in _LOCAL:
         if text.startswith(scheme):
             return LocalObjects(Path(text.removeprefix(scheme)))
-    return RemoteObjects(text)
+    return RemoteObjects(text, silence)
 
 
 class LocalObjects:
@@ -80,18 +81,23 @@ class LocalObjects:
 class RemoteObjects:
     """Files in an object store, or whatever fsspec calls a file system."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, silence: float = SILENCE) -> None:
         import fsspec
 
-        self.shown = without_credentials(url)
+        self.shown, self._silence = without_credentials(url), silence
         with object_errors(f"the store {self.shown} cannot be used"):
             self._files, root = fsspec.url_to_fs(url)
         self._root: str = root.rstrip("/")
 
     def put(self, name: str, content: bytes) -> None:
-        """The file stands, as a whole object; one of that name is replaced in one step."""
-        with object_errors(f"writing {name} to {self.shown} was refused"):
-            self._files.pipe_file(f"{self._root}/{name}", content)
+        """The file stands, as a whole object; one of that name is replaced in one step.
+
+        Raises:
+            SetupError: the store cannot be reached, or takes nothing any more.
+        """
+        refused = f"writing {name} to {self.shown} was refused"
+        with object_errors(refused):
+            write(self._files, f"{self._root}/{name}", content, refused, self._silence)
 
     def names(self, folder: str, ending: str) -> list[str]:
         """The names of all files under a folder that end so, sorted; none where there is no folder."""
