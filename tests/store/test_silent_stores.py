@@ -115,6 +115,13 @@ def test_a_rolled_log_is_written_or_refused_and_tried_again(away: type[Hanging])
     away.closed = ""
     objects.put("logs/rows.parquet", b"rows")
     assert objects.names("logs", ".parquet") == ["logs/rows.parquet"]
+    away.closed = "rows.parquet"
+    with pytest.raises(SetupError, match=r"removing logs/rows\.parquet from hanging://bucket/"):
+        objects.remove("logs/rows.parquet")
+    away.closed = ""
+    objects.remove("logs/rows.parquet")
+    objects.remove("logs/rows.parquet")
+    assert objects.names("logs", ".parquet") == []
 
 
 def test_a_large_write_is_awaited_for_as_long_as_a_slow_store_takes() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -14,7 +15,7 @@ from mangaops.errors import IntegrityError
 from mangaops.store.addresses import without_credentials
 from mangaops.store.bundles import make_folder, sync_folder
 from mangaops.store.foreign import file_errors, object_errors
-from mangaops.store.silence import SILENCE, write
+from mangaops.store.silence import SILENCE, awaited, write
 
 _LOCAL: Final = ("file://", "local://")
 _WRITING: Final = ".writing"
@@ -31,6 +32,9 @@ class Objects(Protocol):
 
     def frames(self, names: Sequence[str]) -> list[pl.LazyFrame]:
         """The rows of each Parquet file."""
+
+    def remove(self, name: str) -> None:
+        """The file is not there, also where it never was."""
 
 
 def open_objects(root: str | Path, silence: float = SILENCE) -> Objects:
@@ -77,6 +81,14 @@ class LocalObjects:
         """The rows of each Parquet file."""
         return [pl.scan_parquet(self._root / name, hive_partitioning=False, glob=False) for name in names]
 
+    def remove(self, name: str) -> None:
+        """The file is not there, also where it never was; nor is its folder, where that is empty now."""
+        target = self._root / name
+        with file_errors(f"removing {target} was refused"):
+            target.unlink(missing_ok=True)
+            with suppress(OSError):  # others are in it, or it was never there
+                target.parent.rmdir()
+
 
 class RemoteObjects:
     """Files in an object store, or whatever fsspec calls a file system."""
@@ -113,6 +125,21 @@ class RemoteObjects:
         with object_errors(f"reading from {self.shown} was refused"):
             contents = [self._files.cat_file(f"{self._root}/{name}") for name in names]
         return [pl.scan_parquet(io.BytesIO(content)) for content in contents]
+
+    def remove(self, name: str) -> None:
+        """The file is not there, also where it never was.
+
+        Raises:
+            SetupError: the store cannot be reached, or says nothing any more.
+        """
+        refused = f"removing {name} from {self.shown} was refused"
+
+        def gone(_alive: object) -> None:
+            with suppress(FileNotFoundError):
+                self._files.rm_file(f"{self._root}/{name}")
+
+        with object_errors(refused):
+            awaited(gone, refused, self._silence)
 
 
 def not_parquet(names: Sequence[str], problem: Exception) -> IntegrityError:
