@@ -15,6 +15,7 @@ from mangaops.cli import (
     audit,
     bench,
     data,
+    feedback,
     gateway,
     registry,
     release,
@@ -47,6 +48,7 @@ serve.register(app)
 review.register(app)
 registry.register(app)
 gateway.register(app)
+feedback.register(app)
 audit.register(app)
 bench.register(app)
 
