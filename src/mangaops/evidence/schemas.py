@@ -190,5 +190,6 @@ def _refuse(evidence: Evidence, why: str, found: list[str], accepted: str) -> No
         f"{evidence.kind} evidence was refused: {why}",
         found=", ".join(found),
         accepted=accepted,
-        next_step=f"mangaops release run {evidence.binding.unit} --logs ... --again {evidence.kind}",
+        next_step="measure it again, with release bootstrap where the unit has no champion yet: "
+        f"mangaops release run {evidence.binding.unit} --logs ... --again {evidence.kind}",
     )

@@ -11,6 +11,7 @@ from mangaops.evidence import Evidence, require
 from mangaops.gates.case import Case
 from mangaops.gates.measure import Measure
 from mangaops.metrics import METRICS, Ranked, Scored, View
+from mangaops.registry import judging
 from mangaops.vocabulary import EvidenceKind, Stage, Unjudged
 
 _ANSWERED = ("group", "truth", "weight", "baseline_label", "release_label", "near")
@@ -28,7 +29,7 @@ class Unusable(Exception):
 
 def again(case: Case, kind: EvidenceKind) -> str:
     """The command that measures this kind of evidence again."""
-    return f"mangaops release run {case.binding.unit} --logs ... --again {kind}"
+    return f"{judging(case.binding.unit, first=case.bootstrap)} --again {kind}"
 
 
 def proof(case: Case, kind: EvidenceKind) -> Evidence:
