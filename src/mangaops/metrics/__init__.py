@@ -1,6 +1,6 @@
 """Predictions and truth to per-example outcomes, numbers with unit and direction. Pure."""
 
-from mangaops.metrics.lists import Change, change, overlap, rank_biased_overlap
+from mangaops.metrics.lists import TOP, Change, change, discounted_gain, overlap, rank_biased_overlap
 from mangaops.metrics.metric import Metric, Metrics, Sides, View
 from mangaops.metrics.ranked import Ranked
 from mangaops.metrics.ranking import JudgedShare, judged_share
@@ -11,6 +11,7 @@ from mangaops.metrics.table import METRICS, calibration_gaps
 
 __all__ = [
     "METRICS",
+    "TOP",
     "Change",
     "JudgedShare",
     "Metric",
@@ -21,6 +22,7 @@ __all__ = [
     "View",
     "calibration_gaps",
     "change",
+    "discounted_gain",
     "judged_share",
     "overlap",
     "parts",
