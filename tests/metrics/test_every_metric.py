@@ -112,7 +112,7 @@ class Search:
 
 
 class Review:
-    """Rows of the baseline's and the release's answer, what people chose, and how many requests it stands for."""
+    """Rows of the baseline's and the release's answer, what people chose, and for how many it stands."""
 
     row = st.tuples(
         st.sampled_from(LABELS),

@@ -113,7 +113,7 @@ def test_a_list_with_an_item_twice_is_refused() -> None:
 
 
 def test_a_gain_counts_places_less_the_further_down_they_stand() -> None:
-    """Järvelin and Kekäläinen (2002) with log2(place + 1): 3 at the top, 2 below it, and a fourth place cut off."""
+    """Järvelin and Kekäläinen (2002) with log2(place + 1): 3 at the top, 2 below, the fourth place cut."""
     grades = {"a": 3.0, "b": 2.0, "d": 1.0}
     assert discounted_gain("abxd", grades, 3) == pytest.approx(3.0 + 2.0 / 1.584962500721156)
     assert discounted_gain("xbad", grades, 3) < discounted_gain("abxd", grades, 3)

@@ -6,8 +6,8 @@ A file may be imported again with more answers: the newest import counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -28,6 +28,9 @@ SEED: Final = 7
 
 NOBODY: Final = "nobody"
 """The actor of a review that had nothing to ask."""
+
+Truth = Mapping[str, str] | pl.DataFrame
+"""What is hidden from models: each request's label by its id, or grades of items (query, item_id, grade)."""
 
 HIDDEN_LABELS: Final = "hidden-labels"
 """The actor that the ledger shows where a file of true labels answered a review."""
@@ -155,75 +158,22 @@ def answer_by_truth(
     desk: Desk,
     unit: str,
     review: str,
-    truth: Mapping[str, str],
+    truth: Truth,
     *,
     reason: str,
     error: float = 0.0,
     unclear: float = 0.0,
     seed: int = 0,
 ) -> Evidence:
-    """Review evidence is recorded from hidden labels by request id, in a stack that says it is simulated.
+    """Review evidence is recorded from what is hidden, in a stack that says it is simulated.
 
-    With `error` and `unclear` the simulated reviewer of the world answers, who errs at these rates.
+    Of two lists the one with the higher NDCG@3 is preferred, and `neither` where they are equal. With
+    `error` and `unclear` the simulated reviewer of the world answers, who errs at these rates.
 
     Raises:
         NotReviewable: the stack is not simulated.
         InputError: a reviewed request is not in `truth`.
     """
-    hidden = _Hidden(error, unclear, seed, reason)
-
-    def right(items: pl.DataFrame) -> dict[str, str]:
-        known = {**truth, **_planted(items)}
-        return known | {row["request_id"]: _right_action(row, known) for row in _acted(items, known)}
-
-    return _answer_hidden(desk, unit, review, right, hidden)
-
-
-def answer_by_grades(
-    desk: Desk,
-    unit: str,
-    review: str,
-    grades: pl.DataFrame,
-    *,
-    reason: str,
-    error: float = 0.0,
-    unclear: float = 0.0,
-    seed: int = 0,
-) -> Evidence:
-    """The same for a review of lists: hidden grades (query, item_id, grade) prefer the higher NDCG@3.
-
-    Lists of equal NDCG get `neither`.
-
-    Raises:
-        NotReviewable: the stack is not simulated.
-        InputError: a reviewed query has no grade.
-    """
-    hidden = _Hidden(error, unclear, seed, reason)
-
-    def right(items: pl.DataFrame) -> dict[str, str]:
-        return review_lists.preferred(items, grades) | _planted(items)
-
-    return _answer_hidden(desk, unit, review, right, hidden)
-
-
-@dataclass(frozen=True)
-class _Hidden:
-    """How a simulated reviewer answers."""
-
-    error: float
-    unclear: float
-    seed: int
-    reason: str
-
-
-def _planted(items: pl.DataFrame) -> dict[str, str]:
-    return dict(items.filter("planted").select("request_id", "known").iter_rows())
-
-
-def _answer_hidden(
-    desk: Desk, unit: str, review: str, right: Callable[[pl.DataFrame], dict[str, str]], how: _Hidden
-) -> Evidence:
-    """Each item is answered by what is `right` by request id, as far as the reviewer does not err."""
     if not desk.stack.simulated:
         raise NotReviewable(
             f"hidden labels for {review} were refused: people answer reviews in this stack",
@@ -235,14 +185,23 @@ def _answer_hidden(
     release, ref = find(state(desk, unit), review)
     queue = desk.evidence.get(ref.evidence)
     items = queue.tables["items"]
-    known = right(items)
+    known = _right_answers(items, truth)
     asked = items.select("item_id", "request_id", option_a="baseline_label", option_b="release_label")
     labels = pl.DataFrame({"request_id": list(known), "label": list(known.values())})
-    rng = np.random.default_rng(how.seed)
-    answers = answer_review(asked, labels, error_rate=how.error, unclear_rate=how.unclear, rng=rng)
+    rng = np.random.default_rng(seed)
+    answers = answer_review(asked, labels, error_rate=error, unclear_rate=unclear, rng=rng)
     answered = items.with_columns(answers.get_column("answer"))
-    hidden = replace(desk, actor=SIMULATED_REVIEWER if how.error or how.unclear else HIDDEN_LABELS)
-    return _record(hidden, unit, release, review, queue, answered, simulated=True, reason=how.reason)
+    hidden = replace(desk, actor=SIMULATED_REVIEWER if error or unclear else HIDDEN_LABELS)
+    return _record(hidden, unit, release, review, queue, answered, simulated=True, reason=reason)
+
+
+def _right_answers(items: pl.DataFrame, truth: Truth) -> dict[str, str]:
+    """What is right, or preferred, by request id: of planted items what is known of them."""
+    planted = dict(items.filter("planted").select("request_id", "known").iter_rows())
+    if isinstance(truth, pl.DataFrame):
+        return review_lists.preferred(items, truth) | planted
+    known = {**truth, **planted}
+    return known | {row["request_id"]: _right_action(row, known) for row in _acted(items, known)}
 
 
 def _acted(items: pl.DataFrame, truth: Mapping[str, str]) -> list[dict[str, Any]]:
