@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 from desk_world import WHY
-from search_world import ITEMS, SearchWorld, search_world
-from test_pairs_of_models import CHAMPION, NEW_ADAPTER, NEW_RERANKER, pair
+from pair_world import ITEMS
+from shop_desk import APART, CHAMPION, SearchWorld, search_world
 
 from mangaops.evidence import Evidence
 from mangaops.gates import GATES
@@ -37,7 +37,7 @@ JOINT = "two separate wins make a joint loss"
 def searching(tmp_path: Path) -> SearchWorld:
     """A release whose models are each a gain beside the old partner, and a loss together."""
     world = search_world(tmp_path)
-    world.ranked(CHAMPION, pair(NEW_ADAPTER, NEW_RERANKER, "adapter@v2", "reranker@v2"))
+    world.ranked(CHAMPION, APART)
     world.shadowed()
     return world
 
@@ -124,6 +124,18 @@ def test_what_a_search_spends_its_time_on_is_shown_in_order(searching: SearchWor
     places = [page.index(f'data-label="Step">{step}<') for step in ("encode", "retrieve", "rerank")]
     assert places == sorted(places)
     assert "What a search spends its time on" in page
+
+
+def test_the_index_tells_how_much_of_exact_search_it_finds(searching: SearchWorld) -> None:
+    recalls = pl.DataFrame(
+        {"query_id": ["q1", "q2"], "group": ["g1", "g2"], "weight": [3.0, 1.0], "recall": [1.0, 0.6]}
+    )
+    facts = {"k": 50, "items": 60, "kind": "lists", "index": "sha256:" + "1" * 64, "generation": 0}
+    found = Evidence(EvidenceKind.INDEX, searching.binding, {**facts, "parameters": {}}, {"recalls": recalls})
+    record_evidence(searching.desk, "retrieval", searching.release, found, reason=WHY)
+    page = rendered(searching.judged())
+    assert "lists, of 60 items" in page
+    assert "90.00 % on 2 queries" in page
 
 
 def few(**more: Any) -> Ranked:

@@ -12,8 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 from desk_world import WHY
-from search_world import NEW, OLD, SearchWorld, search_world, traffic
-from test_pairs_of_models import CHAMPION, NEW_ADAPTER, RETRAINED, pair
+from shop_desk import CHAMPION, NEW, NEXT, OLD, SearchWorld, search_world, traffic
 
 from mangaops.errors import InputError, NotReviewable
 from mangaops.evidence import Evidence
@@ -27,7 +26,7 @@ ORDER = ("item_id", "text", "A", "B", "answer")
 @pytest.fixture
 def searching(tmp_path: Path) -> SearchWorld:
     world = search_world(tmp_path)
-    world.ranked(CHAMPION, pair(NEW_ADAPTER, RETRAINED, "adapter@v2", "reranker@v2"))
+    world.ranked(CHAMPION, NEXT)
     world.shadowed()
     return world
 
@@ -216,7 +215,7 @@ def test_a_review_without_ranking_evidence_is_refused(tmp_path: Path) -> None:
 
 def test_lists_that_differ_nowhere_on_top_are_answered_as_the_review_opens(tmp_path: Path) -> None:
     world = search_world(tmp_path)
-    world.ranked(CHAMPION, pair(NEW_ADAPTER, RETRAINED, "adapter@v2", "reranker@v2"))
+    world.ranked(CHAMPION, NEXT)
     odd = traffic(60).rows.filter(pl.int_range(pl.len()) % 2 == 1)
     world.shadowed(NEW, OLD, replace(traffic(), rows=odd))
     found = queue_of(world, opened(world))

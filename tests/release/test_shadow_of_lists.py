@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from desk_world import WHY, World
-from search_world import NEW, OLD, Lists, SearchWorld, search_world, traffic
+from shop_desk import NEW, OLD, Lists, SearchWorld, search_world, traffic
 
 from mangaops.errors import IntegrityError, SetupError
 from mangaops.gates import asked_of_shadow

@@ -15,10 +15,9 @@ from mangaops.release.helps import helps
 from mangaops.release.pages import render
 from mangaops.release.wording import price_lines, sentence, stopped_early
 from mangaops.stats import Undefined, horvitz_thompson
-from mangaops.vocabulary import UNCLEAR, EvidenceKind, Outcome, Side, Stage
+from mangaops.vocabulary import UNCLEAR, EvidenceKind, Outcome, Side, Stage, Step
 
 LEVEL: Final = 0.95
-_STEPS: Final = ("encode", "retrieve", "rerank")
 _APART: Final = {
     "other_top3": "Another set in the first three",
     "top1_changed": "Another item at the top",
@@ -173,12 +172,12 @@ def shadow_lists(case: Dossier) -> list[tuple[str, str]]:
 def steps(case: Dossier) -> list[tuple[str, str, dict[str, Any]]]:
     """Side, step and quantiles of what a search spends its time on; empty where it was not measured."""
     found: dict[str, dict[str, Any]] = case.facts(EvidenceKind.LATENCY).get("steps", {})
-    return [(side, step, own[step]) for side, own in found.items() for step in sorted(own, key=_STEPS.index)]
+    return [(side, str(step), own[step]) for side, own in found.items() for step in Step if step in own]
 
 
 def index_lines(case: Dossier) -> list[tuple[str, str]]:
     """What the vector index is, and how much of exact search it finds; empty where it was not measured."""
-    evidence = {str(kind): each for kind, each in case.evidence.items()}.get("index")
+    evidence = case.evidence.get(EvidenceKind.INDEX)
     if evidence is None:
         return []
     recalls, facts = evidence.tables["recalls"], evidence.facts

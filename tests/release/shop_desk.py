@@ -10,6 +10,17 @@ from typing import Any
 
 import polars as pl
 from desk_world import WHY, make_desk, sealed_folder
+from pair_world import (
+    ITEMS,
+    NEW_ADAPTER,
+    NEW_RERANKER,
+    NUMBER,
+    OLD_ADAPTER,
+    OLD_RERANKER,
+    RETRAINED,
+    number,
+    pair,
+)
 
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.evidence import Binding, Evidence
@@ -24,7 +35,7 @@ from mangaops.release.pairs import compare_pairs
 from mangaops.stack import DataSpec, Rule, parse
 from mangaops.training import PARAMETERS
 from mangaops.vocabulary import Because, EvidenceKind
-from shop_rows import data_of, frozen, items
+from shop_rows import data_of, frozen
 
 STACK = """
 stack: manga-test
@@ -47,8 +58,10 @@ units:
       - {gate: non_inferior, metric: preference, on: shadow_review, margin: 0.02}
 """
 
-NUMBER = {row["title"]: int(row["item_id"][1:]) for row in items().to_dicts()}
-ITEMS = len(NUMBER)
+CHAMPION = pair(OLD_ADAPTER, OLD_RERANKER, "adapter@v1", "reranker@v1")
+NEXT = pair(NEW_ADAPTER, RETRAINED, "adapter@v2", "reranker@v2")
+APART = pair(NEW_ADAPTER, NEW_RERANKER, "adapter@v2", "reranker@v2")
+"""Two models that are each a gain beside the old partner, and a loss together."""
 
 
 @dataclass
@@ -61,7 +74,7 @@ class Lists:
     """Where the asked item's number is odd, if it is another list."""
 
     def answer(self, text: str) -> Listed:
-        at = NUMBER[text.removesuffix(" manga")]
+        at = number(text)
         offsets = self.weak if self.weak and at % 2 else self.offsets
         found = tuple(f"i{(at + offset) % ITEMS}" for offset in offsets)
         return Listed(found, tuple(1.0 / place for place in range(1, len(found) + 1)), 3, {"encode": 1.0})
@@ -101,7 +114,7 @@ class SearchWorld:
 
     def ranked(self, baseline: Any, release: Any) -> Evidence:
         """Ranking evidence of two pairs is recorded."""
-        lists = compare_pairs(baseline, release, self.snapshot, depth=5, new=["i1", "i3", "i5"])
+        lists = compare_pairs(baseline, release, self.snapshot, new=["i1", "i3", "i5"])
         facts = {**lists.facts, "golden_judgements": 1}
         evidence = Evidence(EvidenceKind.RANKING, self.binding, facts, lists.tables)
         return record_evidence(self.desk, "retrieval", self.release, evidence, reason=WHY)
