@@ -148,8 +148,8 @@ def _refuse_planted(says: str, reopen: str) -> NoReturn:
 
 
 def disagreements(shadow: Evidence) -> pl.DataFrame:
-    """The mirrored requests that were answered with another label: those that people can judge."""
-    return shadow.tables["answers"].filter(pl.col("baseline_label") != pl.col("release_label"))
+    """The mirrored requests that disagree by another label or list: those that people can judge."""
+    return shadow.tables["answers"].filter("disagrees", pl.col("baseline_label") != pl.col("release_label"))
 
 
 def _stale(case: Case, evidence: Evidence) -> str:
