@@ -14,6 +14,7 @@ from typer.exceptions import Abort, TyperException
 from mangaops.cli import (
     audit,
     bench,
+    catalogue,
     data,
     gateway,
     registry,
@@ -41,6 +42,7 @@ app = typer.Typer(
 world.register(app)
 stack.register(app)
 data.register(app)
+catalogue.register(app)
 train.register(app)
 release.register(app)
 serve.register(app)
