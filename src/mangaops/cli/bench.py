@@ -46,7 +46,7 @@ def gateway(
     artifact: Annotated[
         Path | None,
         typer.Option(
-            help="A sealed classifier, or a folder with a sealed adapter and reranker; default: trained for a moment."
+            help="A sealed classifier, or a folder with adapter and reranker; default: trained for a moment."
         ),
     ] = None,
     plot: Annotated[

@@ -57,13 +57,9 @@ def append(
     with call.progress() as progress:
         source = Source(tuple(items), query) if items else None
         made = append_delta(call.workshop(), data, source, removed, reason=reason, progress=progress)
+    said = f"{len(made.added):,} added or changed, {len(made.removed):,} removed"
     told = {"data": data, **_counted(made)}
-    call.finish(
-        told,
-        lambda: typer.echo(
-            f"delta {made.number} of {data}: {len(made.added):,} added or changed, {len(made.removed):,} removed"
-        ),
-    )
+    call.finish(told, lambda: typer.echo(f"delta {made.number} of {data}: {said}"))
 
 
 @shared

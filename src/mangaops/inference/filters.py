@@ -6,11 +6,18 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 _PRICE = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 _WORDS = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=100)], ...],
                    Field(min_length=1, max_length=50)]  # fmt: skip
+
+
+def _true(value: object) -> object:
+    """1 is equal to true, and no true."""
+    if value is not True:
+        raise ValueError("true, or left out")
+    return value
 
 
 class Filters(BaseModel):
@@ -23,7 +30,7 @@ class Filters(BaseModel):
 
     price_at_least: _PRICE | None = None
     price_at_most: _PRICE | None = None
-    in_stock: Literal[True] | None = None
+    in_stock: Annotated[Literal[True], BeforeValidator(_true)] | None = None
     languages: _WORDS = ()
     age_ratings: _WORDS = ()
     genres: _WORDS = ()

@@ -57,7 +57,7 @@ def searched(shop: Workshop, data: str) -> SearchDataSpec:
     known = shop.desk.stack.search_data
     if data not in known:
         raise UsageError(
-            f"the catalogue of {data!r} was refused: the stack declares no data of kind search that is so called",
+            f"the catalogue of {data!r} was refused: the stack has no data of kind search of that name",
             accepted=", ".join(known) or "nothing: no data of this stack has a catalogue",
             next_step="name one of these, or add it under `data:` in stack.yaml",
         )

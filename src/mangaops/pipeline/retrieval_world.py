@@ -1,19 +1,21 @@
 """A scratch world to search in: each release has an adapter, an index and a reranker of its own.
 
-The gate list is the shortest that promotes: the fingerprint, which loads the whole release. That a pair is
-judged as one is asked of every unit that searches; here it counts nothing.
+The gate list is the shortest that promotes: the record and the fingerprint, which loads the whole release.
+That a pair is judged as one is asked of every unit that searches; here it counts nothing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Final
+from typing import ClassVar, Final, cast
 
 import polars as pl
 
-from mangaops.datasets.search_data import SearchData, collect_items, collect_judgments
+from mangaops.datasets.search_data import SearchData, collect_items, collect_judgments, item_text
+from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.datasets.source import Source
+from mangaops.inference.retrieval import Retrieval
 from mangaops.pipeline.gateway_world import WHY, GatewayWorld
 from mangaops.pipeline.scratch_pair import (
     DATA,
@@ -25,9 +27,12 @@ from mangaops.pipeline.scratch_pair import (
     titles,
 )
 from mangaops.pipeline.search_data_run import take_search_snapshot
-from mangaops.release import checks, register
+from mangaops.registry import permit
+from mangaops.release import checks, latency, ranking, register
+from mangaops.release.pairs import Finds, PairModels
 from mangaops.simulation.load import SEARCH, Question, Way
-from mangaops.vocabulary import Because, Digest, EvidenceKind, Part
+from mangaops.training.steps.lexical import lexical
+from mangaops.vocabulary import Because, Digest, EvidenceKind, Part, Purpose
 
 UNIT: Final = "retrieval"
 
@@ -45,8 +50,9 @@ units:
     models: [adapter, reranker]
     fallback: no_items
     shadow: {share: 1.0, min_requests: 100, min_hours: 0}
-    bootstrap: [{gate: fingerprint}]
+    bootstrap: [{gate: release_record}, {gate: fingerprint}]
     gates:
+      - {gate: release_record}
       - {gate: fingerprint}
       - {gate: pair, metric: ndcg@10, margin: 0.0, unjudged: irrelevant, min_judged: 0.0, dry_run: true}
 """
@@ -77,9 +83,14 @@ class RetrievalWorld(GatewayWorld):
         """What users of this world search for: every question that releases are told by, in turn."""
         return tuple(Question(text, f"c{place}", f"u{place}") for place, text in enumerate(questions()))
 
-    @cached_property
+    @property
     def dataset(self) -> Digest:
-        """The digest of the only dataset version, which the ledger lists."""
+        """The digest of the only dataset version."""
+        return self.judged.digest
+
+    @cached_property
+    def judged(self) -> SearchSnapshot:
+        """The only dataset version, which the ledger lists."""
         spec = self.shop.desk.stack.search_data[DATA]
         with self.shop.making() as folder:
             rows = [{"item_id": item_id, **item} for item_id, item in titles().items()]
@@ -89,8 +100,7 @@ class RetrievalWorld(GatewayWorld):
                 collect_items(Source((str(folder / "items.parquet"),)), spec),
                 collect_judgments(Source((str(folder / "judgments.parquet"),)), spec),
             )
-        taken = take_search_snapshot(self.shop, DATA, found, reason=WHY, progress=lambda *_told: None)
-        return taken.digest
+        return take_search_snapshot(self.shop, DATA, found, reason=WHY, progress=lambda *_told: None)
 
     def _register(self) -> str:
         """Another variant is a release: the unit's first one is its bootstrap."""
@@ -104,8 +114,8 @@ class RetrievalWorld(GatewayWorld):
                 name,
                 folder=made.folder / name,
                 fingerprint=made.fingerprints[name],
-                dataset_version=DATA,
-                dataset=self.dataset,
+                dataset_version=self.judged.name,
+                dataset=self.judged.digest,
                 training_code_sha="0" * 40,
                 config={"variant": number},
                 metrics={},
@@ -118,8 +128,39 @@ class RetrievalWorld(GatewayWorld):
         )
 
     def _measure(self, release: str) -> None:
-        """Fingerprints of the release and of today's champion are on record."""
-        checks.check_fingerprints(self.shop.desk, UNIT, release, dataset=self.dataset, reason=WHY)
+        """Lists, latency and fingerprints of the release beside today's champion are on record."""
+        desk, golden = self.shop.desk, self.judged
+        theirs, ours = self._champion(), self._loaded(release)
+        champion = self.state().champion
+        ranked = self._models(champion, theirs) if champion and isinstance(theirs, Retrieval) else theirs
+        assert not isinstance(ranked, Retrieval)
+        ranking.rank_pair(desk, UNIT, release, ranked, self._models(release, ours), golden, reason=WHY)
+        latency.time_searches(
+            desk,
+            UNIT,
+            release,
+            theirs,
+            ours,
+            golden.golden["query"].to_list(),
+            dataset=golden.digest,
+            reason=WHY,
+            plan=latency.Plan(blocks=2, requests=5, warm_up=5),
+        )
+        checks.check_fingerprints(desk, UNIT, release, dataset=golden.digest, reason=WHY)
+
+    def _champion(self) -> Retrieval | Finds:
+        """What a release is compared with: today's champion, or a plain search over words without one."""
+        champion = self.state().champion
+        if champion is not None:
+            return self._loaded(champion)
+        items = self.judged.items
+        return lexical(items.select("item_id", text=item_text(items)))
+
+    def _loaded(self, release: str) -> Retrieval:
+        return cast(Retrieval, self.shop.load(permit(self.state(), release, Purpose.MEASURE)))
+
+    def _models(self, release: str, loaded: Retrieval) -> PairModels:
+        return ranking.pair_models(loaded, permit(self.state(), release, Purpose.MEASURE))
 
 
 def _judged() -> pl.DataFrame:

@@ -4,7 +4,8 @@ from mangaops.registry import drafts
 from mangaops.registry.events import GENESIS, Draft, Event, canonical, chained, check, seal
 from mangaops.registry.fold import fold, fold_data, fold_stream
 from mangaops.registry.lifecycle import OPEN, TRANSITIONS, advance, is_fallback, picture
-from mangaops.registry.permit import Permit, permit
+from mangaops.registry.pairs import JudgedPair, judged_pairs
+from mangaops.registry.permit import Permit, measuring, permit
 from mangaops.registry.record import record
 from mangaops.registry.state import (
     Cutover,
@@ -30,6 +31,7 @@ __all__ = [
     "Draft",
     "Event",
     "EvidenceRef",
+    "JudgedPair",
     "ModelRecord",
     "Permit",
     "Release",
@@ -45,6 +47,8 @@ __all__ = [
     "fold_data",
     "fold_stream",
     "is_fallback",
+    "judged_pairs",
+    "measuring",
     "permit",
     "picture",
     "record",
