@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mangaops.pipeline.gateway_bench import BenchPlan
     from mangaops.pipeline.gateway_world import GatewayWorld
     from mangaops.pipeline.quickstart import Teller
+    from mangaops.pipeline.retrieval_world import RetrievalWorld
     from mangaops.pipeline.search_data_run import SearchSources
     from mangaops.pipeline.workshop import Workshop
     from mangaops.release.stack_check import StackReport
@@ -377,12 +378,26 @@ def make_world(
 
     stack = gateway_world.write_stack(folder)
     shop = open_workshop(Settings(stack, folder / "home", ledger, None, actor))
-    return gateway_world.make_world(folder, artifact, shop)
+    return gateway_world.begun(gateway_world.GatewayWorld(folder, artifact, shop))
+
+
+def make_search_world(
+    folder: Path, pair: Path, *, ledger: str | None = None, actor: str = "bench"
+) -> RetrievalWorld:
+    """The same of a unit that searches: its releases are variants of the pair of sealed models in `pair`."""
+    from mangaops.pipeline import gateway_world, retrieval_world
+
+    stack = gateway_world.write_stack(folder, retrieval_world.STACK)
+    shop = open_workshop(Settings(stack, folder / "home", ledger, None, actor))
+    world = retrieval_world.RetrievalWorld(folder, pair, shop)
+    gateway_world.begun(world)
+    return world
 
 
 def bench_gateway(
     plan: BenchPlan,
     *,
+    unit: str = "router",
     url: str | None,
     workers: int,
     threads: int | None,
@@ -392,15 +407,20 @@ def bench_gateway(
 ) -> dict[str, Any]:
     """What a gateway did under load: one in a scratch world that is gone afterwards, or the one at `url`.
 
+    `artifact`: a sealed classifier, or of a unit that searches a folder with a sealed adapter and reranker.
+
     Raises:
-        UsageError: the address is none, that gateway cannot be asked so, or the plot lies in no folder.
+        UsageError: the address is none, that gateway cannot be asked so, no such unit is benched, or the
+            plot lies in no folder.
         SetupError: the gateway did not start, or answers nothing.
     """
     import tempfile
 
-    from mangaops.pipeline.gateway_bench import run_bench, started
+    from mangaops.pipeline.gateway_bench import WORLDS, run_bench, started
     from mangaops.pipeline.load_chart import load_curve
+    from mangaops.pipeline.retrieval_world import UNIT as RETRIEVAL
     from mangaops.pipeline.scratch_model import scratch_model
+    from mangaops.pipeline.scratch_pair import scratch_pair
     from mangaops.release.host import host_facts
 
     if plot is not None and not plot.absolute().parent.is_dir():
@@ -410,14 +430,27 @@ def bench_gateway(
             accepted="a file in a folder that is there",
             next_step="make the folder, or name another file with --plot",
         )
+    if unit not in WORLDS:
+        raise UsageError(
+            f"the bench of {unit} was refused: there is no scratch world of it",
+            accepted=", ".join(WORLDS),
+            next_step="mangaops bench gateway --unit router",
+        )
     with tempfile.TemporaryDirectory(prefix="mangaops-bench-") as scratch:
         if url is not None:
-            result = run_bench(plan, url, None, lambda: "", progress)
+            result = run_bench(plan, url, None, lambda: "", progress, unit=unit)
         else:
-            sealed = artifact or scratch_model(Path(scratch) / "artifact", progress).folder
-            world = make_world(Path(scratch) / "world", sealed)
+            place = Path(scratch) / "artifact"
+            world: GatewayWorld
+            if unit == RETRIEVAL:
+                world = make_search_world(Path(scratch) / "world", artifact or scratch_pair(place, progress))
+            else:
+                sealed = artifact or scratch_model(place, progress).folder
+                world = make_world(Path(scratch) / "world", sealed)
             with started(world, workers=workers, threads=threads, progress=progress) as server:
-                result = run_bench(plan, server.url, world, lambda: server.get("/metrics"), progress)
+                result = run_bench(
+                    plan, server.url, world, lambda: server.get("/metrics"), progress, unit=unit
+                )
     if plot is not None:
         plot.write_text(load_curve(result.curve, "latency by load"), encoding="utf-8")
     return result.as_dict() | {"workers": None if url else workers, "host": host_facts()}

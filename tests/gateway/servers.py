@@ -25,12 +25,16 @@ import pytest
 
 from mangaops.errors import SetupError
 from mangaops.pipeline.gateway_world import UNIT, GatewayWorld
+from mangaops.pipeline.retrieval_world import RetrievalWorld
+from mangaops.pipeline.scratch_pair import FAMILIES
 from mangaops.simulation.load import LoadPlan
 from mangaops.simulation.loader import Loader
 from mangaops.simulation.outcome import LoadReport
 from mangaops.store import read_log
-from mangaops.wiring import make_world
+from mangaops.wiring import make_search_world, make_world
 from tiny import shared_artifact
+from tiny_pairs import place as pairs_place
+from tiny_pairs import shared
 
 T = TypeVar("T")
 
@@ -65,6 +69,14 @@ def tiny_world(
     )
 
 
+def tiny_search_world(factory: pytest.TempPathFactory, ledger: str | None = None) -> RetrievalWorld:
+    """A world of its own with a champion that searches, made of the shared tiny pair."""
+    trained, pair = pairs_place(factory), factory.mktemp("pair")
+    for name, family in FAMILIES.items():
+        os.symlink(shared(trained, family).folder, pair / name)
+    return make_search_world(factory.mktemp("world"), pair, ledger=ledger, actor="tester")
+
+
 @dataclass
 class Gateway:
     """A running gateway of a world."""
@@ -95,6 +107,12 @@ class Gateway:
     def route(self, text: str = "where is my order", **more: str) -> dict[str, Any]:
         """The answer to a user, which is one."""
         status, answer = self.post("/v1/route", {"text": text, **more})
+        assert status == 200, answer
+        return answer
+
+    def search(self, query: str, **more: Any) -> dict[str, Any]:
+        """The answer to a search, which is one."""
+        status, answer = self.post("/v1/search", {"query": query, **more})
         assert status == 200, answer
         return answer
 
@@ -145,7 +163,7 @@ class Gateway:
         """Whether every worker is a member, and answers as the ledger says."""
         members = [m for m in self.world.shop.desk.gateways.members() if m.gateway == self.name]
         state = self.world.state()
-        said = [m.doing["units"]["router"] for m in members]
+        said = [m.doing["units"][self.world.unit] for m in members]
         there = all((s["active"], s["generation"]) == (state.champion, state.generation) for s in said)
         return len(members) == self.workers and there and self.health()["status"] == 200
 
@@ -282,10 +300,13 @@ class Users:
 
 
 @contextmanager
-def users(gateway: Gateway, rate: float = 30.0, after: float = 1.0) -> Iterator[Users]:
-    """Users ask, from before the block until `after` seconds after it, at that rate."""
+def users(gateway: Gateway, rate: float = 30.0, after: float = 1.0, coming: int = 0) -> Iterator[Users]:
+    """Users ask, from before the block until `after` seconds after it, at that rate.
+
+    `coming`: how many releases are registered meanwhile whose answers are to be known.
+    """
     with contextlib.suppress(SetupError):  # a ledger that is away has no new releases either
-        gateway.expected = gateway.world.expected()
+        gateway.expected = gateway.world.expected(coming)
     plan = LoadPlan(
         url=gateway.address,
         questions=gateway.world.questions(),
@@ -293,6 +314,9 @@ def users(gateway: Gateway, rate: float = 30.0, after: float = 1.0) -> Iterator[
         timeout=PATIENCE,
         rate=rate,
         expected=gateway.expected,
+        path=gateway.world.way.path,
+        body=gateway.world.way.body,
+        reads=gateway.world.way.reads,
     )
     with Loader(plan) as loader:
         present = Users(gateway, loader)

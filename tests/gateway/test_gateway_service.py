@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -92,7 +93,7 @@ def test_a_request_of_many_texts_sees_one_release_over_a_cutover(tmp_path: Path)
         warm_slot(slots, "router-2", Says(lambda texts: echoed(["two"] * len(texts))))
         slots.cut_over("router-2", 2)
         new = await service.answer(UNIT, ["a", "b"], Caller())
-        seen = [(each.outputs["intent"], each.release, each.generation) for each in await old + new]
+        seen = [(each.said["intent"], each.release, each.generation) for each in await old + new]
         assert seen == [("one", "router-1", 1)] * 3 + [("two", "router-2", 2)] * 2
 
     assert run(tmp_path, scenario) == []
@@ -225,7 +226,14 @@ def test_every_family_that_a_unit_can_be_served_with_says_what_and_under_which_p
         assert serving(family) is each
         assert each.path
         assert each.outputs
-        assert each.fallback("offer_human").keys() == {output.name for output in each.outputs}
+        nothing = each.fallback("offer_human")
+        assert each.saying.model_validate(each.says(nothing)).model_dump() == each.says(nothing)
+        rows = [output.of(nothing) for output in each.outputs]
+        wide = [
+            None if output.width is None else len(row) for output, row in zip(each.outputs, rows, strict=True)
+        ]
+        assert wide == [output.width for output in each.outputs]
+        json.dumps(nothing.as_dict())
     paths = [each.path for each in SERVING.values()]
     assert len(set(paths)) == len(paths)
 

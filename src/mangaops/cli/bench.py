@@ -27,6 +27,7 @@ def _group() -> None:
 @shared
 def gateway(
     call: Call,
+    unit: Annotated[str, typer.Option(help="The unit of the scratch world: router or retrieval.")] = "router",
     rate: Annotated[float | None, typer.Option(min=0.01, help="Requests a second; wins over --load.")] = None,
     load: Annotated[
         float, typer.Option(min=0.01, max=2, help="Load as a share of the capacity, measured first.")
@@ -45,7 +46,10 @@ def gateway(
         str | None, typer.Option(help="A gateway that runs already, as http://HOST:PORT; moves no champion.")
     ] = None,
     artifact: Annotated[
-        Path | None, typer.Option(help="A sealed classifier to serve; default: one trained for a moment.")
+        Path | None,
+        typer.Option(
+            help="A sealed classifier, or a folder with adapter and reranker; default: trained for a moment."
+        ),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Measure a load curve, too, and draw it as this SVG file.")
@@ -61,7 +65,14 @@ def gateway(
     plan = BenchPlan(rate, load, seconds, cutovers, rollbacks, shadow, curve=plot is not None)
     with call.progress() as progress:
         told = bench_gateway(
-            plan, url=url, workers=workers, threads=threads, artifact=artifact, plot=plot, progress=progress
+            plan,
+            unit=unit,
+            url=url,
+            workers=workers,
+            threads=threads,
+            artifact=artifact,
+            plot=plot,
+            progress=progress,
         )
     why = _broken(told)
     call.finish(told, lambda: _render(told), code=1 if why else 0, why=why)

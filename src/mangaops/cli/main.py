@@ -14,6 +14,7 @@ from typer.exceptions import Abort, TyperException
 from mangaops.cli import (
     audit,
     bench,
+    catalogue,
     data,
     feedback,
     gateway,
@@ -42,6 +43,7 @@ app = typer.Typer(
 world.register(app)
 stack.register(app)
 data.register(app)
+catalogue.register(app)
 train.register(app)
 release.register(app)
 serve.register(app)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from mangaops import __version__
 from mangaops.errors import MangaopsError
 from mangaops.gateway import gauges, open_inference
-from mangaops.gateway.bodies import Accepted, Asking, Feedback, Inference, Inferred, Refusal, reply_model
+from mangaops.gateway.bodies import Accepted, Feedback, Inference, Inferred, Refusal, reply_model
 from mangaops.gateway.feedback import FeedbackDesk
 from mangaops.gateway.health import measured, readiness
 from mangaops.gateway.open_inference import metadata, served_as
@@ -99,16 +99,16 @@ def _asking(service: Service, unit: Unit, text_limit: int) -> Callable[[bytes], 
     """A function from a body to the unit's answer."""
 
     async def ask(body: bytes) -> Response:
-        asking = parsed(Asking, body)
-        if len(asking.text) > text_limit:
+        asking = parsed(unit.serving.asking, body)
+        if len(asking.words) > text_limit:
             raise TooLarge(
                 "the request was refused: its text is too long",
-                found=f"{len(asking.text)} characters",
+                found=f"{len(asking.words)} characters",
                 accepted=f"at most {text_limit}",
                 next_step="send the last part of the conversation; --text-limit raises the limit",
             )
         caller = Caller(asking.conversation_id, asking.user_id)
-        (reply,) = await service.answer(unit, [asking.text], caller)
+        (reply,) = await service.answer(unit, [asking.words], caller, options=asking.options())
         return json_response(reply.as_dict())
 
     return ask
@@ -118,7 +118,7 @@ def _add_unit(app: FastAPI, unit: Unit, path: str, ask: Callable[[bytes], Awaita
     async def asked(request: Request) -> Response:
         return await ask(await request.body())
 
-    documented = _documented(Asking, 408, 413, 422, 503)
+    documented = _documented(unit.serving.asking, 408, 413, 422, 503)
     summary, reply = f"What {unit.name} says about a text", reply_model(unit)
     app.post(path, summary=summary, response_model=reply, **documented)(asked)
 

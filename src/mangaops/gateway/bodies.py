@@ -8,26 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from mangaops.gateway.units import Unit
 
-_ID = Annotated[str, Field(max_length=200)]
-
-
-class Asking(BaseModel):
-    """A text, and where known its conversation and user."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-    text: Annotated[str, Field(description="What the user said; the empty text is answered too.")]
-    conversation_id: _ID | None = None
-    user_id: _ID | None = None
-
 
 def reply_model(unit: Unit) -> type[BaseModel]:
-    """What the unit says: the outputs of its family, null where no release serves, and what gave them."""
-    kinds: dict[str, Any] = {"BYTES": str | None, "FP64": float}
-    said = {output.name: (kinds[output.datatype], ...) for output in unit.serving.outputs}
-    told = {"request_id": (str, ...), "release": (str, ...), "generation": (int, ...)}
-    fields: dict[str, Any] = {**said, **told}
-    return create_model(f"{unit.name.title()}Reply", **fields)
+    """What the unit says, as its family does, and what gave it."""
+    told: dict[str, Any] = {"request_id": (str, ...), "release": (str, ...), "generation": (int, ...)}
+    return create_model(f"{unit.name.title()}Reply", __base__=unit.serving.saying, **told)
 
 
 class Feedback(BaseModel):

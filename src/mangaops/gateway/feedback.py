@@ -85,6 +85,13 @@ class FeedbackDesk:
 
     def _require_label(self, ticket: Ticket, label: str | None) -> None:
         """The label is one of the release that answered, as long as that is warm here."""
+        if label is not None and not self.service.units[ticket.unit].serving.labelled:
+            raise InputError(
+                f"the feedback was refused: what {ticket.unit} answers is no label",
+                found="a label",
+                accepted="an outcome: helped, not_helped, asked_for_human",
+                next_step="send the outcome alone",
+            )
         release = self._release_of(ticket)
         slot = self.service.slots[ticket.unit].warm(release)
         known = slot.predictor.labels if slot is not None and slot.predictor is not None else None

@@ -20,6 +20,7 @@ from queue import SimpleQueue
 from typing import Final, ParamSpec, TypeVar
 
 from mangaops.errors import MangaopsError, SetupError
+from mangaops.gateway.catalogues import Catalogues
 from mangaops.gateway.chain import Chain
 from mangaops.gateway.link import Link
 from mangaops.gateway.releases import Releases, warm
@@ -96,6 +97,7 @@ class Follower:
         self._stuck_since: float | None = None
         self.seconds_a_text: dict[str, float] = {}
         self._releases, self._loop, self._told = releases, loop, told
+        self.catalogues = Catalogues(units, link, self._on_loop)
         self._listed: set[tuple[str, str, int, str]] = set()
         self._acknowledged: set[tuple[str, int, Acknowledged]] = set()
         self._loads: SimpleQueue[tuple[str, str] | None] = SimpleQueue()
@@ -109,6 +111,7 @@ class Follower:
         """The ledger is followed from now on."""
         for thread in self._threads:
             thread.start()
+        self.catalogues.start()
 
     def close(self) -> None:
         """Nothing is followed any more."""
@@ -117,6 +120,7 @@ class Follower:
         self.link.interrupt()
         for thread in self._threads:
             thread.join(timeout=_SWAP_LIMIT)
+        self.catalogues.close(_SWAP_LIMIT)
 
     def unready(self) -> dict[str, str]:
         """For each unit that does not answer as the ledger says: why."""
@@ -155,6 +159,7 @@ class Follower:
                     self._settle(unit, each)
             if self._is_settled():
                 self.settled.set()
+            self.catalogues.wake()
             self.link.wait()
 
     @contextlib.contextmanager
@@ -252,10 +257,10 @@ class Follower:
             predictor = self._releases.load(self.wanted[unit].chain.state, release, Purpose.SERVE)
             self._on_loop(slot.move, SlotState.WARMING)
             self.seconds_a_text[release] = warm(predictor)
+            self.catalogues.bring_in(unit, predictor, lambda: _ready(slot, predictor))
         except BaseException:
             self._on_loop(self._drop, slots, slot)
             raise
-        self._on_loop(_ready, slot, predictor)
 
     def _drop(self, slots: Slots, slot: Slot) -> None:
         slots.held.pop(slot.release, None)

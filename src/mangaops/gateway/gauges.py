@@ -53,6 +53,17 @@ BEHIND: Final = Gauge(
     "mangaops_generation_behind", "Lowest generation that any worker answers with", ["unit"],
     multiprocess_mode="livemin",
 )  # fmt: skip
+CATALOGUE: Final = Gauge(
+    "mangaops_catalogue_generation", "Lowest catalogue generation that any worker answers from", ["unit"],
+    multiprocess_mode="livemin",
+)  # fmt: skip
+CATALOGUE_BEHIND: Final = Gauge(
+    "mangaops_catalogue_behind", "Changes of the catalogue that a worker's answers lack", ["unit"],
+    multiprocess_mode="livemax",
+)  # fmt: skip
+CATALOGUE_REFUSED: Final = Counter(
+    "mangaops_catalogue_refused", "Tries to follow a catalogue that failed", ["unit", "error"]
+)
 LOAD_REFUSED: Final = Counter("mangaops_load_refused", "Releases that could not be loaded", ["unit", "error"])
 LEDGER_DOWN: Final = Gauge(
     "mangaops_ledger_unreachable", "1 while the ledger is not followed", multiprocess_mode="livemax"

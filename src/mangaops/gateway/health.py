@@ -29,6 +29,11 @@ def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
     for unit, each in service.follower.wanted.items():
         if each.chain.uncopied is not None:
             warnings.append(f"the local copy of {unit} is behind the ledger: {each.chain.uncopied}")
+    catalogues = service.follower.catalogues.standings
+    for unit, standing in catalogues.items():
+        if standing.behind or standing.trouble:
+            why = standing.trouble or "they are being embedded"
+            warnings.append(f"the catalogue of {unit} is {standing.behind} changes behind its log: {why}")
     if service.log.trouble is not None:
         warnings.append(f"the request log drops rows, shadow evidence stops: {service.log.trouble}")
     if service.pins.trouble is not None:
@@ -44,6 +49,9 @@ def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
         "warnings": warnings,
         "member": link.member,
         "units": {unit: slots.doing() for unit, slots in service.slots.items()},
+        "catalogues": {
+            unit: {"generation": each.shown, "behind": each.behind} for unit, each in catalogues.items()
+        },
         "log": {"acknowledged": service.log.acknowledged, "dropped": service.log.dropped},
     }
     return not reasons, body
@@ -55,6 +63,9 @@ def measured(service: Service) -> None:
     for unit, generation in generations.items():
         gauges.GENERATION.labels(unit).set(generation)
         gauges.BEHIND.labels(unit).set(generation)
+    for unit, each in service.follower.catalogues.standings.items():
+        gauges.CATALOGUE.labels(unit).set(each.shown)
+        gauges.CATALOGUE_BEHIND.labels(unit).set(each.behind)
     link = service.follower.link
     gauges.LEDGER_DOWN.set(link.trouble is not None or link.silent > SILENT)
     gauges.WAITING.set(len(service.lane.waiting))

@@ -2,7 +2,8 @@
 
 A text that finds a thread idle is answered at once and alone, which is the shape that was evaluated. Only
 while more texts wait than there are threads are some of like length answered together: that is the only time
-when batches save work, and the oldest is always among them.
+when batches save work, and the oldest is always among them. What gains nothing from company, as a search does
+not, is always answered alone.
 """
 
 from __future__ import annotations
@@ -36,11 +37,12 @@ class Late(Exception):
 
 @dataclass(eq=False, slots=True)
 class Asked:
-    """One text on its way to an answer. `batch` is how many were answered with it."""
+    """One text on its way to an answer. `batch` is how many were answered with it, which it may be."""
 
     slot: Slot
-    text: str
+    text: Any
     future: asyncio.Future[Said]
+    together: bool = True
     timer: asyncio.TimerHandle | None = None
     batch: int = 1
     read: Any = None
@@ -89,15 +91,17 @@ class Lane:
         """Whether nothing waits and a thread is free."""
         return not self.waiting and self.busy < len(self._threads)
 
-    def ask(self, slot: Slot, text: str) -> Asked:
+    def ask(self, slot: Slot, text: Any, *, together: bool = True) -> Asked:
         """The text is queued; its future has the answer, or `Late`, or what the predictor raised.
+
+        `together`: whether it may be answered with others.
 
         Raises:
             Full: as many texts wait as may.
         """
         if len(self.waiting) >= self.capacity:
             raise Full
-        asked = Asked(slot, text, self._loop.create_future())
+        asked = Asked(slot, text, self._loop.create_future(), together)
         asked.timer = self._loop.call_later(self.time_limit, _late, asked.future)
         slot.running += 1
         self._under_way += 1
@@ -138,7 +142,7 @@ class Lane:
             return []
         first = self.waiting.popleft()
         room = min(self.batch, -(-(len(self.waiting) + 1) // len(self._threads))) - 1
-        if room < 1 or len(self.waiting) < len(self._threads):
+        if not first.together or room < 1 or len(self.waiting) < len(self._threads):
             return [first]
         near = _nearest(first, list(self.waiting)[:_LOOK])[:room]
         for each in near:

@@ -16,6 +16,7 @@ from mangaops.errors import MangaopsError, SetupError
 from mangaops.gateway.chain import Chain
 from mangaops.registry import drafts
 from mangaops.store import Ledger
+from mangaops.store.catalogue_log import CatalogueLog
 from mangaops.store.chain import ChainCopy
 from mangaops.store.changes import Changes
 from mangaops.store.gateways import Gateways
@@ -94,6 +95,22 @@ class Link:
             self._found()
         else:
             self._lost(wrong)
+
+    def deltas(self, catalogue: str) -> CatalogueLog:
+        """The delta log of that catalogue.
+
+        Raises:
+            SetupError: the ledger cannot be reached.
+        """
+        opened = self._reach()
+        if opened is None:
+            raise SetupError(
+                f"the changes of the catalogue {catalogue} cannot be read: the ledger is out of reach",
+                found=self.trouble or "it was tried a moment ago",
+                accepted="the ledger, which holds them",
+                next_step="see what /health/ready says of the ledger",
+            )
+        return CatalogueLog(opened.ledger, catalogue)
 
     def wait(self) -> None:
         """Something changed, or a little time has passed."""

@@ -12,6 +12,7 @@ import json
 import re
 import struct
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -24,7 +25,6 @@ from mangaops.gateway.slots import Served
 from mangaops.gateway.units import Unit
 from mangaops.inference.families import Output
 
-INPUT: Final = "text"
 MOST_TEXTS: Final = 64
 _HEADER: Final = "inference-header-content-length"
 _NUMBER: Final = re.compile("[0-9]{1,15}")
@@ -36,11 +36,17 @@ def metadata(unit: Unit, release: str) -> dict[str, Any]:
         "name": unit.name,
         "versions": [release],
         "platform": f"mangaops_{unit.family}",
-        "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
+        "inputs": [{"name": unit.serving.asking.words_in, "datatype": "BYTES", "shape": [-1]}],
         "outputs": [
-            {"name": each.name, "datatype": each.datatype, "shape": [-1]} for each in unit.serving.outputs
+            {"name": each.name, "datatype": each.datatype, "shape": _shape([-1], each)}
+            for each in unit.serving.outputs
         ],
     }
+
+
+def _shape(of_input: Sequence[int], output: Output) -> list[int]:
+    """The shape of an output: that of the input where a row is one value."""
+    return list(of_input) if output.width is None else [of_input[0], output.width]
 
 
 def served_as(service: Service, name: str, version: str | None) -> tuple[Unit, Served]:
@@ -88,7 +94,7 @@ async def infer(
     unit, served = served_as(service, name, version)
     cut = _header_length(header, len(raw))
     request = parsed(Inference, raw[:cut])
-    texts = _texts(request.inputs[0], raw[cut:], text_limit)
+    texts = _texts(unit, request.inputs[0], raw[cut:], text_limit)
     _known_outputs(request, unit)
     if len(texts) > service.lane.capacity:
         raise _refused(f"{len(texts)} texts", f"at most {service.lane.capacity}")
@@ -113,10 +119,11 @@ def _header_length(header: str | None, size: int) -> int:
     return int(header)
 
 
-def _texts(tensor: Tensor, binary: bytes, limit: int) -> list[str]:
+def _texts(unit: Unit, tensor: Tensor, binary: bytes, limit: int) -> list[str]:
     """The texts of the one input tensor, of shape (texts,) or (texts, 1)."""
-    if tensor.name != INPUT or tensor.datatype != "BYTES":
-        raise _refused(f"{tensor.name[:40]!r} of {tensor.datatype[:20]!r}", f"{INPUT!r} of 'BYTES'")
+    wanted_name = unit.serving.asking.words_in
+    if tensor.name != wanted_name or tensor.datatype != "BYTES":
+        raise _refused(f"{tensor.name[:40]!r} of {tensor.datatype[:20]!r}", f"{wanted_name!r} of 'BYTES'")
     size = tensor.parameters.get("binary_data_size")
     texts = _flat(tensor.data) if size is None else _unpacked(binary, size)
     wanted = 1
@@ -168,8 +175,10 @@ def _answered(request: Inference, unit: Unit, replies: Sequence[Reply]) -> Respo
     for output in unit.serving.outputs:
         if wanted and output.name not in wanted:
             continue
-        tensor = Tensor(name=output.name, shape=list(request.inputs[0].shape), datatype=output.datatype)
-        values = [reply.outputs[output.name] for reply in replies]
+        shape = _shape(request.inputs[0].shape, output)
+        tensor = Tensor(name=output.name, shape=shape, datatype=output.datatype)
+        rows = [output.of(reply.answer) for reply in replies]
+        values = rows if output.width is None else list(chain.from_iterable(rows))
         if wanted.get(output.name, {}).get("binary_data", as_bytes) is True:
             packed = _packed(output, values)
             tensor.parameters = {"binary_data_size": len(packed)}
@@ -193,8 +202,8 @@ def _answered(request: Inference, unit: Unit, replies: Sequence[Reply]) -> Respo
 
 
 def _packed(output: Output, values: Sequence[Any]) -> bytes:
-    if output.datatype == "FP64":
-        return struct.pack(f"<{len(values)}d", *values)
+    if output.datatype != "BYTES":
+        return struct.pack(f"<{len(values)}{'d' if output.datatype == 'FP64' else 'q'}", *values)
     encoded = [str(value).encode("utf-8", "replace") for value in values]
     return b"".join(struct.pack("<I", len(each)) + each for each in encoded)
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from mangaops.errors import SetupError
@@ -30,6 +31,9 @@ from mangaops.store.request_log import LogWriter
 
 _LOG: Final = logging.getLogger("mangaops.gateway")
 
+NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
+"""Nothing is asked beside the text."""
+
 
 class Unavailable(SetupError):
     """No answer now: too many wait, it took too long, or the model failed. Try again."""
@@ -37,9 +41,10 @@ class Unavailable(SetupError):
 
 @dataclass(frozen=True)
 class Reply:
-    """What a user gets: the outputs of the unit's family, and what gave them."""
+    """What a user gets: what the unit's family says, and what gave it; `answer` is what that is made of."""
 
-    outputs: Mapping[str, Any]
+    said: Mapping[str, Any]
+    answer: Said
     request_id: str
     release: str
     generation: int
@@ -47,7 +52,7 @@ class Reply:
     def as_dict(self) -> dict[str, Any]:
         """The reply as JSON values."""
         told = {"request_id": self.request_id, "release": self.release, "generation": self.generation}
-        return {**self.outputs, **told}
+        return {**self.said, **told}
 
 
 @dataclass(frozen=True)
@@ -91,9 +96,17 @@ class Service:
     draining: bool = False
 
     async def answer(
-        self, unit: Unit, texts: Sequence[str], caller: Caller, *, served: Served | None = None
+        self,
+        unit: Unit,
+        texts: Sequence[str],
+        caller: Caller,
+        *,
+        options: Mapping[str, Any] = NO_OPTIONS,
+        served: Served | None = None,
     ) -> list[Reply]:
         """A reply to each text, all from one release: `served`, or the one that is this caller's now.
+
+        `options`: what is asked beside each text, as JSON values.
 
         Raises:
             Unavailable: the queue is full, the time limit passed, or the model failed.
@@ -106,7 +119,8 @@ class Service:
         asked: list[Asked] = []
         try:
             for text in texts:
-                asked.append(self.lane.ask(served.slot, text))
+                read = unit.serving.asks(text, options)
+                asked.append(self.lane.ask(served.slot, read, together=unit.serving.together))
             answers = [await each.future for each in asked]
         except Exception as error:
             for each in asked:
@@ -115,7 +129,7 @@ class Service:
             raise self._unavailable(unit, served, texts[0], caller, begun, error) from error
         spent = time.perf_counter() - begun
         return [
-            self._reply(unit, served, text, caller, answer, spent, each.batch)
+            self._reply(unit, served, text, options, caller, answer, spent, each.batch)
             for text, answer, each in zip(texts, answers, asked, strict=True)
         ]
 
@@ -138,26 +152,27 @@ class Service:
         unit: Unit,
         served: Served,
         text: str,
+        options: Mapping[str, Any],
         caller: Caller,
         answer: Said,
         spent: float,
         batch: int,
     ) -> Reply:
         request_id = self.tickets.give(unit.name, served.generation)
-        said = json.dumps(answer.as_dict(), separators=(",", ":"), ensure_ascii=False)
+        logged = json.dumps(answer.as_dict(), separators=(",", ":"), ensure_ascii=False)
         challenger = self.follower.wanted[unit.name].chain.shadow_of(served.release)
         word = self._mirrored(unit, challenger, request_id) if challenger else OFF
         row = self._row(unit, served, text, caller, request_id)
-        row |= {"answer": said, "latency_ms": spent * 1000, "error": None, "batch": batch, "mirror": word}
+        row |= {"answer": logged, "latency_ms": spent * 1000, "error": None, "batch": batch, "mirror": word}
         seq = self.log.put(row)
         if word == SENT and seq is None:
             word = SHED_DOWN  # a copy without a row of its request would belong to nothing
         gauges.answered(unit.name, served.release, spent, batch, word)
         if word == SENT:
-            copy = {**row, "at": row["at"].timestamp(), "challenger": challenger}
+            copy = {**row, "at": row["at"].timestamp(), "challenger": challenger, "options": dict(options)}
             self.mirror.send({**copy, "seq": seq, "writer": self.writer}, unit.shadow)
-        outputs = {output.name: output.of(answer) for output in unit.serving.outputs}
-        return Reply(outputs, request_id, served.release, served.generation)
+        said = unit.serving.says(answer)
+        return Reply(said, answer, request_id, served.release, served.generation)
 
     def _mirrored(self, unit: Unit, challenger: str, request_id: str) -> str:
         """What becomes of the copy: none is sent while its request has no row in the log to belong to."""
@@ -169,10 +184,11 @@ class Service:
         spent = time.perf_counter() - begun
         gauges.answered(unit.name, served.release, spent, 1, OFF)
         row = self._row(unit, served, text, caller, request_id)
-        said = json.dumps(dict(unit.without_release), separators=(",", ":"))
-        row |= {"answer": said, "latency_ms": spent * 1000, "error": None, "batch": 1, "mirror": OFF}
+        answer = unit.without_release
+        logged = json.dumps(answer.as_dict(), separators=(",", ":"))
+        row |= {"answer": logged, "latency_ms": spent * 1000, "error": None, "batch": 1, "mirror": OFF}
         self.log.put(row)
-        return Reply(unit.without_release, request_id, served.release, served.generation)
+        return Reply(unit.serving.says(answer), answer, request_id, served.release, served.generation)
 
     def _row(self, unit: Unit, served: Served, text: str, caller: Caller, request_id: str) -> dict[str, Any]:
         return {

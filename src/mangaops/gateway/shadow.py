@@ -14,7 +14,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,13 +24,14 @@ from typing import Any, Final, cast
 from mangaops.datasets.logged import kept
 from mangaops.errors import MangaopsError, SetupError
 from mangaops.gateway import gauges
+from mangaops.gateway.catalogues import Reader
 from mangaops.gateway.chain import Chain
 from mangaops.gateway.lineage import end_with_supervisor
 from mangaops.gateway.link import Link
 from mangaops.gateway.releases import Releases, warm
 from mangaops.gateway.settings import GatewaySettings
 from mangaops.gateway.units import Unit
-from mangaops.inference.families import Servable
+from mangaops.inference.families import FollowsCatalogue, Servable
 from mangaops.stack.share import in_share
 from mangaops.store import Artifacts, Ledger, LogWriter
 from mangaops.vocabulary import SHADOW_WORKER, Purpose
@@ -79,6 +80,7 @@ class Shadow:
             poll=_POLL,
             doing=dict,
         )
+        self._reader = Reader(self._link)
         self._sides = {name: Sides(Chain.of_copy(name, self._link.copy)) for name in units}
         self._copies: Queue[dict[str, Any]] = Queue(_WAITING)
         self.ended = threading.Event()
@@ -119,21 +121,21 @@ class Shadow:
 
     def _answer(self, copy: Mapping[str, Any]) -> None:
         unit, sides = self._units[copy["unit"]], self._sides[copy["unit"]]
-        row = _both_sides(copy)
+        row, asked = _both_sides(copy), unit.serving.asks(copy["text"], copy["options"])
         challenger = sides.predictors.get(copy["challenger"])
         if copy["late"]:
             row["challenger_error"] = "expired"
         elif challenger is None:
             row["challenger_error"] = sides.refused.get(copy["challenger"], (0.0, "not loaded yet"))[1][:300]
         else:
-            row |= _asked(challenger, copy["text"], "challenger", unit.shadow.time_limit_ms)
+            row |= _asked(challenger, asked, "challenger", unit.shadow.time_limit_ms)
         champion = sides.predictors.get(copy["release"])
         if (
             champion is not None
             and not copy["late"]
             and in_share(unit.shadow.control, copy["request_id"], "control")
         ):
-            again = _asked(champion, copy["text"], "control", unit.shadow.time_limit_ms)
+            again = _asked(champion, asked, "control", unit.shadow.time_limit_ms)
             again.pop("control_error", None)
             row |= again
         gauges.SHADOWED.labels(unit.name, "failed" if row["challenger_error"] else "answered").inc()
@@ -146,6 +148,7 @@ class Shadow:
                 self._link.follow([sides.chain for sides in self._sides.values()])
                 for name, sides in self._sides.items():
                     self._load(name, sides)
+                    self._keep_up(name, sides.predictors.values())
             except Exception:  # noqa: BLE001 - a thread that ends would never follow again
                 _LOG.exception("the shadow failed to follow the ledger; it goes on")
                 self.ended.wait(_RETRY)
@@ -163,6 +166,7 @@ class Shadow:
             try:
                 predictor = self._releases.load(chain.state, release, Purpose.SHADOW)
                 warm(predictor)
+                self._keep_up(unit, [predictor])
             except MangaopsError as error:
                 self._refuse(unit, release, error)
             except Exception as error:  # noqa: BLE001 - whatever a model raises, the other releases load
@@ -172,6 +176,15 @@ class Shadow:
                 sides.predictors[release] = predictor
         if held != set(sides.predictors):
             self._tell(*list(self._workers))
+
+    def _keep_up(self, unit: str, predictors: Iterable[Servable]) -> None:
+        """Where answers are from a catalogue, they are from all that its log holds."""
+        following = [each for each in predictors if isinstance(each, FollowsCatalogue)]
+        if not following:
+            return
+        self._reader.catch_up(unit, following)
+        for each in following:
+            each.show()
 
     def _refuse(self, unit: str, release: str, error: MangaopsError) -> None:
         """The release is tried again later; of this kind of error the ledger was told once."""
@@ -203,11 +216,11 @@ def _both_sides(copy: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _asked(predictor: Servable, text: str, side: str, limit_ms: float) -> dict[str, Any]:
+def _asked(predictor: Servable, asked: Any, side: str, limit_ms: float) -> dict[str, Any]:
     """What a side answers; an answer after the time limit is an error, and not an answer."""
     begun = time.perf_counter()
     try:
-        answer = predictor.answer(text)
+        answer = predictor.answer(asked)
     except Exception as error:  # noqa: BLE001 - whatever a model raises is a fact about that model
         return {f"{side}_error": type(error).__name__}  # its message may hold the user's text
     spent = (time.perf_counter() - begun) * 1000

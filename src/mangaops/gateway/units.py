@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from mangaops.errors import UsageError
-from mangaops.inference.families import Serving, serving
+from mangaops.inference.families import Said, Serving, served_family, serving
 from mangaops.stack import LogSpec, ShadowSpec, Stack
 from mangaops.vocabulary import FALLBACK, Family
 
@@ -28,7 +28,7 @@ class Unit:
         return serving(self.family)
 
     @property
-    def without_release(self) -> Mapping[str, object]:
+    def without_release(self) -> Said:
         """What the unit answers where no release serves."""
         return self.serving.fallback(self.fallback.removeprefix(FALLBACK))
 
@@ -50,7 +50,7 @@ def units_of(stack: Stack, only: Collection[str] = ()) -> dict[str, Unit]:
     units = {
         name: Unit(
             name=name,
-            family=stack.models[spec.models[0]].family,
+            family=served_family([stack.models[model].family for model in spec.models]),
             fallback=FALLBACK + spec.fallback,
             shadow=spec.shadow,
             log=spec.log,

@@ -2,41 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import numpy as np
 import yaml
 
-from mangaops.errors import ArtifactTampered, FingerprintMismatch, Untracked
+from mangaops.errors import ArtifactTampered, FingerprintMismatch, InputError, Untracked
 from mangaops.inference.assembling import CONFIG
+from mangaops.inference.bodies import SHOWN
 from mangaops.inference.catalogue import Catalogue, Item, read_catalogue, reading
 from mangaops.inference.embedder import Embedder
+from mangaops.inference.filters import Filters
 from mangaops.inference.foreign import translated
 from mangaops.inference.index import Index, open_index
 from mangaops.inference.live_index import Delta, LiveIndex
 from mangaops.inference.load import load_embedder, load_reranker
 from mangaops.inference.manifest import verify
 from mangaops.inference.reranker import Reranker
-from mangaops.inference.search import Filter, Search
+from mangaops.inference.search import Search
 from mangaops.inference.shelf import IndexShelf
 from mangaops.vocabulary import Family, Part
 
 if TYPE_CHECKING:
     from mangaops.registry.permit import Permit
 
-SHOWN: Final = 10
-"""Places of a list that an answer has where nobody asks for more or fewer."""
+NO_FILTERS: Final = Filters()
+"""Every item passes."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked of a search: at most `k` items for a text, of those that `keep` lets through."""
+    """What is asked of a search: at most `k` items for a text, of those that the filters let through."""
 
     text: str
     k: int = SHOWN
-    keep: Filter | None = None
+    filters: Filters = NO_FILTERS
+
+    @classmethod
+    def of(cls, text: str, options: Mapping[str, Any]) -> Query:
+        """The query for a text, with the options of a request's body as JSON values."""
+        return cls(text, options.get("k", SHOWN), Filters.model_validate(options.get("filters", {})))
 
     def __len__(self) -> int:
         """Of the text, in characters."""
@@ -47,13 +56,14 @@ class Query:
 class Listed:
     """The answer to one query: ids with their scores, best first, and the catalogue that they are from.
 
-    `milliseconds` has what each step took: encode, retrieve, rerank.
+    `milliseconds` has what each step took: encode, retrieve, rerank; `titles` those of the items.
     """
 
     items: tuple[str, ...]
     scores: tuple[float, ...]
     generation: int
     milliseconds: Mapping[str, float]
+    titles: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The answer as JSON values, as logs keep it."""
@@ -62,6 +72,37 @@ class Listed:
             "scores": [round(score, 6) for score in self.scores],
             "catalogue_generation": self.generation,
         }
+
+
+class Change(Protocol):
+    """One delta of a catalogue: new and changed items by id, and the ids of those that are gone."""
+
+    @property
+    def number(self) -> int:
+        """One more than that of the delta before it."""
+
+    @property
+    def added(self) -> Mapping[str, Item]:
+        """Items by id."""
+
+    @property
+    def removed(self) -> Sequence[str]:
+        """Ids."""
+
+
+@dataclass(frozen=True)
+class _Change:
+    number: int
+    added: Mapping[str, Item]
+    removed: Sequence[str]
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """A catalogue as it is at one moment: its items, and the shelf that is searched."""
+
+    items: Mapping[str, Item]
+    shelf: IndexShelf
 
 
 class Retrieval:
@@ -74,17 +115,33 @@ class Retrieval:
         self, embedder: Embedder, reranker: Reranker | None, index: Index, catalogue: Catalogue, depth: int
     ) -> None:
         """`index` holds the vectors that `embedder` made of `catalogue`; `depth` items are reranked."""
-        self.embedder, self.reranker, self.catalogue = embedder, reranker, catalogue
+        self.embedder, self.reranker, self.catalogue, self.depth = embedder, reranker, catalogue, depth
         self.name = " + ".join(each.name for each in (embedder, reranker) if each is not None)
         self._live = LiveIndex(index, catalogue.generation)
-        self.items: Mapping[str, Item] = catalogue.items
-        self.shelf = IndexShelf(self._live.now, catalogue.texts)
-        self.search = Search(self.name, embedder, lambda: self.shelf, reranker, depth=depth)
+        self._shown = _Shown(catalogue.items, IndexShelf(self._live.now, catalogue.texts))
+        self._embedded = self._shown
+        self._following = threading.Lock()
+        self.search = self._search(lambda: self.shelf)
+
+    @property
+    def shelf(self) -> IndexShelf:
+        """What queries that begin now retrieve from."""
+        return self._shown.shelf
+
+    @property
+    def items(self) -> Mapping[str, Item]:
+        """The items that can be found, by id."""
+        return self._shown.items
 
     @property
     def generation(self) -> int:
         """The number of the last delta of the catalogue that answers come from."""
         return self.shelf.generation
+
+    @property
+    def embedded(self) -> int:
+        """The number of the last delta that was embedded; answers come from it once it is shown."""
+        return self._embedded.shelf.generation
 
     @property
     def index(self) -> Index:
@@ -102,34 +159,82 @@ class Retrieval:
 
     def answer(self, asked: str | Query) -> Listed:
         """The list for one query."""
-        query = self.read(asked)
-        found = self.search.search(query.text, query.k, query.keep)
+        query, shown = self.read(asked), self._shown
+        lets = query.filters.lets if query.filters.asked() else None
+        keep = None if lets is None else lambda item_id: lets(shown.items[item_id])
+        found = self._search(lambda: shown.shelf).search(query.text, query.k, keep)
         return Listed(
             tuple(hit.item_id for hit in found.hits),
             tuple(hit.score for hit in found.hits),
             found.generation,
             found.milliseconds,
+            tuple(str(shown.items[hit.item_id].get("title") or "") for hit in found.hits),
         )
 
     def answer_together(self, read: Sequence[Query]) -> list[Listed]:
         """The list for each query, one after the other: no list hangs on its company."""
         return [self.answer(query) for query in read]
 
-    def apply(self, number: int, added: Mapping[str, Item], removed: Sequence[str] = ()) -> None:
-        """Queries that begin now see delta `number` of the catalogue, embedded by this release's adapter.
+    def embed(self, changes: Sequence[Change]) -> None:
+        """The changes are embedded by this release's adapter, a text at a time; `show` lets queries see them.
+
+        Where one is refused, nothing is changed.
 
         Raises:
-            RefusedError: the number does not follow the one before.
-            InputError: an item is added and removed.
+            RefusedError: a number does not follow the one before.
+            InputError: an item is added and removed, or is none.
+            VectorsMismatch: the adapter makes no unit vectors of an item.
         """
-        texts = {each: reading(item) for each, item in added.items()}
-        rows = self.embedder.vectors(list(texts.values())) if texts else None
+        with self._following:
+            before = self._embedded
+            texts = _texts(changes)
+            rows = {text: self.embedder.vector(text) for text in sorted(set(texts.values()))}
+            self._live.apply(*(self._delta(change, texts, rows) for change in changes))
+            items, read = dict(before.items), dict(before.shelf.texts)
+            for change in changes:
+                for gone in change.removed:
+                    items.pop(gone, None)
+                    read.pop(gone, None)
+                for item_id, item in change.added.items():
+                    items[item_id], read[item_id] = item, texts[change.number, item_id]
+            self._embedded = _Shown(items, IndexShelf(self._live.now, read))
+
+    def show(self) -> None:
+        """Queries that begin now see all that is embedded."""
+        self._shown = self._embedded
+
+    def apply(self, number: int, added: Mapping[str, Item], removed: Sequence[str] = ()) -> None:
+        """Queries that begin now see delta `number` of the catalogue; raises what `embed` does."""
+        self.embed([_Change(number, added, removed)])
+        self.show()
+
+    def _search(self, shelf: Callable[[], IndexShelf]) -> Search:
+        return Search(self.name, self.embedder, shelf, self.reranker, depth=self.depth)
+
+    def _delta(self, change: Change, texts: _Texts, rows: Mapping[str, Any]) -> Delta:
+        made = [rows[texts[change.number, item_id]] for item_id in change.added]
         embedder = self._live.now.base.vectors.embedder
-        self._live.apply(Delta(number, embedder, tuple(texts), rows, tuple(removed)))
-        gone = set(removed)
-        kept = {each: text for each, text in self.shelf.texts.items() if each not in gone}
-        self.items = {each: item for each, item in {**self.items, **added}.items() if each not in gone}
-        self.shelf = IndexShelf(self._live.now, kept | texts)
+        stacked = np.stack(made) if made else None
+        return Delta(change.number, embedder, tuple(change.added), stacked, tuple(change.removed))
+
+
+_Texts = Mapping[tuple[int, str], str]
+
+
+def _texts(changes: Sequence[Change]) -> _Texts:
+    """What models read of each item that a change adds, by the change's number and its id."""
+    texts: dict[tuple[int, str], str] = {}
+    for change in changes:
+        for item_id, item in change.added.items():
+            if not isinstance(item, Mapping):
+                raise InputError(
+                    f"delta {change.number} of the catalogue was refused: {item_id} is no item",
+                    found=type(item).__name__,
+                    accepted="an item's columns as JSON values",
+                    next_step="append what mends it: mangaops catalogue append",
+                )
+            texts[change.number, item_id] = reading(item)
+    return texts
 
 
 def load_retrieval(folders: Mapping[str, Path], permits: Mapping[str, Permit], threads: int = 1) -> Retrieval:

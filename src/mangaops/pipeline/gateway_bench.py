@@ -17,15 +17,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from mangaops.errors import SetupError, UsageError
-from mangaops.pipeline.gateway_world import GatewayWorld
-from mangaops.pipeline.scratch_model import rows
+from mangaops.pipeline.gateway_world import UNIT, GatewayWorld
+from mangaops.pipeline.retrieval_world import RetrievalWorld
 from mangaops.pipeline.server_process import ServerProcess
 from mangaops.simulation.client import Target
-from mangaops.simulation.load import LoadPlan, Question
+from mangaops.simulation.load import LoadPlan
 from mangaops.simulation.loader import Loader
 from mangaops.simulation.outcome import LoadReport
 
 Progress = Callable[[str, int, int], None]
+
+WORLDS: Final[Mapping[str, type[GatewayWorld]]] = {each.unit: each for each in (GatewayWorld, RetrievalWorld)}
+"""The units that are benched, and the world of each."""
 
 CLIENTS: Final = 16
 CURVE: Final = (0.1, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8)
@@ -70,6 +73,11 @@ class BenchPlan:
                 accepted="no more rollbacks than cutovers",
                 next_step=f"--cutovers {self.rollbacks} --rollbacks {self.rollbacks}",
             )
+
+    @property
+    def coming(self) -> int:
+        """How many releases are registered at most: one that was rolled back is promoted again."""
+        return self.cutovers - max(0, self.rollbacks - 1) + self.shadow
 
 
 @dataclass(frozen=True)
@@ -174,9 +182,15 @@ def serve_command(world: GatewayWorld, *, workers: int, threads: int | None) -> 
 
 
 def run_bench(
-    plan: BenchPlan, url: str, world: GatewayWorld | None, metrics: Callable[[], str], progress: Progress
+    plan: BenchPlan,
+    url: str,
+    world: GatewayWorld | None,
+    metrics: Callable[[], str],
+    progress: Progress,
+    *,
+    unit: str = UNIT,
 ) -> BenchResult:
-    """What the gateway at `url` did under the plan's load.
+    """What the gateway at `url` did under the plan's load on that unit.
 
     `world` is what it serves, and None where it is somebody else's: then nothing is promoted there.
     `metrics` gives its /metrics.
@@ -196,10 +210,13 @@ def run_bench(
         )
     asked = LoadPlan(
         url,
-        world.questions() if world else tuple(Question(text) for text in rows(400, plan.seed)["text"]),
+        world.questions() if world else WORLDS[unit].strangers(plan.seed),
         plan.seconds,
         seed=plan.seed,
-        expected=world.expected(plan.cutovers + 1) if world else {},
+        path=WORLDS[unit].way.path,
+        body=WORLDS[unit].way.body,
+        reads=WORLDS[unit].way.reads,
+        expected=world.expected(plan.coming) if world else {},
     )
     found = capacity(asked, progress)
     curve = tuple(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Final, cast
+from typing import ClassVar, Final, cast
 
 import polars as pl
 
@@ -28,9 +28,9 @@ from mangaops.release import checks, evaluate, judge, latency, register, rollbac
 from mangaops.release import promote as promotion
 from mangaops.release import reopen as reopening
 from mangaops.release.desk import append, bind, model_spec, newest, release_of, state
-from mangaops.simulation.load import Question
+from mangaops.simulation.load import ROUTER, Question, Way
 from mangaops.simulation.outcome import FALLBACK
-from mangaops.vocabulary import Because, EventKind, EvidenceKind, Outcome, Purpose, State
+from mangaops.vocabulary import Because, Digest, EventKind, EvidenceKind, Outcome, Purpose, State
 
 UNIT: Final = "router"
 MODEL: Final = "intent-classifier"
@@ -73,6 +73,11 @@ class GatewayWorld:
     artifact: Path
     shop: Workshop
 
+    unit: ClassVar[str] = UNIT
+    way: ClassVar[Way] = ROUTER
+    shows: ClassVar[EvidenceKind] = EvidenceKind.LATENCY
+    """The kind of evidence by which a release shows that it was measured against today's champion."""
+
     @property
     def stack(self) -> Path:
         """The stack file."""
@@ -85,7 +90,7 @@ class GatewayWorld:
 
     def state(self) -> UnitState:
         """The unit now."""
-        return state(self.shop.desk, UNIT)
+        return state(self.shop.desk, self.unit)
 
     @property
     def champion(self) -> str:
@@ -93,24 +98,29 @@ class GatewayWorld:
         return self.state().champion or FALLBACK
 
     def expected(self, coming: int = 0) -> dict[str, tuple[str, ...]]:
-        """The labels that each release gives, which are those of no other; also of so many next ones."""
-        labels = label_map(self.artifact).labels
+        """What each release answers and no other does; also of so many next ones."""
         known = len(self.state().releases) + coming
-        return {
-            f"{UNIT}-{number}": tuple(f"{label}.{number}" for label in labels)
-            for number in range(1, known + 1)
-        }
+        return {f"{self.unit}-{number}": self.own(number) for number in range(1, known + 1)}
+
+    def own(self, number: int) -> tuple[str, ...]:
+        """The labels that the release of that number gives."""
+        return tuple(f"{label}.{number}" for label in label_map(self.artifact).labels)
 
     def history(self) -> dict[int, str]:
         """The release of each generation, as the ledger tells it; `fallback` for none."""
         told = {0: FALLBACK}
-        for event in self.shop.desk.ledger.read(UNIT):
+        for event in self.shop.desk.ledger.read(self.unit):
             if event.kind == EventKind.PROMOTED:
                 told[int(event.body["generation"])] = str(event.body["release"])
             elif event.kind == EventKind.ROLLED_BACK:
                 to = str(event.body["to"])
                 told[int(event.body["generation"])] = FALLBACK if to.startswith(FALLBACK) else to
         return told
+
+    @classmethod
+    def strangers(cls, seed: int) -> tuple[Question, ...]:
+        """What is asked of somebody else's gateway."""
+        return tuple(Question(text) for text in rows(400, seed)["text"])
 
     def questions(self, count: int = 400, seed: int = 3) -> tuple[Question, ...]:
         """What users of this world ask, in conversations of two turns."""
@@ -123,6 +133,11 @@ class GatewayWorld:
         made = _snapshot()
         register.record_dataset(self.shop.desk, DATA, made, reason=WHY)
         return made
+
+    @property
+    def dataset(self) -> Digest:
+        """The digest of the only dataset version."""
+        return self.snapshot.digest
 
     def ready(self) -> str:
         """A release whose stored decision is PROMOTE against today's champion.
@@ -137,7 +152,7 @@ class GatewayWorld:
             release = current.challenger
         elif back:
             release = back[-1]
-            reopening.reopen(self.shop.desk, UNIT, release, reason=WHY)
+            reopening.reopen(self.shop.desk, self.unit, release, reason=WHY)
         else:
             release = self._register()
         self._decide(release)
@@ -149,27 +164,28 @@ class GatewayWorld:
 
     def promote(self, release: str) -> promotion.Promoted:
         """The release is champion."""
-        return promotion.promote(self.shop.desk, UNIT, release, prove=self.shop.load, reason=WHY)
+        return promotion.promote(self.shop.desk, self.unit, release, prove=self.shop.load, reason=WHY)
 
     def roll_back(self) -> rollback.RolledBack:
         """The rollback pointer serves again."""
-        return rollback.roll_back(self.shop.desk, UNIT, prove=self.shop.load, reason=WHY)
+        return rollback.roll_back(self.shop.desk, self.unit, prove=self.shop.load, reason=WHY)
 
     def shadow_next(self) -> str:
         """A promotable release is in shadow; gives its name."""
         release = self.ready()
         current = self.state()
         if release_of(current, release).state == State.CHALLENGER:
-            told = drafts.shadow_started(UNIT, release=release, reason=WHY, actor=self.shop.desk.actor)
-            append(self.shop.desk, [told], expect={UNIT: current.revision})
+            told = drafts.shadow_started(self.unit, release=release, reason=WHY, actor=self.shop.desk.actor)
+            append(self.shop.desk, [told], expect={self.unit: current.revision})
         return release
 
     def end_shadow(self) -> None:
         """No release is in shadow; the one that was is withdrawn, and `ready` reopens it."""
         current = self.state()
         if current.challenger is not None:
-            told = drafts.withdrawn(UNIT, release=current.challenger, reason=WHY, actor=self.shop.desk.actor)
-            append(self.shop.desk, [told], expect={UNIT: current.revision})
+            actor = self.shop.desk.actor
+            told = drafts.withdrawn(self.unit, release=current.challenger, reason=WHY, actor=actor)
+            append(self.shop.desk, [told], expect={self.unit: current.revision})
 
     def _register(self) -> str:
         """Another variant is a release: the unit's first one is its bootstrap."""
@@ -198,12 +214,11 @@ class GatewayWorld:
         """The newest decision on the release is PROMOTE, on evidence against today's champion."""
         desk, current = self.shop.desk, self.state()
         subject = release_of(current, release)
-        bound = bind(current, subject, self.snapshot.digest)
-        if newest(desk, subject, EvidenceKind.LATENCY, bound) is None:
+        dataset = self.dataset
+        if newest(desk, subject, self.shows, bind(current, subject, dataset)) is None:
             self._measure(release)
-        dataset = self.snapshot.digest
-        judged = judge.judge_offline(desk, UNIT, release, dataset=dataset, reason=WHY)
-        judged = judged or judge.judge(desk, UNIT, release, dataset=dataset, traffic=None, reason=WHY)
+        judged = judge.judge_offline(desk, self.unit, release, dataset=dataset, reason=WHY)
+        judged = judged or judge.judge(desk, self.unit, release, dataset=dataset, traffic=None, reason=WHY)
         if judged.outcome != Outcome.PROMOTE:
             raise RefusedError(
                 f"the scratch world cannot go on: {release} was decided {judged.outcome}",
@@ -248,17 +263,16 @@ class GatewayWorld:
         return cast(Predictor, self.shop.load(permit(self.state(), release, Purpose.MEASURE)))
 
 
-def write_stack(folder: Path) -> Path:
-    """The stack file of a scratch world stands in `folder`."""
+def write_stack(folder: Path, text: str = "") -> Path:
+    """The stack file of a scratch world stands in `folder`: that of a router unless there is a `text`."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "stack.yaml"
-    path.write_text(STACK.format(labels=", ".join(WORDS)), encoding="utf-8")
+    path.write_text(text or STACK.format(labels=", ".join(WORDS)), encoding="utf-8")
     return path
 
 
-def make_world(folder: Path, artifact: Path, shop: Workshop) -> GatewayWorld:
-    """The world has a first champion; `shop` is the workshop of the stack file in `folder`."""
-    world = GatewayWorld(folder, artifact, shop)
+def begun(world: GatewayWorld) -> GatewayWorld:
+    """The world, which has a first champion."""
     if world.state().champion is None:
         world.promote_next()
     return world

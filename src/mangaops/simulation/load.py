@@ -32,6 +32,21 @@ from mangaops.simulation.outcome import LoadReport, Tally
 
 TEXT: Final = '"TEXT"'
 ROUTER_BODY: Final = '{"text": "TEXT"}'
+SEARCH_BODY: Final = '{"query": "TEXT"}'
+_OURS: Final = (ROUTER_BODY, SEARCH_BODY)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a unit is asked, and what its answers are: as `LoadPlan` has them."""
+
+    path: str
+    body: str
+    reads: Literal["route", "search"]
+
+
+ROUTER: Final = Way("/v1/route", ROUTER_BODY, "route")
+SEARCH: Final = Way("/v1/search", SEARCH_BODY, "search")
 
 
 @dataclass(frozen=True)
@@ -45,10 +60,11 @@ class Question:
 
     def body(self, template: str) -> bytes:
         """The question as JSON: `"TEXT"` in the template is the text; ids join where the template is ours."""
-        if template != ROUTER_BODY:
-            return template.replace(TEXT, json.dumps(self.text)).encode()
+        whole = template.replace(TEXT, json.dumps(self.text))
+        if template not in _OURS:
+            return whole.encode()
         ids = {"conversation_id": self.conversation_id, "user_id": self.user_id}
-        said = {"text": self.text} | {name: value for name, value in ids.items() if value is not None}
+        said = json.loads(whole) | {name: value for name, value in ids.items() if value is not None}
         return json.dumps(said).encode()
 
 
@@ -57,9 +73,10 @@ class LoadPlan:
     """What is asked, how fast and for how long.
 
     `rate`: requests/s; None: a closed loop of `concurrency` clients. `requests`: stop after so many; None:
-    after `seconds`. `expected`: the labels that each release gives; of a release that is not in it any label
-    is its own. `diary`: a CSV file that gets `request_id, label` of each answer, the label being the truth of
-    its question. `reads`: "route" for answers of the router, "any" for any JSON (other servers). `body`: the
+    after `seconds`. `expected`: the labels that each release gives, or of a search the mark of its answer to
+    each question in turn; of a release that is not in it any answer is its own. `diary`: a CSV file that
+    gets `request_id, label` of each answer, the label being the truth of its question. `reads`: "route" for
+    answers of the router, "search" for lists, "any" for any JSON (other servers). `body`: the
     request with `"TEXT"` in the text's place. `timeout`: seconds after which a request has failed.
     """
 
@@ -75,7 +92,7 @@ class LoadPlan:
     seed: int = 0
     path: str = "/v1/route"
     body: str = ROUTER_BODY
-    reads: Literal["route", "any"] = "route"
+    reads: Literal["route", "search", "any"] = "route"
     expected: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     diary: str | None = None
 
@@ -134,7 +151,7 @@ class _Run:
 
     def __init__(self, plan: LoadPlan, stopped: Callable[[], bool]) -> None:
         self._plan, self._stopped = plan, stopped
-        self._tally = Tally(plan.expected, routes=plan.reads == "route")
+        self._tally = Tally(plan.expected, plan.reads)
         target = Target.of(plan.url, plan.path)
         requests = [target.request(question.body(plan.body)) for question in plan.questions]
         most = plan.connections if plan.rate is not None else plan.concurrency

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -158,12 +159,22 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else round(value, 3)
 
 
+def marked(items: Sequence[Mapping[str, Any]]) -> str:
+    """What stands for a list of found items: equal for equal ids, titles, scores and order."""
+    told = [[each["item_id"], each["title"], each["score"]] for each in items]
+    return hashlib.blake2b(json.dumps(told).encode(), digest_size=8).hexdigest()
+
+
 @dataclass
 class Tally:
-    """Counts while a load runs. `expected`: labels of each release; `routes`: answers are the router's."""
+    """Counts while a load runs.
+
+    `reads`: what answers are: of a router ("route"), of a search ("search"), or any JSON. `expected`: of
+    each release its labels, or of a search the mark of its answer to each question.
+    """
 
     expected: Mapping[str, Sequence[str]]
-    routes: bool = True
+    reads: Literal["route", "search", "any"] = "route"
     requests: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     windows: dict[int, Histogram] = field(default_factory=dict)
@@ -174,7 +185,7 @@ class Tally:
     def count(self, sent: Sent, status: int, body: bytes, wrong: str, now: float, begun: float) -> None:
         """One more request is over, well or not."""
         self.requests += 1
-        why = wrong or self._read(status, body)
+        why = wrong or self._read(sent.number, status, body)
         if why:
             self.errors[why] += 1
             return
@@ -182,23 +193,31 @@ class Tally:
         self.windows.setdefault(window, Histogram()).record(now - sent.due)
         self.late.record(sent.at - sent.due)
 
-    def _read(self, status: int, body: bytes) -> str:
+    def _read(self, number: int, status: int, body: bytes) -> str:
         """What is wrong with an answer; its version is counted where it is a whole one."""
         if status != 200:
             return f"status {status}"
         try:
             answer = json.loads(body)
-            if not self.routes:
+            if self.reads == "any":
                 return ""
-            release, generation, intent = answer["release"], answer["generation"], answer["intent"]
+            release, generation = answer["release"], answer["generation"]
             version = str(release or FALLBACK), int(generation)
+            own = self._is_own(version[0], number, answer)
         except (ValueError, KeyError, TypeError):
             return "garbage"
         self.versions[version] += 1
-        own = self.expected.get(version[0])
-        if own is not None and intent not in own:
-            self.foreign[version] += 1
+        self.foreign[version] += not own
         return ""
+
+    def _is_own(self, release: str, number: int, answer: Mapping[str, Any]) -> bool:
+        """Whether the release gives such an answer; of one that nobody knows any is its own."""
+        own = self.expected.get(release)
+        if self.reads == "search":
+            mark = marked(answer["items"])
+            return own is None or mark == own[number % len(own)]
+        intent = answer["intent"]
+        return own is None or intent in own
 
     def report(self, seconds: float, *, busy: float) -> LoadReport:
         """The counts, closed."""

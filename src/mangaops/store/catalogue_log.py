@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
@@ -21,14 +21,21 @@ from mangaops.store.announcing import announce
 from mangaops.store.ledger import Ledger
 from mangaops.store.tables import CATALOGUE_DELTAS
 
+_NEXT: Final = "restore the database from its backup, or build an index of a new catalogue snapshot"
+
 
 @dataclass(frozen=True)
 class CatalogueDelta:
-    """`added`: the new or changed items by id, as JSON values. `removed`: the ids of those that are gone."""
+    """`added`: the new or changed items by id, as JSON values. `removed`: the ids of those that are gone.
+
+    `actor` and `reason`: who appended it and why, empty where that was not said.
+    """
 
     number: int
     added: Mapping[str, Any]
     removed: tuple[str, ...]
+    actor: str = ""
+    reason: str = ""
 
 
 class CatalogueLog:
@@ -38,7 +45,14 @@ class CatalogueLog:
         self._database = ledger.database
         self.catalogue = catalogue
 
-    def append(self, added: Mapping[str, Any], removed: Collection[str] = ()) -> int:
+    def append(
+        self,
+        added: Mapping[str, Any],
+        removed: Collection[str] = (),
+        *,
+        actor: str = "",
+        reason: str = "",
+    ) -> int:
         """The delta is on disk, under the number that is returned: one more than the newest before it.
 
         Raises:
@@ -47,7 +61,8 @@ class CatalogueLog:
             SetupError: the database cannot be written.
         """
         _check(self.catalogue, added, removed)
-        body = canonical({"added": dict(added), "removed": sorted(set(removed))})
+        said = {name: word for name, word in (("actor", actor), ("reason", reason)) if word}
+        body = canonical({"added": dict(added), "removed": sorted(set(removed)), **said})
         while True:
             with self._database.writing() as connection:
                 number = self._last(connection) + 1
@@ -57,24 +72,25 @@ class CatalogueLog:
                     announce(self._database, connection, {f"catalogue/{self.catalogue}"})
                     return number
 
-    def read(self, after: int = 0) -> list[CatalogueDelta]:
-        """The deltas of greater number, oldest first.
+    def read(self, after: int = 0, most: int | None = None) -> list[CatalogueDelta]:
+        """The deltas of greater number, oldest first; at most so many.
 
         Raises:
-            IntegrityError: one is missing.
+            IntegrityError: one of them is missing, or is none.
         """
         table = CATALOGUE_DELTAS
         query = (
             select(table.c.number, table.c.body)
             .where(table.c.catalogue == self.catalogue, table.c.number > after)
             .order_by(table.c.number)
+            .limit(most)
         )
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
         for due, row in enumerate(rows, after + 1):
             if row.number != due:
                 raise self._gap(due, row.number)
-        return [_delta(row.number, json.loads(row.body)) for row in rows]
+        return [self._delta(row.number, row.body) for row in rows]
 
     def last(self) -> int:
         """The number of the newest delta; 0 where there is none."""
@@ -86,17 +102,26 @@ class CatalogueLog:
         query = select(newest).where(CATALOGUE_DELTAS.c.catalogue == self.catalogue)
         return connection.execute(query).scalar() or 0
 
+    def _delta(self, number: int, text: str) -> CatalogueDelta:
+        try:
+            body = json.loads(text)
+            who, why = str(body.get("actor", "")), str(body.get("reason", ""))
+            return CatalogueDelta(number, dict(body["added"]), tuple(map(str, body["removed"])), who, why)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise IntegrityError(
+                f"delta {number} of the catalogue {self.catalogue} was refused: it is none",
+                found=f"{type(error).__name__} in a body of {len(text)} characters",
+                accepted="what was appended: added items and removed ids",
+                next_step=_NEXT,
+            ) from error
+
     def _gap(self, due: int, found: int) -> IntegrityError:
         return IntegrityError(
             f"the log of the catalogue {self.catalogue} was refused: a delta is missing",
             found=f"delta {found} where {due} is due",
             accepted="numbers from 1 without a gap",
-            next_step="restore the database from its backup, or build an index of a new catalogue snapshot",
+            next_step=_NEXT,
         )
-
-
-def _delta(number: int, body: Mapping[str, Any]) -> CatalogueDelta:
-    return CatalogueDelta(number, body["added"], tuple(body["removed"]))
 
 
 def _check(catalogue: str, added: Mapping[str, Any], removed: Collection[str]) -> None:

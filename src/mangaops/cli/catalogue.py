@@ -1,0 +1,92 @@
+"""`catalogue append|show`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mangaops.cli import screen
+from mangaops.cli.options import Call, Reason, shared
+
+if TYPE_CHECKING:
+    from mangaops.store import CatalogueDelta
+
+group = typer.Typer(help="Items that come and go while releases serve.", no_args_is_help=True)
+Data = Annotated[str, typer.Argument(help="Data of kind search of stack.yaml.")]
+
+_SHOWN = 20
+
+
+def register(app: typer.Typer) -> None:
+    """The commands of this file are part of `app`."""
+    group.command(
+        epilog="Example: mangaops catalogue append search-data --items new.parquet --reason 'week 17'"
+    )(append)
+    group.command(epilog="Example: mangaops catalogue show search-data")(show)
+    app.add_typer(group, name="catalogue")
+
+
+@shared
+def append(
+    call: Call,
+    data: Data,
+    items: Annotated[
+        list[str],
+        typer.Option(
+            "--items",
+            help="New and changed items: files or SQL, in the columns of the catalogue. Repeatable.",
+        ),
+    ] = [],  # noqa: B006 - typer copies it
+    query: Annotated[
+        str | None, typer.Option("--query", help="With a SQLAlchemy URL as --items: the SELECT to run.")
+    ] = None,
+    removed: Annotated[
+        list[str], typer.Option("--removed", help="The id of an item that is gone. Repeatable.")
+    ] = [],  # noqa: B006
+    reason: Reason = "the catalogue changed",
+) -> None:
+    """Add a numbered delta to the log of a catalogue; every release that serves it follows.
+
+    An item that is there already is replaced as a whole.
+    """
+    from mangaops.datasets import Source
+    from mangaops.pipeline.catalogue_run import append_delta
+
+    with call.progress() as progress:
+        source = Source(tuple(items), query) if items else None
+        made = append_delta(call.workshop(), data, source, removed, reason=reason, progress=progress)
+    said = f"{len(made.added):,} added or changed, {len(made.removed):,} removed"
+    told = {"data": data, **_counted(made)}
+    call.finish(told, lambda: typer.echo(f"delta {made.number} of {data}: {said}"))
+
+
+@shared
+def show(call: Call, data: Data) -> None:
+    """The log of a catalogue: its last number, and how many items each delta added and removed."""
+    from mangaops.pipeline.catalogue_run import deltas
+
+    found = deltas(call.workshop(), data)
+    rows = [_counted(each) for each in found]
+    told: dict[str, Any] = {"data": data, "last": found[-1].number if found else 0, "deltas": rows}
+    call.finish(told, lambda: _render(data, rows))
+
+
+def _counted(delta: CatalogueDelta) -> dict[str, Any]:
+    return {
+        "number": delta.number,
+        "added": len(delta.added),
+        "removed": len(delta.removed),
+        "actor": delta.actor,
+        "reason": delta.reason,
+    }
+
+
+def _render(data: str, rows: Sequence[dict[str, Any]]) -> None:
+    if not rows:
+        typer.echo(f"the catalogue of {data} has no delta yet: what serves is what its releases hold")
+        return
+    more = len(rows) - _SHOWN
+    title = f"{data}: {len(rows):,} deltas" + (f", the last {_SHOWN}" if more > 0 else "")
+    screen.records(title, ("number", "added", "removed", "actor", "reason"), rows[-_SHOWN:])

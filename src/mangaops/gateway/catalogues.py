@@ -1,0 +1,187 @@
+"""Catalogues that change while releases serve: every slot embeds each delta of its catalogue for itself.
+
+    delta log ─▶ embed for each slot, off the serving path ─▶ all slots of a unit show it at one moment
+
+Rule 1: what answers never goes back a generation of its catalogue by a cutover. A new slot has embedded all
+that the log holds before it is healthy, and slots of one unit show a delta together, on the event loop, where
+cutovers are made too.
+
+Rule 2: a delta that cannot be read or embedded costs no answer. Slots go on with the catalogue that they
+have, health and metrics tell how far that is behind, and it is tried again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from mangaops.errors import IntegrityError
+from mangaops.gateway import gauges
+from mangaops.gateway.link import Link
+from mangaops.gateway.slots import WARM, Slots
+from mangaops.inference.families import FollowsCatalogue, Servable
+from mangaops.store.catalogue_log import CatalogueDelta, CatalogueLog
+
+_LOG: Final = logging.getLogger("mangaops.gateway")
+
+MOST: Final = 64
+"""Deltas that are read and embedded at a time."""
+
+RETRY: Final = 1.0
+"""Seconds after which what could not be read or embedded is tried again."""
+
+OnLoop = Callable[[Callable[[], None]], Any]
+"""Makes a call on the event loop, and is done when it was made."""
+
+
+@dataclass
+class Standing:
+    """How far a unit's catalogue is: `newest` in the log, `shown` by what serves; why that stays behind."""
+
+    newest: int = 0
+    shown: int = 0
+    trouble: str | None = None
+
+    @property
+    def behind(self) -> int:
+        """Deltas that are in the log and not yet in answers."""
+        return max(0, self.newest - self.shown)
+
+
+@dataclass
+class Reader:
+    """Reads the log for what follows a catalogue, and remembers how each unit stands. Threads take turns."""
+
+    link: Link
+    standings: dict[str, Standing] = field(default_factory=dict)
+
+    def catch_up(self, unit: str, following: Sequence[FollowsCatalogue]) -> None:
+        """Each has embedded all that its log holds, or as much as can be: `standings` says why not more."""
+        standing = self.standings.setdefault(unit, Standing())
+        newest: dict[str, int] = {}
+        wrong: list[Exception] = []
+        for each in following:
+            name = each.catalogue.name
+            try:
+                log = self.link.deltas(name)
+                if name not in newest:
+                    newest[name] = log.last()
+                while each.embedded < newest[name] and (deltas := _read(log, each.embedded)):
+                    _embed(each, deltas)
+            except Exception as error:  # noqa: BLE001 - whatever a delta holds, serving goes on without it
+                wrong.append(error)
+        standing.newest = max(newest.values(), default=standing.newest)
+        self._tell(unit, standing, wrong)
+
+    def _tell(self, unit: str, standing: Standing, wrong: Sequence[Exception]) -> None:
+        for error in wrong:
+            gauges.CATALOGUE_REFUSED.labels(unit, type(error).__name__).inc()
+        said = [getattr(error, "refused", "") or f"{type(error).__name__}: {error}" for error in wrong]
+        why = said[0] if said else None
+        if why is not None and why != standing.trouble:
+            _LOG.error("%s stays behind its catalogue: %s", unit, why)
+        standing.trouble = why
+
+
+def _read(log: CatalogueLog, after: int) -> list[CatalogueDelta]:
+    """The next deltas: many at a time, or where one of them is broken those before it, one by one."""
+    try:
+        return log.read(after, MOST)
+    except IntegrityError:
+        return log.read(after, 1)
+
+
+def _embed(follows: FollowsCatalogue, deltas: Sequence[CatalogueDelta]) -> None:
+    """The deltas are embedded; where one is refused, those before it are."""
+    try:
+        follows.embed(deltas)
+    except Exception:
+        if len(deltas) == 1:
+            raise
+        for delta in deltas:
+            follows.embed([delta])
+
+
+class Catalogues:
+    """Keeps the slots of one worker at their catalogues, in a thread of its own that follows the log."""
+
+    def __init__(self, units: Mapping[str, Slots], link: Link, on_loop: OnLoop) -> None:
+        self._units, self._reader, self._on_loop = units, Reader(link), on_loop
+        self._moving = threading.Lock()
+        self._woken, self._ended = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="catalogues", daemon=True)
+
+    @property
+    def standings(self) -> Mapping[str, Standing]:
+        """How the catalogue of each unit that has one stands."""
+        return dict(self._reader.standings)
+
+    def start(self) -> None:
+        """The logs are followed from now on."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There may be news in a log."""
+        self._woken.set()
+
+    def close(self, patience: float) -> None:
+        """Nothing is followed any more."""
+        self._ended.set()
+        self._woken.set()
+        self._thread.join(timeout=patience)
+
+    def bring_in(self, unit: str, predictor: Servable, ready: Callable[[], None]) -> None:
+        """The predictor has embedded and shows what the log holds, and its slot is `ready` at that moment."""
+        if not isinstance(predictor, FollowsCatalogue):
+            self._on_loop(ready)
+            return
+        follows: FollowsCatalogue = predictor
+        self._reader.catch_up(unit, [follows])  # may take long; others follow meanwhile
+
+        def shown() -> None:
+            follows.show()
+            ready()
+
+        with self._moving:
+            self._reader.catch_up(unit, [follows])
+            self._on_loop(shown)
+
+    def _follow(self) -> None:
+        while not self._ended.is_set():
+            self._woken.wait()
+            self._woken.clear()
+            for unit, slots in self._units.items():
+                try:
+                    self._keep_up(unit, slots)
+                except Exception:  # noqa: BLE001 - a thread that ends would never follow again
+                    if not self._ended.is_set():
+                        _LOG.exception("the catalogue of %s was not followed; it goes on", unit)
+            if any(each.trouble for each in self.standings.values()):
+                self._ended.wait(RETRY)
+
+    def _keep_up(self, unit: str, slots: Slots) -> None:
+        """Every warm slot of the unit shows what the log holds."""
+        with self._moving:
+            following = _following(slots)
+            if not following:
+                return
+            self._reader.catch_up(unit, following)
+            if any(each.embedded != each.generation for each in following):
+                self._on_loop(lambda: _show(following))
+        served = slots.served.slot.predictor if slots.served.slot else None
+        if isinstance(served, FollowsCatalogue):
+            self._reader.standings[unit].shown = served.generation
+
+
+def _following(slots: Slots) -> list[FollowsCatalogue]:
+    """The predictors that follow a catalogue, of slots that could answer now."""
+    held = [slot.predictor for slot in list(slots.held.values()) if slot.state in WARM and slot.predictor]
+    return [each for each in held if isinstance(each, FollowsCatalogue)]
+
+
+def _show(following: Iterable[FollowsCatalogue]) -> None:
+    for each in following:
+        each.show()

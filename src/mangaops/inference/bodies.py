@@ -1,0 +1,82 @@
+"""What clients ask of each family, and what it says: the bodies of `POST /v1/<path>`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mangaops.inference.filters import Filters
+
+SHOWN: Final = 10
+"""Places of a list that an answer has where nobody asks for more or fewer."""
+
+MOST_SHOWN: Final = 100
+"""Places of a list that may be asked for."""
+
+_ID = Annotated[str, Field(max_length=200)]
+
+
+class Asking(BaseModel):
+    """A request: words, which stand in the field `words_in`, and where known their conversation and user."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    words_in: ClassVar[str]
+
+    conversation_id: _ID | None = None
+    user_id: _ID | None = None
+
+    @property
+    def words(self) -> str:
+        """What the user said."""
+        return str(getattr(self, self.words_in))
+
+    def options(self) -> dict[str, Any]:
+        """What is asked beside the words, as JSON values."""
+        return {}
+
+
+class TextAsked(Asking):
+    """A text, and where known its conversation and user."""
+
+    words_in = "text"
+
+    text: Annotated[str, Field(description="What the user said; the empty text is answered too.")]
+
+
+class SearchAsked(Asking):
+    """What is searched for, how many items are wanted, and of which."""
+
+    words_in = "query"
+
+    query: Annotated[str, Field(description="What the user looks for; the empty query is answered too.")]
+    k: Annotated[int, Field(ge=1, le=MOST_SHOWN, strict=True, description="Items at most.")] = SHOWN
+    filters: Filters = Filters()
+
+    def options(self) -> dict[str, Any]:
+        """How many, and of which."""
+        return {"k": self.k, "filters": self.filters.asked()}
+
+
+class RouteSaid(BaseModel):
+    """An intent, null where no release serves; how sure it is; what to do."""
+
+    intent: str | None
+    confidence: float
+    action: str | None
+
+
+class ItemSaid(BaseModel):
+    """One found item. Scores of one answer may be compared, those of two answers not."""
+
+    item_id: str
+    title: str
+    score: float
+
+
+class SearchSaid(BaseModel):
+    """Items, the best first, and the number of the last change of the catalogue that they are from."""
+
+    items: list[ItemSaid]
+    catalogue_generation: int

@@ -1,0 +1,228 @@
+"""Slots and the shadow follow the log of a catalogue; what cannot be followed costs no answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from following import Room
+from gateway_parts import Says, until
+from sqlalchemy import create_engine, text
+from test_gateway_following import Fakes, MakeRoom, url_of
+from test_gateway_shadow import Loads
+from test_gateway_shadow import following as shadow_following
+
+from mangaops.errors import InputError, SetupError
+from mangaops.gateway import gauges
+from mangaops.gateway.catalogues import MOST
+from mangaops.inference.families import FollowsCatalogue
+from mangaops.pipeline.gateway_world import GatewayWorld
+from mangaops.store import CatalogueDelta, CatalogueLog, Ledger
+
+ITEM = {"title": "a title"}
+
+
+@dataclass
+class Follows(Says):
+    """A predictor that follows the catalogue `shop`; deltas of `broken` it refuses, each embed it tells."""
+
+    catalogue: Any = field(default_factory=lambda: SimpleNamespace(name="shop"))
+    generation: int = 0
+    embedded: int = 0
+    broken: frozenset[int] = frozenset()
+    told: Callable[[Sequence[CatalogueDelta]], None] = lambda _deltas: None
+
+    def embed(self, changes: Sequence[CatalogueDelta]) -> None:
+        self.told(changes)
+        numbers = [each.number for each in changes]
+        assert numbers == list(range(self.embedded + 1, self.embedded + 1 + len(numbers)))
+        for number in numbers:
+            if number in self.broken:
+                raise InputError(f"delta {number} was refused: it holds no vector")
+        self.embedded = numbers[-1]
+
+    def show(self) -> None:
+        self.generation = self.embedded
+
+
+@dataclass
+class Makes:
+    """Follows by their release, made when they are loaded."""
+
+    made: dict[str, Follows] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, release: str) -> Follows:
+        self.made[release] = Follows(**self.options)
+        return self.made[release]
+
+
+def log_of(world: GatewayWorld) -> CatalogueLog:
+    return CatalogueLog(world.shop.desk.ledger, "shop")
+
+
+def appended(world: GatewayWorld, count: int = 1) -> int:
+    return [log_of(world).append({"item": ITEM}) for _ in range(count)][-1]
+
+
+def behind(room: Room) -> tuple[int, int, str | None]:
+    standing = room.follower.catalogues.standings["router"]
+    return standing.newest, standing.behind, standing.trouble
+
+
+def failures(error: str) -> float:
+    return gauges.CATALOGUE_REFUSED.labels("router", error)._value.get()
+
+
+def test_a_delta_reaches_the_slot_that_answers_and_the_warm_way_back(
+    any_world: GatewayWorld, ledger_url: str, room: MakeRoom
+) -> None:
+    makes = Makes()
+    worker = room(ledger_url, any_world.home, releases=Fakes(makes))
+    worker.serves("router-1", 1)
+    assert isinstance(makes.made["router-1"], FollowsCatalogue)
+    any_world.promote_next()
+    worker.serves("router-2", 2)
+    for _ in range(3):
+        number = appended(any_world)
+        until(lambda: {each.generation for each in makes.made.values()} == {number}, "the delta in both")  # noqa: B023
+    until(lambda: behind(worker) == (3, 0, None), "a standing that says so")
+
+
+def test_a_new_slot_has_all_that_the_log_holds_before_a_cutover_to_it(
+    world: GatewayWorld, room: MakeRoom
+) -> None:
+    last = appended(world, 2 * MOST + 3)
+    makes = Makes()
+    worker = room(url_of(world), world.home, releases=Fakes(makes))
+    worker.serves("router-1", 1)
+    assert makes.made["router-1"].generation == last
+    appended(world)
+    world.promote_next()
+    assert makes.made["router-2"].generation == last + 1
+    assert makes.made["router-1"].generation <= makes.made["router-2"].generation
+
+
+def test_slots_of_a_unit_show_a_delta_together(world: GatewayWorld, room: MakeRoom) -> None:
+    """Else a rollback that comes between them would go back a generation of the catalogue."""
+    makes = Makes()
+    worker = room(url_of(world), world.home, releases=Fakes(makes))
+    worker.serves("router-1", 1)
+    world.promote_next()
+    worker.serves("router-2", 2)
+    held, opened = threading.Event(), threading.Event()
+
+    def waits(_deltas: Sequence[CatalogueDelta]) -> None:
+        held.set()
+        assert opened.wait(30)
+
+    first, second = makes.made["router-1"], makes.made["router-2"]
+    second.told = waits
+    appended(world)
+    assert held.wait(30)
+    until(lambda: first.embedded == 1, "the delta in the first")
+    assert (first.generation, second.generation) == (0, 0)
+    world.roll_back()
+    worker.serves("router-1", 3)
+    opened.set()
+    until(lambda: first.generation == 1, "the delta in answers")
+
+
+def test_a_delta_that_is_refused_costs_no_answer_and_those_before_it_are_seen(
+    world: GatewayWorld, room: MakeRoom
+) -> None:
+    makes = Makes(options={"broken": frozenset({3})})
+    worker = room(url_of(world), world.home, releases=Fakes(makes))
+    worker.serves("router-1", 1)
+    before = failures("InputError")
+    appended(world, 4)
+    until(lambda: behind(worker) == (4, 2, "delta 3 was refused: it holds no vector"), "the lag")
+    assert makes.made["router-1"].generation == 2
+    assert failures("InputError") > before
+    assert worker.follower.unready() == {}
+    world.promote_next()
+    worker.serves("router-2", 2)
+    for each in makes.made.values():
+        each.broken = frozenset()
+    until(lambda: behind(worker) == (4, 0, None), "the rest, which is tried again")
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ("UPDATE catalogue_deltas SET body = '{\"added\": 3' WHERE number = 2", "delta 2"),
+        ("UPDATE catalogue_deltas SET body = '[]' WHERE number = 2", "delta 2"),
+        ("DELETE FROM catalogue_deltas WHERE number = 2", "a delta is missing"),
+    ],
+    ids=["cut", "no delta", "missing"],
+)
+def test_a_log_that_is_damaged_is_followed_up_to_the_damage(
+    world: GatewayWorld, room: MakeRoom, damage: str, says: str
+) -> None:
+    appended(world, 3)
+    engine = create_engine(url_of(world))
+    with engine.begin() as connection:
+        connection.execute(text(damage))
+    engine.dispose()
+    makes = Makes()
+    worker = room(url_of(world), world.home, releases=Fakes(makes))
+    worker.serves("router-1", 1)
+    until(lambda: behind(worker)[:2] == (3, 2), "the lag")
+    assert says in str(behind(worker)[2])
+    assert makes.made["router-1"].generation == 1
+
+
+def test_while_the_log_is_out_of_reach_a_release_serves_what_it_holds(
+    world: GatewayWorld, room: MakeRoom
+) -> None:
+    url, makes, away = url_of(world), Makes(), threading.Event()
+    whole = Ledger(url, create=False)
+
+    class Losing(Ledger):
+        """It has events to the end, and from some moment on nothing else."""
+
+        heads, read = whole.heads, whole.read
+
+        def __getattribute__(self, name: str) -> Any:
+            if name == "database" and away.is_set():
+                raise SetupError("the log cannot be reached")
+            return super().__getattribute__(name)
+
+    opened = Losing(url, create=False)
+    worker = room(url, world.home, releases=Fakes(makes), open_ledger=lambda: opened)
+    worker.serves("router-1", 1)
+    away.set()
+    appended(world)
+    until(lambda: behind(worker)[2] == "the log cannot be reached", "the trouble")
+    world.promote_next()
+    worker.serves("router-2", 2)
+    assert {each.generation for each in makes.made.values()} == {0}
+    assert worker.follower.unready() == {}
+    away.clear()
+    until(lambda: {each.generation for each in makes.made.values()} == {1}, "the delta in both")
+    until(lambda: behind(worker) == (1, 0, None), "a standing that says so")
+
+
+def test_what_follows_no_catalogue_asks_for_no_log(world: GatewayWorld, room: MakeRoom) -> None:
+    appended(world)
+    worker = room(url_of(world), world.home, releases=Fakes())
+    worker.serves("router-1", 1)
+    world.promote_next()
+    worker.serves("router-2", 2)
+    assert worker.follower.catalogues.standings == {}
+
+
+def test_both_sides_of_the_shadow_follow(world: GatewayWorld, tmp_path: Path) -> None:
+    makes = Makes()
+    first = appended(world, 2)
+    assert world.shadow_next() == "router-2"
+    with shadow_following(world, tmp_path, Loads(makes)) as (shadow, _thread):
+        until(lambda: len(shadow._sides["router"].predictors) == 2, "both sides")
+        assert {each.generation for each in makes.made.values()} == {first}
+        appended(world)
+        until(lambda: {each.generation for each in makes.made.values()} == {first + 1}, "the new delta")
