@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 UNIT ?= router
+STACK_router := examples/quickstart/stack.yaml
+STACK_retrieval := examples/quickstart/retrieval.yaml
 .DEFAULT_GOAL := help
 
 .PHONY: help install quickstart check test test-slow bench format clean
@@ -15,8 +17,8 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 install: $(VENV)/.ready  ## make .venv with everything in it (about 500 MB of downloads)
 
-quickstart: $(VENV)/.ready  ## watch weekly releases happen on simulated traffic (minutes on two cores)
-	@$(BIN)/mangaops quickstart --stack examples/quickstart/stack.yaml
+quickstart: $(VENV)/.ready  ## watch weekly releases happen on simulated traffic (minutes on two cores); UNIT=retrieval: of a search
+	@$(BIN)/mangaops quickstart --stack $(or $(STACK_$(UNIT)),$(error UNIT=$(UNIT) has no quickstart; router and retrieval have one))
 
 check: $(VENV)/.ready  ## format, lint, types, arrows, docs
 	@$(BIN)/ruff format --check .

@@ -142,6 +142,7 @@ class EvidenceKind(StrEnum):
     SHADOW = "shadow"
     REVIEW = "review"
     RANKING = "ranking"
+    INDEX = "index"
 
 
 class Side(StrEnum):
@@ -166,6 +167,18 @@ class Cell(StrEnum):
     RELEASE = "release"
     NEW_ADAPTER = "new_adapter"
     NEW_RERANKER = "new_reranker"
+
+
+class Step(StrEnum):
+    """What a search does, in this order."""
+
+    ENCODE = "encode"
+    RETRIEVE = "retrieve"
+    RERANK = "rerank"
+
+
+NO_MODEL: Final[Digest] = "sha256:" + "0" * 64
+"""In a model's place where there is none: of a pair without a reranker, of a baseline that is no pair."""
 
 
 class Unjudged(StrEnum):

@@ -93,6 +93,7 @@ def open_workshop(
     from mangaops.release.desk import Desk
     from mangaops.store.bundles import make_folder
     from mangaops.store.foreign import file_errors
+    from mangaops.training.steps.lexical import lexical
 
     stack = read_stack(settings.stack)
     if create:
@@ -117,8 +118,10 @@ def open_workshop(
         leases=store.Leases(ledger),
         recipes=training.RECIPES,
         baseline=training.baseline,
+        lexical=lexical,
         reports=settings.home / "reports",
         staging=settings.home / "staging",
+        kept=settings.home / "embedded",
         folder=settings.stack.resolve().parent,
         seconds=time.monotonic,
         files=root,
@@ -224,6 +227,23 @@ def chosen_data(settings: Settings, name: str | None) -> tuple[str, bool]:
     return chosen, chosen in stack.search_data
 
 
+def unit_data(settings: Settings, unit: str) -> tuple[str, bool]:
+    """The dataset that the unit's models learn from, and whether it is search data.
+
+    Raises:
+        UsageError: the stack declares no such unit.
+    """
+    stack = read_stack(settings.stack)
+    if unit not in stack.units:
+        raise UsageError(
+            f"unit {unit!r} was refused: the stack declares no such unit",
+            accepted=", ".join(sorted(stack.units)),
+            next_step="name one of these, or add it under `units:` in stack.yaml",
+        )
+    data = stack.models[stack.units[unit].models[0]].data
+    return data, data in stack.search_data
+
+
 def due_units(settings: Settings) -> dict[str, Any]:
     """Units that should run now, and those that must get a champion first; nothing is made."""
     from mangaops.pipeline import views
@@ -312,14 +332,24 @@ def run_quickstart(settings: Settings, folder: Path, *, seed: int, teller: Telle
         MangaopsError: a release was not decided as the story needs it.
     """
     from mangaops.pipeline.quickstart import prepare, tell_story
+    from mangaops.pipeline.quickstart_search import tell_search_story
     from mangaops.stack import differences
 
     text = settings.stack.read_text(encoding="utf-8") if settings.stack.is_file() else ""
-    if not read_stack(settings.stack).simulated:
+    stack = read_stack(settings.stack)
+    if not stack.simulated:
         raise UsageError(
             f"the quickstart with {settings.stack} was refused: its world is invented, and this stack is not",
             found="simulated: false",
             accepted="a stack.yaml that says `simulated: true`",
+            next_step="mangaops quickstart --stack examples/quickstart/stack.yaml",
+        )
+    stories = {"router": tell_story, "retrieval": tell_search_story}
+    if len(stack.units) != 1 or (unit := next(iter(stack.units))) not in stories:
+        raise UsageError(
+            f"the quickstart with {settings.stack} was refused: it tells of one unit",
+            found=f"units {', '.join(stack.units)}",
+            accepted=" or ".join(stories),
             next_step="mangaops quickstart --stack examples/quickstart/stack.yaml",
         )
     home = prepare(folder)
@@ -328,10 +358,12 @@ def run_quickstart(settings: Settings, folder: Path, *, seed: int, teller: Telle
             f"This world keeps its own ledger and files in {home}; those that were named stay as they are."
         )
     shop = open_workshop(replace(settings, home=home, ledger_url=None, files_url=None))
-    teller.line(f"{settings.stack} differs from what `mangaops init` writes:")
-    for each in differences(init_text(), text):
+    told = differences(init_text(), text) if unit in parse_stack(init_text()).units else []
+    if told:
+        teller.line(f"{settings.stack} differs from what `mangaops init` writes:")
+    for each in told:
         teller.line(f"   {each.where}: {each.here} (init: {each.init}), because {each.because}")
-    return tell_story(shop, folder, settings.stack, seed=seed, teller=teller)
+    return stories[unit](shop, folder, settings.stack, seed=seed, teller=teller)
 
 
 def make_world(

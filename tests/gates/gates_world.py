@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from mangaops.evidence import Binding, Evidence
+from mangaops.evidence import TABLES, Binding, Evidence
 from mangaops.gates import GATES, Case, Decision, Finding, judge
 from mangaops.stack import DataSpec, ModelSpec, Rule, UnitSpec
 from mangaops.stack.specs import Strict
@@ -59,6 +59,39 @@ def latency(baseline: float, release: float, *, rows: int = 1000, spread: float 
         frames.append(pl.DataFrame({"side": [str(side)] * rows, "block": block, "ms": ms}))
     facts = {"host": {}, "runtime": "onnxruntime", "warm_up": 10}
     return Evidence(EvidenceKind.LATENCY, BINDING, facts, {"samples": pl.concat(frames)})
+
+
+def searches(
+    baseline: dict[str, float | None], release: dict[str, float | None], *, rows: int = 1000, seed: int = 3
+) -> Evidence:
+    """Whole searches in 20 alternating blocks: each step around its median, which may be none."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for side, medians in ((Side.BASELINE, baseline), (Side.RELEASE, release)):
+        steps = {
+            name: [None] * rows if median is None else median * np.exp(rng.normal(0.0, 0.05, rows))
+            for name, median in medians.items()
+        }
+        ms = sum(np.asarray(times) for times in steps.values() if times[0] is not None)
+        told = {"side": [str(side)] * rows, "block": np.arange(rows) % 20, "ms": ms, **steps}
+        frames.append(pl.DataFrame(told, schema_overrides=dict.fromkeys(steps, pl.Float64)))
+    facts = {"host": {}, "runtime": "onnxruntime", "warm_up": 10}
+    return Evidence(EvidenceKind.LATENCY, BINDING, facts, {"samples": pl.concat(frames)})
+
+
+def index(recalls: list[float], *, kind: str = "lists", k: int = 50, **columns: Any) -> Evidence:
+    """The recall of the index for each of so many queries."""
+    count = len(recalls)
+    table = {
+        "query_id": [f"q{at}" for at in range(count)],
+        "group": [f"group-{at}" for at in range(count)],
+        "weight": [1.0] * count,
+        "recall": recalls,
+        **columns,
+    }
+    frame = pl.DataFrame(table, schema=TABLES[EvidenceKind.INDEX]["recalls"])
+    facts = {"k": k, "items": 90_000, "kind": kind, "index": "sha256:i", "parameters": {}, "generation": 0}
+    return Evidence(EvidenceKind.INDEX, BINDING, facts, {"recalls": frame})
 
 
 def leakage(conflicts: list[tuple[str, str, str, str]] | None = None, sides: Any = Side) -> Evidence:

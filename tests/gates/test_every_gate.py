@@ -12,11 +12,13 @@ from gates_world import (
     counted,
     evaluation,
     fingerprint,
+    index,
     latency,
     leakage,
     record,
     review,
     rule,
+    searches,
     shadow,
     verdict,
 )
@@ -31,6 +33,7 @@ GOOD = outcomes(counted("faq", both=380, gained=20) + counted("escalation", both
 BAD = outcomes(counted("faq", both=340, lost=60) + counted("escalation", both=60, lost=40))
 CRITICAL = rule("no_critical_regression", labels=("escalation",), margin=0.02, min_examples=50)
 
+ADDED = rule("added_latency", step="encode", at_most_ms=3)
 PAIR = rule("pair", margin=0.01, unjudged="irrelevant", min_judged=0.9)
 
 FIRES: dict[str, Callable[[], tuple[Rule, tuple]]] = {
@@ -47,6 +50,8 @@ FIRES: dict[str, Callable[[], tuple[Rule, tuple]]] = {
     "disagreement": lambda: (rule("disagreement", review_over=0.05, hard_limit=0.2), (shadow(600, 400),)),
     "at_least": lambda: (rule("at_least", metric="accuracy", value=0.99), (evaluation(BAD),)),
     "pair": lambda: (PAIR, (four_searches([2], [1], [1], [3, 4], queries=100, binding=BINDING),)),
+    "index_recall": lambda: (rule("index_recall", at_least=0.98), (index([1.0, 0.8] * 100),)),
+    "added_latency": lambda: (ADDED, (searches({"encode": 4.0}, {"encode": 12.0}),)),
 }
 QUIET: dict[str, Callable[[], tuple[Rule, tuple]]] = {
     "release_record": lambda: (rule("release_record"), (record(),)),
@@ -59,6 +64,8 @@ QUIET: dict[str, Callable[[], tuple[Rule, tuple]]] = {
     "disagreement": lambda: (rule("disagreement", review_over=0.05, hard_limit=0.2), (shadow(980, 20),)),
     "at_least": lambda: (rule("at_least", metric="accuracy", value=0.9), (evaluation(GOOD),)),
     "pair": lambda: (PAIR, (four_searches([2], [2], [2], [1], queries=100, binding=BINDING),)),
+    "index_recall": lambda: (rule("index_recall", at_least=0.98), (index([1.0, 0.98] * 100),)),
+    "added_latency": lambda: (ADDED, (searches({"encode": 4.0}, {"encode": 5.0}),)),
 }
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from conftest import Told, World, copied, make_world
+from mangaops.pipeline.bench import Bench
 from mangaops.pipeline.dataset_run import find_version
-from mangaops.pipeline.measuring import Bench, measure_offline
+from mangaops.pipeline.measuring import Classifying
 from mangaops.pipeline.steps import Steps
-from mangaops.pipeline.training_run import train_model
+from mangaops.pipeline.training_run import Making, train_model
 from mangaops.pipeline.workshop import Workshop
 from mangaops.release.desk import release_of, state
 from mangaops.training import Trained
@@ -39,7 +40,7 @@ def already_measured(world: World) -> list[str]:
     golden = find_version(shop, state(shop.desk, "router").models["intent-classifier@v2"].dataset)
     steps = steps_of(shop)
     bench = Bench(shop, steps, "router", "router-2", golden, 10**6, frozenset(), "a test", quiet)
-    measure_offline(bench)
+    Classifying(bench).offline()
     return [step for step in steps.resumed if step in MEASURED]
 
 
@@ -87,7 +88,7 @@ def test_another_base_under_the_same_name_is_trained_again(told: Told, base: Pat
     def train() -> None:
         shop = replace(world.workshop(), recipes={Family.INTENT_CLASSIFIER: recipe})
         snapshot = find_version(shop, known.dataset)
-        train_model(shop, steps_of(shop), "router", "intent-classifier", snapshot, reason="t", progress=quiet)
+        train_model(Making(shop, steps_of(shop), "router", snapshot, "t", quiet), "intent-classifier")
 
     train()
     train()

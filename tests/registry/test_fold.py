@@ -350,3 +350,8 @@ def test_an_old_schema_is_brought_up_and_a_newer_one_is_refused() -> None:
 
 def test_every_schema_that_was_ever_written_leads_to_the_newest() -> None:
     assert {(kind, old) for kind, newest in SCHEMAS.items() for old in range(1, newest)} == set(UPGRADES)
+
+
+def test_a_release_of_the_first_schema_has_no_parts() -> None:
+    told = {"release": "router-1", "models": {"intent-classifier": "v1"}}
+    assert UPGRADES[EventKind.RELEASE_REGISTERED, 1](told) == {**told, "parts": {}}

@@ -8,8 +8,8 @@ import pytest
 import histories as h
 import mangaops
 from mangaops.errors import Untracked
-from mangaops.registry import Draft, Permit, UnitState, fold, permit, record
-from mangaops.vocabulary import EvidenceKind, Family, Purpose
+from mangaops.registry import Draft, Permit, UnitState, fold, measuring, permit, record
+from mangaops.vocabulary import EvidenceKind, Family, Part, Purpose
 
 FIRST = [h.model(1), h.release(1)]
 LIVES: dict[str, list[Draft]] = {
@@ -102,3 +102,17 @@ def test_a_model_that_the_ledger_does_not_list_has_no_record() -> None:
         record(state("champion"), "intent-classifier@v9")
     with pytest.raises(Untracked, match="no model is registered"):
         record(UnitState("router"), "intent-classifier@v1")
+
+
+def test_a_model_version_is_measured_by_itself_where_the_ledger_lists_it() -> None:
+    found = measuring(state("candidate"), "intent-classifier@v1")
+    assert (found.artifact, found.family) == (h.digest("artifact 1"), Family.INTENT_CLASSIFIER)
+    with pytest.raises(Untracked, match="does not list it"):
+        measuring(state("candidate"), "intent-classifier@v9")
+
+
+def test_a_part_of_a_release_has_a_permit_beside_its_models() -> None:
+    told = [h.model(1), h.release(1, parts={Part.INDEX: h.digest("index")})]
+    found = permit(fold(h.sealed(told)), "router-1", Purpose.MEASURE)
+    assert list(found) == ["intent-classifier", "index"]
+    assert (found["index"].artifact, found["index"].family) == (h.digest("index"), None)

@@ -17,7 +17,7 @@ from gateway_logs import GatewayLogs
 from mangaops.errors import InputError, IntegrityError, LeaseHeld, RefusedError, RevisionConflict, UsageError
 from mangaops.evidence import Evidence
 from mangaops.gates import asked_of_shadow
-from mangaops.pipeline.measuring import Bench, measure_live
+from mangaops.pipeline.bench import Bench, measure_live
 from mangaops.pipeline.steps import Steps
 from mangaops.pipeline.workshop import Workshop
 from mangaops.registry import drafts
@@ -28,6 +28,7 @@ from mangaops.release.live_numbers import dropped, gaps
 from mangaops.release.report import release_report
 from mangaops.release.rollback import roll_back
 from mangaops.store import Journal, Leases
+from mangaops.training.steps.lexical import lexical
 from mangaops.vocabulary import SHADOW_WORKER, EvidenceKind, Outcome, State, Verdict
 
 HARD = GATE_LIST.replace("review_over: 0.02", "review_over: 0.02, hard_limit: 0.1")
@@ -67,8 +68,10 @@ class Shadowed:
             leases=Leases(desk.ledger),
             recipes={},
             baseline=lambda *_given: Rigged("plain"),
+            lexical=lexical,
             reports=self.world.folder,
             staging=self.world.folder,
+            kept=self.world.folder,
             folder=self.world.folder,
             seconds=itertools.count().__next__,
             files=str(self.logs.root),

@@ -40,7 +40,7 @@ def test_blocks_alternate_and_who_goes_first_alternates_too() -> None:
     asked: list[str] = []
     pair = evaluate.Pair(Counting("baseline", asked), Counting("release", asked))
     plan = latency.Plan(blocks=3, requests=2, warm_up=1)
-    latency.interleave(pair, ["a", "b"], plan)
+    latency.interleave(latency.asks_of(pair), ["a", "b"], plan)
     order = "".join(name[0] for name in asked)
     assert order == "br" + "bbrr" + "rrbb" + "bbrr"
 
@@ -48,14 +48,17 @@ def test_blocks_alternate_and_who_goes_first_alternates_too() -> None:
 def test_both_sides_get_the_same_texts_in_a_block() -> None:
     asked: list[str] = []
     pair = evaluate.Pair(Counting("baseline", asked), Counting("release", asked))
-    latency.interleave(pair, list("abcde"), latency.Plan(blocks=4, requests=3, warm_up=0))
+    latency.interleave(latency.asks_of(pair), list("abcde"), latency.Plan(blocks=4, requests=3, warm_up=0))
     assert pair.baseline.texts == pair.release.texts
 
 
 def test_samples_are_milliseconds_of_the_given_clock() -> None:
     ticks = itertools.count(0, 2_000_000)
     samples = latency.interleave(
-        EQUAL, ["a"], latency.Plan(blocks=2, requests=5, warm_up=0), clock_ns=lambda: next(ticks)
+        latency.asks_of(EQUAL),
+        ["a"],
+        latency.Plan(blocks=2, requests=5, warm_up=0),
+        clock_ns=lambda: next(ticks),
     )
     assert set(samples["ms"]) == {2.0}
     assert samples.height == 20
@@ -63,7 +66,7 @@ def test_samples_are_milliseconds_of_the_given_clock() -> None:
 
 def test_a_latency_test_without_texts_is_refused() -> None:
     with pytest.raises(InputError):
-        latency.interleave(EQUAL, [], latency.Plan())
+        latency.interleave(latency.asks_of(EQUAL), [], latency.Plan())
 
 
 def test_latency_evidence_names_host_runtime_and_quantiles(served: World) -> None:

@@ -2,84 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import pytest
+from pair_world import NEW_ADAPTER, NEW_RERANKER, OLD_ADAPTER, OLD_RERANKER, RETRAINED, Worth, pair
 
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.errors import InputError, IntegrityError, UsageError
 from mangaops.evidence import Evidence
 from mangaops.gates import GATES, Case, Decision, Finding, judge
-from mangaops.inference.search import Filter, Floats
-from mangaops.release.pairs import NO_RERANKER, Lists, PairModels, compare_pairs
+from mangaops.inference.search import Floats
+from mangaops.release.pairs import Lists, PairModels, compare_pairs
 from mangaops.stack import DataSpec, ModelSpec, Rule, UnitSpec
 from mangaops.stack.specs import Strict
 from mangaops.training.steps.lexical import lexical
 from mangaops.vocabulary import EvidenceKind, Outcome, Verdict
 from ranking_rows import BINDING
-from shop_rows import data_of, frozen, items, judgments
-
-ITEMS = 60
-NUMBER = MappingProxyType({row["title"]: int(row["item_id"][1:]) for row in items().to_dicts()})
-
-
-def number(query: str) -> int:
-    """The item that a query asks for."""
-    return NUMBER[query.removesuffix(" manga")]
-
-
-class Names:
-    """An encoder whose vector is the number of the asked item."""
-
-    def vectors(self, texts: Sequence[str]) -> Floats:
-        return np.array([[number(text)] for text in texts], dtype=np.float32)
-
-
-class Offsets:
-    """A shelf that finds, for item n, the items at these distances from it, in this order."""
-
-    generation = 0
-
-    def __init__(self, *offsets: int) -> None:
-        self.offsets = offsets
-
-    def nearest(self, vector: Floats, k: int, keep: Filter | None) -> list[tuple[str, float]]:
-        found = [f"i{(int(vector[0]) + offset) % ITEMS}" for offset in self.offsets]
-        return [(each, -float(at)) for at, each in enumerate(found) if keep is None or keep(each)][:k]
-
-    def text(self, item_id: str) -> str:
-        return item_id
-
-
-class Worth:
-    """A reranker that knows what each distance is worth, and counts what it is asked."""
-
-    def __init__(self, worth: Mapping[int, float], other: float) -> None:
-        self.worth, self.other, self.asked = worth, other, Counter[tuple[str, str]]()
-
-    def scores(self, query: str, texts: Sequence[str]) -> Floats:
-        self.asked.update((query, text) for text in texts)
-        offsets = [(int(text[1:]) - number(query)) % ITEMS for text in texts]
-        return np.array([self.worth.get(each, self.other) for each in offsets], dtype=np.float32)
-
-
-OLD_ADAPTER = Offsets(1, 2, 0, 3, 4)
-NEW_ADAPTER = Offsets(31, 0, 32, 33, 34)
-OLD_RERANKER = Worth({0: 1.0, 1: 1.5, 31: 0.8, 32: 0.8, 33: 0.8, 34: 0.8}, 0.5)
-"""It mistakes one of the old adapter's candidates, and none of the new one's."""
-NEW_RERANKER = Worth({0: 1.0, 1: 0.0, 2: 0.0, 3: 0.0, 4: 0.0}, 2.0)
-"""Trained on the old adapter's candidates, it has never seen the new one's, and prefers them all."""
-RETRAINED = Worth({0: 1.0}, 0.0)
-
-
-def pair(shelf: Offsets, reranks: Worth | None, adapter: str, reranker: str = NO_RERANKER) -> PairModels:
-    return PairModels(adapter, Names(), shelf, reranker, reranks)
-
+from shop_rows import data_of, frozen, judgments
 
 APART: tuple[dict[str, Any], ...] = (
     {"gate": "non_inferior", "metric": "mrr@10", "on": "adapter", "margin": 0.0},
@@ -97,7 +38,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> SearchSnapshot:
 
 
 def lists(golden: SearchSnapshot, release: PairModels, baseline: PairModels = CHAMPION) -> Lists:
-    return compare_pairs(baseline, release, golden, depth=5)
+    return compare_pairs(baseline, release, golden)
 
 
 def decided(measured: Lists, *rules: dict[str, Any]) -> Decision:
@@ -169,7 +110,7 @@ def test_a_lone_change_has_no_crosses_and_is_judged_as_one(
 
 def test_bm25_stands_in_a_first_champions_place(golden: SearchSnapshot) -> None:
     told = golden.items.select("item_id", text="title")
-    measured = compare_pairs(lexical(told), pair(NEW_ADAPTER, RETRAINED, "a@v1", "r@v1"), golden, depth=5)
+    measured = compare_pairs(lexical(told), pair(NEW_ADAPTER, RETRAINED, "a@v1", "r@v1"), golden)
     assert measured.facts["cells"]["search"] == ["baseline", "release"]
     (level,) = judged(measured, {"gate": "at_least", "metric": "recall@3", "on": "search", "value": 0.9})
     assert (level.verdict, level.observed) == (Verdict.PASS, 1.0)
@@ -178,7 +119,7 @@ def test_bm25_stands_in_a_first_champions_place(golden: SearchSnapshot) -> None:
 def test_a_pair_is_scored_once_by_each_reranker(golden: SearchSnapshot) -> None:
     old, new = Worth({0: 1.0}, 0.0), Worth({0: 2.0}, 0.0)
     champion = pair(OLD_ADAPTER, old, "adapter@v1", "reranker@v1")
-    compare_pairs(champion, pair(NEW_ADAPTER, new, "adapter@v2", "reranker@v2"), golden, depth=5)
+    compare_pairs(champion, pair(NEW_ADAPTER, new, "adapter@v2", "reranker@v2"), golden)
     assert set(old.asked.values()) == set(new.asked.values()) == {1}
 
 
@@ -205,7 +146,6 @@ def test_new_titles_are_marked_and_progress_is_told(golden: SearchSnapshot) -> N
         CHAMPION,
         pair(NEW_ADAPTER, RETRAINED, "adapter@v2", "reranker@v2"),
         golden,
-        depth=5,
         new=["i1"],
         progress=lambda _what, done, total: told.append((done, total)),
     )
@@ -220,4 +160,4 @@ def test_nothing_is_measured_without_a_golden_query_or_a_depth(golden: SearchSna
     with pytest.raises(InputError, match="no golden query"):
         lists(empty, CHAMPION)
     with pytest.raises(UsageError, match="depth of 0"):
-        compare_pairs(CHAMPION, CHAMPION, golden, depth=0)
+        compare_pairs(replace(CHAMPION, depth=0), CHAMPION, golden)

@@ -437,8 +437,32 @@ LISTS = """\
 """
 
 
+PAIRED = (
+    """\
+stack: shop
+data:
+  logs: {labels: [yes, no]}
+  shop: {kind: search}
+  other: {kind: search}
+models:
+  intents: {family: intent-classifier, base: minilm-l6, data: logs}
+  adapter: {family: embedding-adapter, base: minilm-l6, data: shop}
+  reranker: {family: cross-encoder-reranker, base: minilm-l6, data: shop}
+units:
+  retrieval:
+    models: [adapter, reranker]
+    bootstrap:
+      - {gate: index_recall, at_least: 0.98}
+    gates:
+"""
+    + LISTS
+)
+PAIR = LISTS.splitlines(keepends=True)[0]
+
+
 def test_rules_on_lists_are_understood() -> None:
-    rules = read(SMALL + LISTS).units["router"].gates[2:]
+    stack = read(PAIRED)
+    rules = stack.units["retrieval"].gates
     assert [rule.params.model_dump()["metric"] for rule in rules] == [
         "ndcg@10",
         "recall@3",
@@ -446,8 +470,95 @@ def test_rules_on_lists_are_understood() -> None:
         "coverage@10",
     ]
     assert rules[1].as_dict()["unjudged"] == "left_out"
+    assert stack.ranks("retrieval")
+    assert not read(SMALL).ranks("router")
+    assert stack.dataset("shop") is stack.search_data["shop"]
+    assert stack.dataset("logs") is stack.data["logs"]
+
+
+def test_a_pair_is_judged_as_one_or_dry_run() -> None:
+    dry = PAIR.replace("min_judged: 0.9}", "min_judged: 0.9, dry_run: true}")
+    assert read(PAIRED.replace(PAIR, dry)).units["retrieval"].gates[0].dry_run
+    without = PAIRED.replace(PAIR, "")
+    assert mistakes(without) == [
+        "line 15: units.retrieval.gates: adapter and reranker are released as a pair, and no rule judges it; "
+        "add gate: pair (with dry_run: true it counts nothing)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        (
+            "[adapter, reranker]",
+            "[adapter]",
+            12,
+            "a unit that searches has exactly these models, in this order: embedding-adapter and "
+            "cross-encoder-reranker; found embedding-adapter",
+        ),
+        ("[adapter, reranker]", "[reranker, adapter]", 12, "in this order"),
+        ("[adapter, reranker]", "[reranker]", 12, "found cross-encoder-reranker"),
+        ("[adapter, reranker]", "[adapter, reranker, intents]", 12, "exactly these models"),
+        (
+            "cross-encoder-reranker, base: minilm-l6, data: shop",
+            "cross-encoder-reranker, base: minilm-l6, data: other",
+            12,
+            "both models of a pair learn from the same data; found adapter from shop, reranker from other",
+        ),
+        (
+            "{gate: index_recall, at_least: 0.98}",
+            "{gate: at_least, metric: accuracy, value: 0.5}",
+            14,
+            "units.retrieval.bootstrap[0]: at_least of accuracy on golden judges answers with labels, and "
+            "this unit answers with lists",
+        ),
+        (
+            "{gate: at_least, metric: coverage@10, on: search, value: 0.5}",
+            "{gate: no_critical_regression, labels: [yes], margin: 0.1}",
+            19,
+            "units.retrieval.gates[3]: no_critical_regression judges answers with labels",
+        ),
+    ],
+)
+def test_a_unit_that_searches_is_a_pair_that_is_judged_by_lists(
+    old: str, new: str, line: int, says: str
+) -> None:
+    assert old in PAIRED
+    told = mistakes(PAIRED.replace(old, new, 1))
+    assert any(each.startswith(f"line {line}: units.retrieval") and says in each for each in told), told
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("gate: pair, margin: 0.1, unjudged: irrelevant, min_judged: 0.5", "pair of ndcg@10 on search"),
+        ("gate: index_recall, at_least: 0.98", "index_recall judges lists of a search"),
+        ("gate: added_latency, step: encode, at_most_ms: 3", "added_latency judges lists of a search"),
+        ("gate: at_least, metric: coverage@10, on: search, value: 0.5", "at_least of coverage@10 on search"),
+    ],
+)
+def test_a_unit_of_labels_is_not_judged_by_lists(rule: str, says: str) -> None:
+    (told,) = mistakes(changed("gate: leakage, dry_run: true", rule))
+    assert told.startswith("line 14: units.router.gates[1]: ")
+    assert says in told
+    assert told.endswith("and this unit answers with labels")
+
+
+def test_what_suits_every_unit_is_judged_in_every_unit() -> None:
+    more = "".join(
+        f"      - {{{rule}}}\n"
+        for rule in (
+            "gate: release_record",
+            "gate: leakage",
+            "gate: fingerprint",
+            "gate: latency, below_ms: 50",
+            "gate: disagreement, review_over: 0.2",
+            "gate: added_latency, step: encode, at_most_ms: 3",
+        )
+    )
+    assert len(read(PAIRED + more).units["retrieval"].gates) == 10
 
 
 def test_an_unknown_metric_is_told_once() -> None:
-    found = mistakes(changed("metric: accuracy, on: golden", "metric: ndgc@10, on: search"))
-    assert found == ["line 13: units.router.gates[0]: unknown metric 'ndgc@10'; did you mean 'ndcg@k'?"]
+    found = mistakes(PAIRED.replace("metric: recall@3", "metric: ndgc@10"))
+    assert found == ["line 17: units.retrieval.gates[1]: unknown metric 'ndgc@10'; did you mean 'ndcg@k'?"]

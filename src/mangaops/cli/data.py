@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from mangaops.cli import screen
-from mangaops.cli.options import Call, Columns, GrowGolden, Logs, Query, Reason, shared, source
-
-if TYPE_CHECKING:
-    from mangaops.pipeline.search_data_run import SearchSources
+from mangaops.cli.options import Call, Columns, GrowGolden, Logs, Query, Reason, shared
+from mangaops.cli.sources import Catalogue, Given, Judgments, Queries, Searches
 
 group = typer.Typer(help="Logs in, dataset versions out.", no_args_is_help=True)
 Name = Annotated[str | None, typer.Option("--data", help="A dataset of stack.yaml; default: the only one.")]
-Catalogue = Annotated[
-    list[str], typer.Option("--catalogue", help="For data of kind search: the items, from files or SQL.")
-]
-Judgments = Annotated[
-    list[str], typer.Option("--judgments", help="For data of kind search: graded items of queries.")
-]
-Searches = Annotated[
-    list[str],
-    typer.Option("--searches", help="For data of kind search: logs of shown items, if there are any."),
-]
-Queries = Annotated[
-    list[str],
-    typer.Option(
-        "--sql",
-        help="With a SQLAlchemy URL: WHICH=SELECT, as in catalogue='SELECT * FROM items'. Repeatable.",
-    ),
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -62,13 +42,12 @@ def validate(
     from mangaops.wiring import chosen_data, validate_logs, validate_search_data
 
     name, searched = chosen_data(call.settings, data)
-    given = _Given(logs, query, column, catalogue, judgments, searches, sql)
+    given = Given(logs, query, column, catalogue, judgments, searches, sql)
     with call.progress() as progress:
         if searched:
             report = validate_search_data(call.settings, name, given.of_search(name), progress)
         else:
-            given.of_logs(name)
-            report = validate_logs(call.settings, name, source(logs, query, column), progress)
+            report = validate_logs(call.settings, name, given.of_logs(name), progress)
     if out:
         out.write_text(report.to_markdown(), encoding="utf-8")
     call.finish(
@@ -96,7 +75,7 @@ def snapshot(
     from mangaops.wiring import chosen_data
 
     name, searched = chosen_data(call.settings, data)
-    given = _Given(logs, query, column, catalogue, judgments, searches, sql)
+    given = Given(logs, query, column, catalogue, judgments, searches, sql)
     with call.progress() as progress:
         if searched:
             sources = given.of_search(name)
@@ -107,9 +86,9 @@ def snapshot(
             )
             told = (made.name, made.digest, dict(made.manifest))
         else:
-            given.of_logs(name)
+            logs_given = given.of_logs(name)
             shop = call.workshop(new=True)
-            rows = accepted(gather(shop, name, source(logs, query, column), progress))
+            rows = accepted(gather(shop, name, logs_given, progress))
             taken = take_snapshot(shop, name, rows, grow_golden=grow_golden, reason=reason, progress=progress)
             told = (taken.name, taken.digest, dict(taken.manifest))
     _finish(call, *told)
@@ -125,92 +104,6 @@ def show(
 
     digest, manifest = find_manifest(call.workshop(), name)
     _finish(call, manifest["name"], digest, manifest)
-
-
-class _Given:
-    """The locations that a command was given, for either kind of dataset."""
-
-    def __init__(
-        self,
-        logs: Sequence[str],
-        query: str | None,
-        column: Sequence[str],
-        catalogue: Sequence[str],
-        judgments: Sequence[str],
-        searches: Sequence[str],
-        sql: Sequence[str],
-    ) -> None:
-        self.labelled = {"--logs": logs, "--query": query, "--column": column}
-        self.searched = {
-            "--catalogue": catalogue,
-            "--judgments": judgments,
-            "--searches": searches,
-            "--sql": sql,
-        }
-
-    def of_logs(self, name: str) -> None:
-        """Nothing, where the options are those of labelled logs."""
-        self._refuse(name, "labels", self.searched, {"--logs": self.labelled["--logs"]}, "--logs FILE")
-
-    def of_search(self, name: str) -> SearchSources:
-        """The sources of search data.
-
-        Raises:
-            UsageError: options of labelled logs, or the catalogue or judgments are missing.
-        """
-        from mangaops.datasets.source import Source
-        from mangaops.pipeline.search_data_run import SearchSources
-
-        needed = {key: self.searched[key] for key in ("--catalogue", "--judgments")}
-        self._refuse(
-            name, "search", self.labelled, needed, "--catalogue FILE --judgments FILE [--searches FILE]"
-        )
-        sql = _queries(self.searched["--sql"])
-        for which in sql:
-            self._refuse(name, "search", {}, {f"--{which}": self.searched[f"--{which}"]}, f"--{which} URL")
-        catalogue, judgments, searches = (
-            Source(tuple(self.searched[f"--{which}"]), sql.get(which)) for which in _WHICH
-        )
-        return SearchSources(catalogue, judgments, searches if searches.locations else None)
-
-    def _refuse(
-        self, name: str, kind: str, wrong: dict[str, Any], needed: dict[str, Any], accepted: str
-    ) -> None:
-        from mangaops.errors import UsageError
-
-        strange = [option for option, value in wrong.items() if value]
-        missing = [option for option, value in needed.items() if not value]
-        if strange or missing:
-            found = [
-                *(f"{each} is for the other kind" for each in strange),
-                *(f"no {each}" for each in missing),
-            ]
-            raise UsageError(
-                f"the options were refused: {name} is data of kind {kind}",
-                found=", ".join(found),
-                accepted=accepted,
-                next_step="give those, or another dataset with --data",
-            )
-
-
-_WHICH = ("catalogue", "judgments", "searches")
-
-
-def _queries(given: Sequence[str]) -> dict[str, str]:
-    from mangaops.errors import UsageError
-
-    found: dict[str, str] = {}
-    for pair in given:
-        which, separator, query = pair.partition("=")
-        if which not in _WHICH or not separator or not query.strip() or which in found:
-            raise UsageError(
-                "--sql was refused",
-                found=f"{pair[:80]!r}{', a second one' if which in found else ''}",
-                accepted=f"WHICH=SELECT, each once: {', '.join(_WHICH)}",
-                next_step='--sql "catalogue=SELECT * FROM items"',
-            )
-        found[which] = query
-    return found
 
 
 def _finish(call: Call, name: str, digest: str, manifest: dict[str, Any]) -> None:

@@ -10,11 +10,14 @@ import typer
 
 from mangaops.cli import screen
 from mangaops.cli.options import Call, Columns, GrowGolden, Logs, Query, Reason, Release, Unit, shared, source
+from mangaops.cli.sources import Catalogue, Given, Judgments, Queries, Searches
 from mangaops.vocabulary import Because, EvidenceKind, Outcome, ShadowMode
 
 if TYPE_CHECKING:
+    from mangaops.datasets import Source
     from mangaops.pipeline.plan import Plan
     from mangaops.pipeline.release_run import RunResult
+    from mangaops.pipeline.search_data_run import SearchSources
 
 group = typer.Typer(help="Judge, release, explain and undo.", no_args_is_help=True)
 EXIT = {Outcome.PROMOTE: 0, Outcome.REJECT: 1, Outcome.HOLD: 3}
@@ -45,16 +48,20 @@ def register(app: typer.Typer) -> None:
 def bootstrap(
     call: Call,
     unit: Unit,
-    logs: Logs,
     reason: Annotated[str, typer.Option("--reason", help="Why this unit gets its first champion now.")],
+    logs: Logs = [],  # noqa: B006 - typer copies it
     query: Query = None,
     column: Columns = [],  # noqa: B006 - typer copies it
+    catalogue: Catalogue = [],  # noqa: B006 - typer copies it
+    judgments: Judgments = [],  # noqa: B006 - typer copies it
+    searches: Searches = [],  # noqa: B006 - typer copies it
+    sql: Queries = [],  # noqa: B006 - typer copies it
     again: Again = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Train and judge a unit's first champion: absolute gates, a plain baseline in the champion's place."""
     from mangaops.pipeline.plan import Plan
 
-    read = source(logs, query, column)
+    read = _sources(call, unit, Given(logs, query, column, catalogue, judgments, searches, sql))
     _run(call, Plan(unit, read, reason=reason, again=frozenset(again), bootstrap=True))
 
 
@@ -62,7 +69,7 @@ def bootstrap(
 def run(
     call: Call,
     unit: Unit,
-    logs: Logs,
+    logs: Logs = [],  # noqa: B006 - typer copies it
     traffic: Annotated[
         str | None, typer.Option(help="A window of traffic to replay through both releases: a file or URL.")
     ] = None,
@@ -77,6 +84,14 @@ def run(
     reason: Reason = "weekly release",
     query: Query = None,
     column: Columns = [],  # noqa: B006 - typer copies it
+    catalogue: Catalogue = [],  # noqa: B006 - typer copies it
+    judgments: Judgments = [],  # noqa: B006 - typer copies it
+    searches: Searches = [],  # noqa: B006 - typer copies it
+    sql: Queries = [],  # noqa: B006 - typer copies it
+    only: Annotated[
+        str | None,
+        typer.Option(help="Train this model alone; the others are the champion's versions, judged with it."),
+    ] = None,
     grow_golden: GrowGolden = False,
     again: Again = [],  # noqa: B006 - typer copies it
 ) -> None:
@@ -87,7 +102,7 @@ def run(
         call,
         Plan(
             unit,
-            source(logs, query, column),
+            _sources(call, unit, Given(logs, query, column, catalogue, judgments, searches, sql)),
             traffic=source((traffic,), None, column) if traffic else None,
             shadow=shadow,
             truth=truth,
@@ -95,8 +110,21 @@ def run(
             reason=reason,
             grow_golden=grow_golden,
             again=frozenset(again),
+            only=only,
         ),
     )
+
+
+def _sources(call: Call, unit: str, given: Given) -> Source | SearchSources:
+    """Where the data is that the unit's models learn from, by its kind.
+
+    Raises:
+        UsageError: the stack has no such unit, or the options are those of the other kind.
+    """
+    from mangaops.wiring import unit_data
+
+    data, searched = unit_data(call.settings, unit)
+    return given.of_search(data) if searched else given.of_logs(data)
 
 
 @shared

@@ -23,13 +23,19 @@ def train(
     call: Call,
     model: Annotated[str, typer.Argument(help="A model of stack.yaml, for example intent-classifier.")],
     dataset: Annotated[str, typer.Option(help="A dataset version; default: the newest.")] = "",
+    adapter: Annotated[
+        str | None,
+        typer.Option(help="For a reranker: the registered adapter version that draws its candidates."),
+    ] = None,
     reason: Reason = "trained by hand",
 ) -> None:
     """Fine-tune, export, quantise, check parity, seal, and register a model version. Releases nothing."""
     from mangaops.pipeline import verbs
 
     with call.progress() as progress:
-        record = verbs.train(call.workshop(), model, dataset or None, reason=reason, progress=progress)
+        record = verbs.train(
+            call.workshop(), model, dataset or None, adapter=adapter, reason=reason, progress=progress
+        )
     rows = [(key, screen.short(value)) for key, value in record.items()]
     title = f"{record['model_name']}@{record['version']}"
     call.finish(record, lambda: screen.table(title, ("what", "value"), rows))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from mangaops.datasets.collect import read
+from mangaops.datasets.groups import grouped
 from mangaops.datasets.source import Progress, Provenance, Source
 from mangaops.errors import InputError
 from mangaops.inference.catalogue import READ, reading
@@ -99,6 +100,22 @@ def collect_searches(source: Source, spec: SearchDataSpec, progress: Progress | 
         InputError: as `collect_items`; a row without search, item, rank or click; a rank of 0.
     """
     return _collected(source, SEARCHES, spec.searches, progress, ("search_id", "item_id", "rank", "clicked"))
+
+
+def collect_asked(source: Source, spec: SearchDataSpec, progress: Progress | None = None) -> pl.DataFrame:
+    """What was searched for in a window: row_id, group (of user and session), text, at; one row a search.
+
+    Logs of shown items will do: a search that stands on many rows is one.
+
+    Raises:
+        InputError: a file, column or cell that cannot be read, with its place; or a search without an id.
+    """
+    wanted = {name: SEARCHES[name] for name in ("search_id", "query", "user_id", "session_id", "at")}
+    mapping = {ours: theirs for ours, theirs in spec.searches.items() if ours in wanted}
+    found = _collected(source, wanted, mapping, progress, ("search_id", "query"))
+    rows = found.rows.unique("search_id", keep="first", maintain_order=True)
+    named = grouped(rows.with_columns(row_id="search_id", conversation_id="session_id"), "traffic")
+    return named.select("row_id", "group", text="query", at="at")
 
 
 def _query_id(query: str) -> str:

@@ -1,15 +1,16 @@
-"""What evidence of ranked lists may not say of itself: an item twice, a place left out, an unknown query."""
+"""What evidence of lists and of an index may not say of itself: an item twice, a place left out, no share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
 from mangaops.evidence.envelope import Evidence, Table
-from mangaops.vocabulary import Cell, Side, Stage
+from mangaops.vocabulary import NO_MODEL, Cell, Side, Stage
 
 TRAFFIC = ("head", "tail")
+INDEX_KINDS = ("exact", "lists")
 _LIST = ("stage", "side", "query_id")
 _NEVER_NULL = {
     "queries": ("query_id", "group", "text", "weight", "words"),
@@ -61,6 +62,17 @@ def _facts(evidence: Evidence) -> Iterator[str]:
             yield f"lists of {stage} by {', '.join(named) or 'nobody'}, not by baseline, release and crosses"
     if set(models) != set(Side) or any(set(pair) != {"adapter", "reranker"} for pair in models.values()):
         yield "models other than an adapter and a reranker of baseline and release"
+    elif models[Side.BASELINE]["adapter"] == NO_MODEL:
+        yield from _of_no_pair(cells)
+
+
+def _of_no_pair(cells: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Lists that need a model which a baseline that is no pair does not have."""
+    if Stage.RERANKER in cells:
+        yield "lists of reranker on the candidates of a baseline that has no adapter"
+    for stage, named in cells.items():
+        if crosses := [cell for cell in named if cell not in set(Side)]:
+            yield f"lists of {stage} by {', '.join(crosses)}, with a baseline that is no pair"
 
 
 def _doubled(name: str, frame: Table, key: tuple[str, ...]) -> Iterator[str]:
@@ -111,3 +123,23 @@ def _grades(judgments: Table) -> Iterator[str]:
     grade = judgments.get_column("grade")
     if not (grade.is_finite() & (grade >= 0)).all():
         yield "grades that are negative or no number"
+
+
+def of_index(evidence: Evidence) -> list[str]:
+    """Everything that complete index evidence says and cannot mean, in words; empty where it is sound."""
+    recalls, facts = evidence.tables["recalls"], evidence.facts
+    found = [
+        f"{count} rows of recalls without {column}"
+        for column in recalls.columns
+        if (count := recalls.get_column(column).null_count())
+    ]
+    if found:
+        return found
+    share, weight = recalls.get_column("recall"), recalls.get_column("weight")
+    if not (share.is_finite() & (share >= 0) & (share <= 1)).all():
+        found.append("a recall that is no share")
+    if not (weight.is_finite() & (weight >= 0)).all():
+        found.append("queries of a weight that is negative or no number")
+    if facts["kind"] not in INDEX_KINDS:
+        found.append(f"an index of kind {facts['kind']!r}, not {' or '.join(INDEX_KINDS)}")
+    return [*found, *_doubled("recalls", recalls, ("query_id",))]

@@ -13,7 +13,7 @@ import polars as pl
 
 from mangaops.errors import IntegrityError
 from mangaops.evidence.envelope import Evidence
-from mangaops.evidence.lists import contradictions
+from mangaops.evidence.lists import contradictions, of_index
 from mangaops.vocabulary import EvidenceKind
 
 _S, _F, _I, _B = pl.String, pl.Float64, pl.Int64, pl.Boolean
@@ -42,7 +42,8 @@ TABLES: Final[dict[EvidenceKind, dict[str, dict[str, type[pl.DataType]]]]] = {
             "new_user": _B,
         },
     },
-    # One row a timed single request. Blocks of both sides alternate.
+    # One row a timed single request. Blocks of both sides alternate. Those of a search have a column for each
+    # Step, in ms too, null where the side has no such step.
     EvidenceKind.LATENCY: {"samples": {"side": _S, "block": _I, "ms": _F}},
     # One row a conflict: a comparison row that shares something with a training snapshot of `side`.
     EvidenceKind.LEAKAGE: {
@@ -113,6 +114,9 @@ TABLES: Final[dict[EvidenceKind, dict[str, dict[str, type[pl.DataType]]]]] = {
         },
         "judgments": {"query_id": _S, "item_id": _S, "grade": _F, "new_title": _B},
     },
+    # One row a golden query: the share of its k nearest items, by exact search over the vectors of the index,
+    # that the index finds. `weight` and `group` as in ranking evidence.
+    EvidenceKind.INDEX: {"recalls": {"query_id": _S, "group": _S, "weight": _F, "recall": _F}},
 }
 
 FACTS: Final[dict[EvidenceKind, frozenset[str]]] = {
@@ -129,7 +133,8 @@ FACTS: Final[dict[EvidenceKind, frozenset[str]]] = {
         {"reviewer", "simulated", "requests", "disagreements", "planted_floor", "shadow", "seed"}
     ),
     # catalogue: its digest. depth: {stage: places that were asked for}. cells: {stage: [Cell, ...]}, the
-    # lists that were measured. models: {side: {"adapter": digest, "reranker": digest}}
+    # lists that were measured. models: {side: {"adapter": digest, "reranker": digest}}, NO_MODEL where there
+    # is none: a baseline without an adapter is no pair, and has neither crosses nor lists of the reranker
     EvidenceKind.RANKING: frozenset(
         {
             "dataset_version",
@@ -141,10 +146,14 @@ FACTS: Final[dict[EvidenceKind, frozenset[str]]] = {
             "models",
         }
     ),
+    # kind: "exact", or "lists" which may miss an item. items: how many the index holds. index: its digest.
+    # generation: the number of the last delta of the catalogue that is in it
+    EvidenceKind.INDEX: frozenset({"k", "items", "kind", "index", "parameters", "generation"}),
 }
 
 CONTRADICTIONS: Final[dict[EvidenceKind, Callable[[Evidence], list[str]]]] = {
     EvidenceKind.RANKING: contradictions,
+    EvidenceKind.INDEX: of_index,
 }
 """What complete evidence of a kind may not say, beyond its columns."""
 

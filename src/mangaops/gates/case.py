@@ -9,7 +9,7 @@ from functools import cached_property
 from mangaops.evidence import Binding, Evidence
 from mangaops.gates.finding import Finding
 from mangaops.metrics import Ranked, Scored
-from mangaops.stack import DataSpec, ModelSpec, UnitSpec
+from mangaops.stack import DataSpec, ModelSpec, SearchDataSpec, UnitSpec
 from mangaops.vocabulary import Digest, EvidenceKind
 
 
@@ -21,7 +21,7 @@ class Case:
     bound to the traffic window `traffic` in the dataset's place (None: no traffic was replayed).
     `look` counts looks at labels from 1, `timing` looks at timings. `seed` makes the resampling repeatable.
     `bootstrap`: the unit never had a champion, so that the next step is another `release bootstrap`.
-    `model` and `data` are those of the unit's classifying model. With `verdicts_only` findings carry
+    `model` and `data` are those of the unit's first model. With `verdicts_only` findings carry
     verdicts and point estimates, and no interval that a verdict does not need: for simulations, where
     nobody reads them.
 
@@ -33,7 +33,7 @@ class Case:
     evidence: Mapping[EvidenceKind, Evidence]
     unit: UnitSpec
     model: ModelSpec
-    data: DataSpec
+    data: DataSpec | SearchDataSpec
     traffic: Digest | None = None
     look: int = 1
     timing: int = 1

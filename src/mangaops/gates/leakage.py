@@ -1,4 +1,7 @@
-"""leakage: no golden row is known from training, and no verdict hangs on rows that are close to it."""
+"""leakage: no golden row is known from training, and no verdict hangs on rows that are close to it.
+
+Of golden queries the first is all: they have no label, so that nothing says how right an answer to them is.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,12 @@ from mangaops.gates.paired import Gain
 from mangaops.gates.proof import Unusable, again, proof, scored
 from mangaops.gates.verdicts import change, levels
 from mangaops.metrics import METRICS, Scored
-from mangaops.stack import Rule
+from mangaops.stack import Rule, SearchDataSpec
 from mangaops.vocabulary import EvidenceKind, Side, Verdict
 
 Flags = NDArray[np.bool_]
+
+_NO_LABELS = "; accuracy on rows near a training text is left out, for queries have no labels"
 
 FEWEST = 30
 """Under so many rows near to, or far from, a training text the two cannot be told apart."""
@@ -30,7 +35,10 @@ class Leakage(Params):
 
 
 def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
-    return (_conflicts(rule, case), _too_good(rule, case))
+    conflicts = _conflicts(rule, case)
+    if isinstance(case.data, SearchDataSpec):
+        return (replace(conflicts, says=f"{conflicts.says}{_NO_LABELS}"),)
+    return (conflicts, _too_good(rule, case, case.data.too_good_over))
 
 
 def _conflicts(rule: Rule, case: Case) -> Finding:
@@ -71,7 +79,7 @@ def _of_conflicts(case: Case, conflicts: pl.DataFrame) -> tuple[Verdict, str]:
     return Verdict.ERROR, f"mangaops release run {case.binding.unit} --logs ... --grow-golden"
 
 
-def _too_good(rule: Rule, case: Case) -> Finding:
+def _too_good(rule: Rule, case: Case, limit: float) -> Finding:
     """FAIL where near rows score too well, the baseline does not share that, and a verdict hangs on them.
 
     Where the baseline shares the advantage the rows are easy for both: then a verdict that hangs on them
@@ -80,7 +88,6 @@ def _too_good(rule: Rule, case: Case) -> Finding:
     rows = scored(case)
     near = rows.outcomes.get_column("near").to_numpy()
     few = min(int(near.sum()), int((~near).sum()))
-    limit = case.data.too_good_over
     if few < FEWEST:
         says = f"{int(near.sum()):,} of {near.size:,} rows are near a training text: too few to score apart"
         return _finding(rule, Verdict.PASS, says, None, limit, near.size)

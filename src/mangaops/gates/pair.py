@@ -26,13 +26,15 @@ NAMES: Final[Mapping[Cell, str]] = {
     Cell.RELEASE: "both new",
 }
 _ALONE: Final = (Cell.NEW_ADAPTER, Cell.NEW_RERANKER)
+_NO_TABLE: Final = "; the baseline is no pair of models, so there is no table: only the joint gain is judged"
 
 
 class Pair(Measure):
     """`metric` of the end-to-end search may be worse by `margin`, at one-sided `confidence`.
 
     Where only one model of the pair differs from the baseline's, harm beyond the margin must be excluded at
-    `lone_confidence`. Under `min_judged` judged places in any of the four searches it is INCONCLUSIVE.
+    `lone_confidence`. Against a baseline that is no pair there is no table, and the joint gain is all.
+    Under `min_judged` judged places in any of the searches it is INCONCLUSIVE.
     """
 
     metric: str = "ndcg@10"
@@ -115,6 +117,8 @@ def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
     finding = settle(rule, case, joint, params.margin, confidence, params.min_examples)
     if case.verdicts_only:
         return (finding,)
+    if not lists.against_pair:
+        return (replace(finding, says=f"{finding.says}{_NO_TABLE}"),)
     found, at = table(case, lists, params.metric), levels(case, params.lone_confidence)
     told = _lone(lists.changed[0], levels(case, confidence)) if lone else _told(found, at)
     facts = {**(finding.facts or {}), **_facts(found, lists, params.margin, at)}
@@ -124,9 +128,10 @@ def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
 
 
 def _searches(case: Case, params: Pair) -> Ranked:
-    """The lists of the search, once all four pairs of models have theirs."""
+    """The lists of the search, once all four pairs of models have theirs; both sides where one is no pair."""
     lists = ranked(case, Stage.SEARCH, params.unjudged, METRICS[params.metric].places)
-    missing = [str(cell) for cell in Cell if cell not in lists.measured]
+    needed = tuple(Cell) if lists.against_pair else (Cell.BASELINE, Cell.RELEASE)
+    missing = [str(cell) for cell in needed if cell not in lists.measured]
     if missing:
         says = f"the ranking evidence holds no search of {' and '.join(missing)}, which the table needs"
         raise Unusable(says, again(case, EvidenceKind.RANKING))
@@ -134,11 +139,12 @@ def _searches(case: Case, params: Pair) -> Ranked:
 
 
 def _judged(lists: Ranked, params: Pair) -> JudgedShare:
-    """How much is judged of what any of the four searches shows."""
+    """How much is judged of what any of the searches shows."""
     places = METRICS[params.metric].places or lists.depth
-    sides, crosses = (
-        judged_share(each, places, params.min_judged) for each in (lists, lists.between(*_ALONE))
-    )
+    sides = judged_share(lists, places, params.min_judged)
+    if not lists.against_pair:
+        return sides
+    crosses = judged_share(lists.between(*_ALONE), places, params.min_judged)
     pairs = dict.fromkeys((*sides.to_judge, *crosses.to_judge))
     return replace(sides, share=min(sides.share, crosses.share), to_judge=tuple(pairs))
 

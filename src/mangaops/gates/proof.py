@@ -84,6 +84,9 @@ def ranked(case: Case, stage: Stage, unjudged: Unjudged | None, places: int | No
     if evidence.tables["queries"].is_empty():
         raise Unusable("the ranking evidence holds no queries", again(case, EvidenceKind.RANKING))
     found = case.ranked.at(stage, unjudged or Unjudged.IRRELEVANT)
+    if not found.depth and stage is Stage.RERANKER and not found.against_pair:
+        says = "the baseline is no pair of models: it has no adapter whose candidates both rerankers order"
+        raise Unusable(says, "write on: search; the release's lists there are those that its reranker orders")
     if not found.depth:
         raise Unusable(f"the ranking evidence holds no lists of {stage}", again(case, EvidenceKind.RANKING))
     if places is not None and places > found.depth:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mangaops.gates.case import Case
 from mangaops.gates.finding import Finding
 from mangaops.gates.gate import Gate, Params
@@ -18,13 +20,14 @@ class ReleaseRecord(Params):
 
 def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
     """A missing artifact is an ERROR that names it; without classes there is no confusion matrix."""
-    parts = proof(case, EvidenceKind.RECORD).facts["parts"]
+    facts = proof(case, EvidenceKind.RECORD).facts
+    parts = facts["parts"]
     needed = [
         part
         for part in RecordPart
         if part is not RecordPart.CONFUSION_MATRIX or case.model.family in _CLASSIFYING
     ]
-    missing = [str(part) for part in needed if not parts.get(part)]
+    missing = [f"{part}{_whose(facts.get('of', {}), part)}" for part in needed if not parts.get(part)]
     held = len(needed) - len(missing)
     lacking = f"; missing: {', '.join(missing)}" if missing else ""
     return (
@@ -41,6 +44,12 @@ def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
             dry_run=rule.dry_run,
         ),
     )
+
+
+def _whose(of: Mapping[str, Mapping[str, str | None]], part: RecordPart) -> str:
+    """` of NAME` for each model or part that lacks it, where a release holds several."""
+    lacking = [name for name, found in of.items() if part in found and not found[part]]
+    return f" of {' and '.join(lacking)}" if lacking else ""
 
 
 GATE = Gate(ReleaseRecord, _judge, lambda _params: 0)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from mangaops.gates import (
+    added_latency,
     at_least,
     disagreement,
     fingerprint,
+    index_recall,
     latency,
     leakage,
     no_critical_regression,
@@ -29,4 +31,6 @@ GATES: Final[dict[str, Gate]] = {
     "disagreement": disagreement.GATE,
     "at_least": at_least.GATE,
     "pair": pair.GATE,
+    "index_recall": index_recall.GATE,
+    "added_latency": added_latency.GATE,
 }

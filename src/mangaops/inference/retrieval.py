@@ -87,6 +87,11 @@ class Retrieval:
         return self.shelf.generation
 
     @property
+    def index(self) -> Index:
+        """The sealed index, without what was applied to it since."""
+        return self._live.now.base
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """None: an answer is a list."""
         return ()

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mangaops.errors import IntegrityError, UsageError
+from mangaops.vocabulary import Step
 
-STEPS: Final = ("encode", "retrieve", "rerank")
-"""What a search does, in this order; `Searched.milliseconds` has each."""
+STEPS: Final = tuple(Step)
+"""What a search does, in this order; `Searched.milliseconds` has each that it has."""
 
 Floats = NDArray[np.float32]
 Filter = Callable[[str], bool]
@@ -114,7 +115,7 @@ class Search:
         hits = self._reranked(query, shelf, near)[:k]
         ended = time.perf_counter()
         moments = (begun, encoded, retrieved, ended)
-        spent = {name: (b - a) * 1000 for name, (a, b) in zip(STEPS, pairwise(moments), strict=True)}
+        spent = {str(name): (b - a) * 1000 for name, (a, b) in zip(STEPS, pairwise(moments), strict=True)}
         return Searched(hits, shelf.generation, spent)
 
     def _reranked(self, query: str, shelf: Shelf, near: Sequence[tuple[str, float]]) -> tuple[Hit, ...]:

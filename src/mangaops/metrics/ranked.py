@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mangaops.evidence import Evidence, require
-from mangaops.vocabulary import Cell, EvidenceKind, Side, Stage, Unjudged
+from mangaops.vocabulary import NO_MODEL, Cell, EvidenceKind, Side, Stage, Unjudged
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,11 @@ class Ranked:
         """Whose lists there are at this stage: a cross of the models of one side is that side's."""
         named = self.facts["cells"].get(self.stage, ())
         return frozenset(cell for cell in Cell if self._same(cell) in named)
+
+    @property
+    def against_pair(self) -> bool:
+        """Whether the baseline is a pair: that of a first champion has no adapter (BM25)."""
+        return bool(self.facts["models"][str(Side.BASELINE)]["adapter"] != NO_MODEL)
 
     @property
     def changed(self) -> tuple[str, ...]:

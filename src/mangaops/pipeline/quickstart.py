@@ -88,7 +88,7 @@ def tell_story(shop: Workshop, folder: Path, stack: Path, *, seed: int, teller: 
     )
     world = _world(folder, seed, teller)
     teller.line("\n2. Bootstrap: the first champion, judged against TF-IDF and logistic regression")
-    first = _ran(
+    first = ran(
         shop, Plan(UNIT, world.logs(1, 2), reason="first champion", bootstrap=True), Outcome.PROMOTE, teller
     )
     teller.line("\n3. The weekly release: a gateway serves, a challenger answers a copy of its live traffic")
@@ -103,9 +103,9 @@ def tell_story(shop: Workshop, folder: Path, stack: Path, *, seed: int, teller: 
             because=Because.SCHEDULE,
             reason="weekly release, spoiled on purpose",
         )
-        third = _ran(shop, spoiled, Outcome.REJECT, teller)
+        third = ran(shop, spoiled, Outcome.REJECT, teller)
         teller.line("\n   mangaops release explain " + third.release)
-        teller.line(_indented(explain(shop.desk, UNIT, third.release).text))
+        teller.line(indented(explain(shop.desk, UNIT, third.release).text))
         teller.line("\n5. Rollback while users ask: one command, to a release that is warm in the gateway")
         live.begin()
         shop.pause(SECONDS_BESIDE)
@@ -142,18 +142,18 @@ def _weekly(shop: Workshop, world: _World, live: LiveTraffic, teller: Teller) ->
         reason="weekly release",
     )
     asking = replace(teller, progress=live.begins_with(teller.progress, "live shadow"))
-    second = _ran(
+    second = ran(
         replace(shop, pause=lambda seconds: time.sleep(min(1.0, seconds))), plan, Outcome.PROMOTE, asking
     )
     shop.pause(SECONDS_BESIDE)
     moved = live.end()
-    _required_artifacts(shop, second.release, teller)
-    teller.line(f"   {_shadowed(shop, second.release)}")
+    required_artifacts(shop, second.release, teller)
+    teller.line(f"   {shadowed(shop, second.release)}")
     teller.line(f"   {moved.says}")
     return second, moved
 
 
-def _shadowed(shop: Workshop, release: str) -> str:
+def shadowed(shop: Workshop, release: str) -> str:
     """What the live shadow saw, in a line."""
     ref = views.find_release(shop, release).release.latest(EvidenceKind.SHADOW)
     facts = shop.desk.evidence.get(ref.digest).facts if ref else {}
@@ -209,7 +209,12 @@ def _world(folder: Path, seed: int, teller: Teller) -> _World:
     return _World(place)
 
 
-def _ran(shop: Workshop, plan: Plan, wanted: Outcome, teller: Teller) -> RunResult:
+def ran(shop: Workshop, plan: Plan, wanted: Outcome, teller: Teller) -> RunResult:
+    """The run has happened and was decided as the story needs it; a HOLD is timed once more.
+
+    Raises:
+        MangaopsError: it was decided otherwise.
+    """
     result = release_run.run(shop, plan, teller.progress, teller.announce)
     teller.result(result)
     if result.outcome == Outcome.HOLD and wanted != Outcome.HOLD:
@@ -226,7 +231,8 @@ def _ran(shop: Workshop, plan: Plan, wanted: Outcome, teller: Teller) -> RunResu
     return result
 
 
-def _required_artifacts(shop: Workshop, release: str, teller: Teller) -> None:
+def required_artifacts(shop: Workshop, release: str, teller: Teller) -> None:
+    """The parts of the release's record are told."""
     named = views.find_release(shop, release)
     ref = named.release.latest(EvidenceKind.RECORD)
     parts = shop.desk.evidence.get(ref.digest).facts["parts"] if ref else {}
@@ -235,5 +241,6 @@ def _required_artifacts(shop: Workshop, release: str, teller: Teller) -> None:
         teller.line(f"     {part:<18} {parts.get(part)}")
 
 
-def _indented(text: str) -> str:
+def indented(text: str) -> str:
+    """The text as a part of the story."""
     return "\n".join("   " + line for line in text.splitlines())

@@ -1,6 +1,6 @@
 """One release run, from labelled logs to a decision that was carried out.
 
-    logs ─▶ snapshot ─▶ train ─▶ register ─▶ measure ─▶ judge offline ─┬─▶ reject: error review
+    data ─▶ snapshot ─▶ train ─▶ register ─▶ measure ─▶ judge offline ─┬─▶ reject: error review
                                                                        └─▶ shadow ─▶ review ─▶ judge ─▶ act
 
 A run holds a lease, so that of two runs one is told. What was finished is journalled, so that a run that
@@ -15,15 +15,14 @@ from typing import Any
 
 from mangaops.datasets import Source
 from mangaops.errors import LeaseHeld, MangaopsError, RefusedError, UsageError
-from mangaops.evidence import Evidence
 from mangaops.gates import Decision
-from mangaops.pipeline.dataset_run import accepted, gather, take_snapshot
+from mangaops.pipeline.bench import Bench, measure_live
 from mangaops.pipeline.files import write_reports
-from mangaops.pipeline.measuring import Bench, measure_live, measure_offline, measure_shadow
+from mangaops.pipeline.kinds import Measuring, kind_of
 from mangaops.pipeline.plan import Plan
 from mangaops.pipeline.steps import Steps
-from mangaops.pipeline.traffic import read_traffic, read_truth, require_simulated
-from mangaops.pipeline.training_run import build_release
+from mangaops.pipeline.traffic import require_simulated
+from mangaops.pipeline.training_run import Making, build_release
 from mangaops.pipeline.workshop import Announce, Progress, Workshop
 from mangaops.registry import Release, UnitState
 from mangaops.release import checks, judge, review, runs
@@ -126,49 +125,39 @@ def _in_order(shop: Workshop, plan: Plan) -> None:
 
 
 def _steps(shop: Workshop, plan: Plan, steps: Steps, since: int, progress: Progress) -> RunResult:
-    data = model_spec(shop.desk, plan.unit).data
-    logs = steps.timed("logs", lambda: accepted(gather(shop, data, plan.source, progress)))
-    snapshot = steps.timed(
-        "snapshot",
-        lambda: take_snapshot(
-            shop, data, logs, grow_golden=plan.grow_golden, reason=plan.reason, progress=progress
-        ),
-    )
-    release = build_release(shop, steps, plan, snapshot, progress)
+    kind = kind_of(shop.desk.stack, model_spec(shop.desk, plan.unit).data)
+    snapshot = kind.version(shop, plan, steps, progress)
+    release = build_release(Making(shop, steps, plan.unit, snapshot, plan.reason, progress), plan)
     bench = Bench(shop, steps, plan.unit, release, snapshot, since, plan.again, plan.reason, progress)
     if release_of(bench.state(), release).state in CLOSED:
         return _decided_before(bench)
     if lost := overtaken(bench.state(), release):
         steps.announce("review", lost)
-    measure_offline(bench)
+    measuring = kind.measuring(bench)
+    measuring.offline()
     judged = judge.judge_offline(shop.desk, plan.unit, release, dataset=snapshot.digest, reason=plan.reason)
     if judged is not None:
         steps.announce("shadow", "left out: an offline gate failed")
         return _acted(bench, judged)
     shadowed = (plan.traffic or plan.shadow == ShadowMode.LIVE) and not plan.bootstrap
-    traffic = _shadowed(bench, plan) if shadowed else None
+    traffic = _shadowed(bench, measuring, plan) if shadowed else None
     return _acted(bench, _judged(bench, traffic))
 
 
-def _shadowed(bench: Bench, plan: Plan) -> Digest:
-    shadow = measure_live(bench) if plan.shadow == ShadowMode.LIVE else _replayed(bench, plan)
+def _shadowed(bench: Bench, measuring: Measuring, plan: Plan) -> Digest:
+    live = plan.shadow == ShadowMode.LIVE
+    shadow = measure_live(bench) if live else measuring.replayed(plan.traffic or Source(()))
     if shadow.facts["disagreements"]:
-        _reviewed(bench, plan, shadow.digest)
+        _reviewed(bench, measuring, plan, shadow.digest)
     return shadow.binding.dataset
 
 
-def _replayed(bench: Bench, plan: Plan) -> Evidence:
-    source = plan.traffic or Source(())
-    traffic = bench.steps.timed("traffic", lambda: read_traffic(bench.data, source, bench.progress))
-    return measure_shadow(bench, traffic)
-
-
-def _reviewed(bench: Bench, plan: Plan, shadow: Digest) -> None:
+def _reviewed(bench: Bench, measuring: Measuring, plan: Plan, shadow: Digest) -> None:
     desk, unit = bench.shop.desk, plan.unit
     opened = review.open_review(desk, unit, bench.release, shadow=shadow, reason=plan.reason)
     _, ref = review.find(bench.state(), opened)
     if plan.truth and ref.answer is None:
-        truth = read_truth(bench.shop, plan.truth)
+        truth = measuring.truth(plan.truth)
         bench.steps.timed(
             "review", lambda: review.answer_by_truth(desk, unit, opened, truth, reason=plan.reason)
         )

@@ -14,7 +14,7 @@ from mangaops.datasets.search_data import (
 from mangaops.datasets.search_report import validate_search
 from mangaops.datasets.search_snapshot import SearchSnapshot, search_snapshot
 from mangaops.datasets.source import Source
-from mangaops.pipeline.dataset_run import data_state, recorded_digests
+from mangaops.pipeline.dataset_run import data_state, find_record, recorded_digests
 from mangaops.pipeline.workshop import Progress, Workshop
 from mangaops.registry import DatasetRecord
 from mangaops.release.register import record_search_data
@@ -88,6 +88,15 @@ def newest_search_version(shop: Workshop, data: str) -> SearchSnapshot | None:
     """The version that was recorded last, None where there is none."""
     versions = list(data_state(shop, data).versions.values())
     return opened_search(shop, versions[-1]) if versions else None
+
+
+def find_search_version(shop: Workshop, name: str, data: str | None = None) -> SearchSnapshot:
+    """The version of search data of that name or digest: of `data`, or of whatever dataset.
+
+    Raises:
+        UsageError: the ledger lists no such version, or it is one of another dataset.
+    """
+    return opened_search(shop, find_record(shop, name, [data] if data else list(shop.desk.stack.search_data)))
 
 
 def opened_search(shop: Workshop, version: DatasetRecord) -> SearchSnapshot:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import polars as pl
 
 from mangaops.datasets import Source, collect_traffic, collect_truth
+from mangaops.datasets.search_data import collect_judgments
 from mangaops.errors import NotReviewable
 from mangaops.pipeline.workshop import Progress, Workshop
 from mangaops.release.shadow import Traffic
-from mangaops.stack import DataSpec
+from mangaops.stack import DataSpec, SearchDataSpec
 from mangaops.store.addresses import without_credentials
 
 _MAPPED = ("text", "conversation_id", "user_id", "at")
@@ -41,6 +42,17 @@ def require_simulated(shop: Workshop, location: str) -> None:
             accepted="people: mangaops review export, then mangaops review import",
             next_step="leave --truth out; the run will hold and tell you what to review",
         )
+
+
+def read_grades(shop: Workshop, spec: SearchDataSpec, location: str) -> pl.DataFrame:
+    """The hidden grades of items by query, in the form of judgments: query, item_id, grade.
+
+    Raises:
+        NotReviewable: the stack is not simulated.
+        InputError: the file cannot be read.
+    """
+    require_simulated(shop, location)
+    return collect_judgments(Source((location,)), spec).rows.select("query", "item_id", "grade")
 
 
 def read_truth(shop: Workshop, location: str) -> dict[str, str]:

@@ -2,58 +2,125 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mangaops.datasets import Snapshot
-from mangaops.errors import MangaopsError
+from mangaops.datasets.search_snapshot import SearchSnapshot
+from mangaops.errors import MangaopsError, UsageError
+from mangaops.pipeline.pair_run import adapter_request, build_index, last_delta, reranker_request
 from mangaops.pipeline.plan import Plan
 from mangaops.pipeline.steps import Output, Steps, code_sha
 from mangaops.pipeline.workshop import Progress, Workshop
+from mangaops.registry import Permit, measuring
+from mangaops.release.desk import release_of, state
 from mangaops.release.register import register_model, register_release
 from mangaops.training.steps import bases
-from mangaops.vocabulary import Digest
+from mangaops.vocabulary import Digest, Family, Part
+
+Version = Snapshot | SearchSnapshot
 
 
-def build_release(shop: Workshop, steps: Steps, plan: Plan, snapshot: Snapshot, progress: Progress) -> str:
-    """The unit's models, trained on the snapshot, as a registered release; its name."""
-    models = {}
-    for model in shop.desk.stack.units[plan.unit].models:
-        registered = train_model(
-            shop, steps, plan.unit, model, snapshot, reason=plan.reason, progress=progress
-        )
-        models[model] = registered.split("@")[1]
+@dataclass(frozen=True)
+class Making:
+    """What models are made with: the tools, the steps of the run, the unit and the dataset version.
+
+    `drawn_by` is the version of the adapter that draws candidates, where a model of the unit learns on such.
+    """
+
+    shop: Workshop
+    steps: Steps
+    unit: str
+    snapshot: Version
+    reason: str
+    progress: Progress
+    drawn_by: Permit | None = None
+
+
+def build_release(making: Making, plan: Plan) -> str:
+    """The unit's models, trained on the snapshot, as a registered release; its name.
+
+    Where the plan names one model alone, the others are the champion's versions.
+
+    Raises:
+        UsageError: the plan names a model that the unit lacks, or there is no champion to take others from.
+    """
+    shop, unit = making.shop, making.unit
+    kept = _kept(shop, plan)
+    models: dict[str, str] = {}
+    for model in shop.desk.stack.units[unit].models:
+        name = f"{model}@{kept[model]}" if model in kept else train_model(making, model)
+        models[model] = name.split("@")[1]
+        if shop.desk.stack.models[model].family == Family.EMBEDDING_ADAPTER:
+            making = replace(making, drawn_by=measuring(state(shop.desk, unit), name))
     return register_release(
-        shop.desk, plan.unit, models, because=plan.because, reason=plan.reason, bootstrap=plan.bootstrap
+        shop.desk,
+        unit,
+        models,
+        parts=_parts(making),
+        because=plan.because,
+        reason=plan.reason,
+        bootstrap=plan.bootstrap,
     )
 
 
-def train_model(
-    shop: Workshop,
-    steps: Steps,
-    unit: str,
-    model: str,
-    snapshot: Snapshot,
-    *,
-    reason: str,
-    progress: Progress,
-) -> str:
+def _kept(shop: Workshop, plan: Plan) -> dict[str, str]:
+    """The champion's version of each model that the plan leaves as it is."""
+    if plan.only is None:
+        return {}
+    models, current = shop.desk.stack.units[plan.unit].models, state(shop.desk, plan.unit)
+    if plan.only not in models or len(models) == 1:
+        raise UsageError(
+            f"--only {plan.only} was refused",
+            found=f"{plan.unit} consists of {', '.join(models)}",
+            accepted=" or ".join(models) if len(models) > 1 else "nothing: the unit has one model",
+            next_step="leave --only out, or name one model of the unit",
+        )
+    champion = release_of(current, str(current.champion))
+    return {model: version for model, version in champion.models.items() if model != plan.only}
+
+
+def _parts(making: Making) -> dict[str, Digest]:
+    """What belongs to the release beside its models: the index of the catalogue, by its own adapter."""
+    adapter, shop = making.drawn_by, making.shop
+    if adapter is None:
+        return {}
+    snapshot = searched(making.snapshot)
+    made = making.steps.do(
+        "index",
+        {
+            "adapter": adapter.artifact,
+            "snapshot": snapshot.digest,
+            "deltas": last_delta(shop, shop.desk.stack.models[adapter.model].data),
+        },
+        lambda: {"artifact": build_index(shop, adapter, snapshot, making.progress)},
+        holds=lambda output: _stored(shop, output["artifact"]),
+    )
+    return {Part.INDEX: made["artifact"]}
+
+
+def train_model(making: Making, model: str) -> str:
     """`model@version`, trained on the snapshot, or found where equal inputs were trained on before."""
+    shop, snapshot = making.shop, making.snapshot
     spec = shop.desk.stack.models[model]
+    drawn_by = making.drawn_by if spec.family == Family.CROSS_ENCODER_RERANKER else None
     inputs = {
         "model": model,
         "spec": spec.model_dump(mode="json"),
         "base": bases.files(spec.base),
         "snapshot": snapshot.digest,
+        **({"candidates from": vars(drawn_by)} if drawn_by else {}),
     }
-    made = steps.do(
+    made = making.steps.do(
         f"train/{model}",
         inputs,
-        lambda: _trained(shop, model, snapshot, progress),
+        lambda: _trained(making, model),
         holds=lambda output: _stored(shop, output["artifact"]),
     )
     return register_model(
         shop.desk,
-        unit,
+        making.unit,
         model,
         folder=shop.desk.artifacts.open(made["artifact"]),
         fingerprint=made["fingerprint"],
@@ -62,15 +129,20 @@ def train_model(
         training_code_sha=code_sha(),
         config=made["config"],
         metrics=made["metrics"],
-        reason=reason,
+        reason=making.reason,
     )
 
 
-def training_request(shop: Workshop, model: str, snapshot: Snapshot) -> Any:
-    """What a recipe is asked to train."""
+def training_request(making: Making, model: str) -> Any:
+    """What the recipe of the model's family is asked to train."""
+    return REQUESTS[making.shop.desk.stack.models[model].family](making, model)
+
+
+def _labelled(making: Making, model: str) -> Any:
     from mangaops.training import TrainingRequest
 
-    spec = shop.desk.stack.models[model]
+    spec, snapshot = making.shop.desk.stack.models[model], making.snapshot
+    assert isinstance(snapshot, Snapshot)
     return TrainingRequest(
         model=model,
         version_hint=snapshot.name,
@@ -85,6 +157,34 @@ def training_request(shop: Workshop, model: str, snapshot: Snapshot) -> Any:
     )
 
 
+def _adapter(making: Making, model: str) -> Any:
+    return adapter_request(making.shop, model, searched(making.snapshot))
+
+
+def _reranker(making: Making, model: str) -> Any:
+    if making.drawn_by is None:
+        raise UsageError(
+            f"training {model} was refused: no adapter draws its candidates",
+            accepted="a registered version of the unit's embedding adapter",
+            next_step=f"mangaops train {model} --adapter NAME@VERSION; mangaops registry list shows them",
+        )
+    return reranker_request(making.shop, model, searched(making.snapshot), making.drawn_by, making.progress)
+
+
+REQUESTS: dict[Family, Callable[[Making, str], Any]] = {
+    Family.INTENT_CLASSIFIER: _labelled,
+    Family.EMBEDDING_ADAPTER: _adapter,
+    Family.CROSS_ENCODER_RERANKER: _reranker,
+}
+"""What a recipe of each family is asked, one entry a family that can be trained."""
+
+
+def searched(snapshot: Version) -> SearchSnapshot:
+    """The snapshot, which is one of search data: the stack's models learn from data of their kind."""
+    assert isinstance(snapshot, SearchSnapshot)
+    return snapshot
+
+
 def _stored(shop: Workshop, artifact: Digest) -> bool:
     try:
         shop.desk.artifacts.open(artifact)
@@ -93,10 +193,11 @@ def _stored(shop: Workshop, artifact: Digest) -> bool:
     return True
 
 
-def _trained(shop: Workshop, model: str, snapshot: Snapshot, progress: Progress) -> Output:
+def _trained(making: Making, model: str) -> Output:
+    shop = making.shop
     recipe = shop.recipes[shop.desk.stack.models[model].family]
     with shop.making() as folder:
-        trained = recipe(training_request(shop, model, snapshot), folder / "artifact", progress)
+        trained = recipe(training_request(making, model), folder / "artifact", making.progress)
         artifact = shop.desk.artifacts.put(trained.folder)
     return {
         "artifact": artifact,

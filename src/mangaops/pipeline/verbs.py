@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from mangaops.errors import InputError, UsageError
-from mangaops.pipeline.dataset_run import find_version, newest_version
+from mangaops.pipeline.kinds import kind_of
 from mangaops.pipeline.steps import Steps, code_sha
-from mangaops.pipeline.training_run import train_model, training_request
+from mangaops.pipeline.training_run import Making, train_model, training_request
 from mangaops.pipeline.views import Row, find_record, find_release
 from mangaops.pipeline.workshop import Progress, Workshop
-from mangaops.registry import ReviewRef, is_fallback
+from mangaops.registry import Permit, ReviewRef, is_fallback, measuring
 from mangaops.release import promote as promotion
 from mangaops.release import reopen as reopening
 from mangaops.release import review, rollback
 from mangaops.release.cutover import Switched
 from mangaops.release.desk import state
+from mangaops.vocabulary import Family
 
 
 def promote(shop: Workshop, name: str, *, reason: str, progress: Progress | None = None) -> Row:
@@ -139,42 +140,78 @@ def _waits(shop: Workshop, ref: ReviewRef) -> bool:
     return ref.answer is None or bool(shop.desk.evidence.get(ref.answer).facts.get("unanswered"))
 
 
-def train(shop: Workshop, model: str, dataset: str | None, *, reason: str, progress: Progress) -> Row:
+def train(
+    shop: Workshop,
+    model: str,
+    dataset: str | None,
+    *,
+    adapter: str | None = None,
+    reason: str,
+    progress: Progress,
+) -> Row:
     """The model is trained on a recorded dataset version and registered; its registry record.
 
+    `adapter`: the registered version that draws the candidates, for a model that learns on such.
+
     Raises:
-        UsageError: the stack has no such model, or no dataset version is recorded.
-        SetupError: the model learns from what people searched for, which this version does not train.
+        UsageError: the stack has no such model, no dataset version is recorded, or an adapter is missing or
+            named for a model that needs none.
+        Untracked: no such adapter version is registered.
     """
+    unit = _unit_of(shop, model)
+    spec = shop.desk.stack.models[model]
+    kind = kind_of(shop.desk.stack, spec.data)
+    snapshot = kind.find(shop, dataset) if dataset else kind.newest(shop, spec.data)
+    if snapshot is None:
+        raise UsageError(f"no version of {spec.data} is recorded", next_step="mangaops data snapshot ...")
+    drawn_by = _drawn_by(shop, unit, model, adapter)
+    with shop.leases.hold(f"run/{unit}", owner=shop.desk.actor) as lease:
+        steps = Steps(shop.journal, f"train-{model}", shop.seconds, lambda _step, _what: None, lease.check)
+        making = Making(shop, steps, unit, snapshot, reason, progress, drawn_by)
+        return find_record(shop, train_model(making, model))
+
+
+def _unit_of(shop: Workshop, model: str) -> str:
     units = [unit for unit, spec in shop.desk.stack.units.items() if model in spec.models]
     if not units:
         raise UsageError(
             f"model {model!r} was refused: no unit of the stack has it",
             accepted=", ".join(shop.desk.stack.models),
         )
-    data = shop.desk.stack.models[model].data
-    shop.desk.stack.labelled(data)
-    snapshot = find_version(shop, dataset) if dataset else newest_version(shop, data)
-    if snapshot is None:
-        raise UsageError(f"no version of {data} is recorded", next_step="mangaops data snapshot --logs ...")
-    with shop.leases.hold(f"run/{units[0]}", owner=shop.desk.actor) as lease:
-        steps = Steps(shop.journal, f"train-{model}", shop.seconds, lambda _step, _what: None, lease.check)
-        name = train_model(shop, steps, units[0], model, snapshot, reason=reason, progress=progress)
-    return find_record(shop, name)
+    return units[0]
+
+
+def _drawn_by(shop: Workshop, unit: str, model: str, adapter: str | None) -> Permit | None:
+    """Leave to draw candidates with the named adapter version; None where none is named."""
+    if adapter is None:
+        return None
+    found, spec = measuring(state(shop.desk, unit), adapter), shop.desk.stack.models[model]
+    if spec.family != Family.CROSS_ENCODER_RERANKER or found.family != Family.EMBEDDING_ADAPTER:
+        raise UsageError(
+            f"--adapter {adapter} was refused",
+            found=f"{adapter} is a {found.family}, and {model} a {spec.family}",
+            accepted="a version of an embedding adapter, for a cross-encoder reranker",
+            next_step="leave --adapter out, or name such a version: mangaops registry list",
+        )
+    return found
 
 
 def reproduce(shop: Workshop, model_version: str, *, progress: Progress) -> Any:
-    """What retraining from the record gave: the identical artifact, or how far its answers differ."""
+    """What retraining from the record gave: the identical artifact, or how far its answers differ.
+
+    A reranker's candidates are drawn again by the adapter version that its record names.
+    """
     from mangaops.training import reproduce as again
 
-    record = find_record(shop, model_version)
-    model = record["model_name"]
-    known = next(
-        current.models[model_version]
-        for current in (state(shop.desk, unit) for unit in shop.desk.stack.units)
-        if model_version in current.models
-    )
-    request = training_request(shop, model, find_version(shop, known.dataset))
+    model = find_record(shop, model_version)["model_name"]
+    unit = _unit_of(shop, model)
+    known = state(shop.desk, unit).models[model_version]
+    snapshot = kind_of(shop.desk.stack, shop.desk.stack.models[model].data).find(shop, known.dataset)
+    drawn = known.config.get("candidates_from")
+    drawn_by = _drawn_by(shop, unit, model, drawn["version"] if drawn else None)
+    steps = Steps(shop.journal, f"reproduce-{model}", shop.seconds, lambda _step, _what: None, lambda: None)
+    making = Making(shop, steps, unit, snapshot, "reproduced", progress, drawn_by)
+    request = training_request(making, model)
     with shop.making() as scratch:
         return again(
             shop.recipes[known.family],

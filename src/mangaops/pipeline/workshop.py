@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
+
+import polars as pl
 
 from mangaops.inference import Predictor
 from mangaops.inference.families import Servable, loaded
 from mangaops.registry import Permit
 from mangaops.release.desk import Desk
-from mangaops.store import Journal, Leases
+from mangaops.release.pairs import Finds
+from mangaops.store import EmbeddedChunks, Journal, Leases
 from mangaops.store.bundles import LocalBundles
 from mangaops.vocabulary import Family
 
@@ -31,8 +35,9 @@ class PlainBaseline(Protocol):
 class Workshop:
     """The desk with its tools.
 
-    `reports` is for people, `folder` is that of stack.yaml, `staging` is where things are made. `files` is
-    the folder or fsspec URL under which gateways keep their logs. `pause` waits so many seconds.
+    `reports` is for people, `folder` is that of stack.yaml, `staging` is where things are made, `kept` is
+    where this machine keeps what it has embedded. `files` is the folder or fsspec URL under which gateways
+    keep their logs. `pause` waits so many seconds.
     """
 
     desk: Desk
@@ -40,12 +45,19 @@ class Workshop:
     leases: Leases
     recipes: Mapping[Family, Callable[..., Any]]
     baseline: PlainBaseline
+    lexical: Callable[[pl.DataFrame], Finds]
     reports: Path
     staging: Path
+    kept: Path
     folder: Path
     seconds: Callable[[], float]
     files: str
     pause: Callable[[float], None]
+
+    @cached_property
+    def chunks(self) -> EmbeddedChunks:
+        """What was embedded on this machine before."""
+        return EmbeddedChunks(self.kept / "items")
 
     def making(self) -> AbstractContextManager[Path]:
         """An empty folder to make something in, gone afterwards; what killed processes left goes with it."""

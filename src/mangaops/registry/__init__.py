@@ -5,7 +5,8 @@ from mangaops.registry.events import GENESIS, Draft, Event, canonical, chained, 
 from mangaops.registry.fold import fold, fold_data, fold_stream
 from mangaops.registry.judging import judging
 from mangaops.registry.lifecycle import OPEN, TRANSITIONS, advance, is_fallback, picture
-from mangaops.registry.permit import Permit, permit
+from mangaops.registry.pairs import JudgedPair, judged_pairs
+from mangaops.registry.permit import Permit, measuring, permit
 from mangaops.registry.record import record
 from mangaops.registry.state import (
     Cutover,
@@ -31,6 +32,7 @@ __all__ = [
     "Draft",
     "Event",
     "EvidenceRef",
+    "JudgedPair",
     "ModelRecord",
     "Permit",
     "Release",
@@ -46,7 +48,9 @@ __all__ = [
     "fold_data",
     "fold_stream",
     "is_fallback",
+    "judged_pairs",
     "judging",
+    "measuring",
     "permit",
     "picture",
     "record",

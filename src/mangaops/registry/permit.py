@@ -1,6 +1,6 @@
 """Permits: what a loader needs before it makes a predictor of a sealed artifact.
 
-`permit` is the only function that makes one, from a folded ledger: what the ledger does not list in a
+Only `permit` and `measuring` make one, from a folded ledger: what the ledger does not list in a
 state that may serve cannot be loaded.
 """
 
@@ -62,7 +62,22 @@ def permit(state: UnitState, release: str, purpose: Purpose | str) -> dict[str, 
             accepted=f"{', '.join(sorted(ALLOWED[purpose]))}, or a rollback pointer",
             next_step=f"mangaops release explain {release}",
         )
-    records = (state.models[f"{model}@{version}"] for model, version in found.models.items())
-    models = {r.model: Permit(r.model, r.version, r.artifact, r.fingerprint, r.family) for r in records}
+    models = {model: measuring(state, f"{model}@{version}") for model, version in found.models.items()}
     parts = {str(part): Permit(part, release, artifact, "", None) for part, artifact in found.parts.items()}
     return {**models, **parts}
+
+
+def measuring(state: UnitState, model_version: str) -> Permit:
+    """A permit for a registered model version by itself: to train and measure with, never to serve.
+
+    Raises:
+        Untracked: the ledger lists no such version.
+    """
+    found = state.models.get(model_version)
+    if found is None:
+        raise Untracked(
+            f"loading {model_version} was refused: the ledger does not list it",
+            accepted=", ".join(list(state.models)[-5:]) or "nothing: no model is registered",
+            next_step="mangaops registry list",
+        )
+    return Permit(found.model, found.version, found.artifact, found.fingerprint, found.family)

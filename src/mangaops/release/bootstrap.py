@@ -79,7 +79,7 @@ def specs_digest(desk: Desk, unit: str) -> Digest:
     """
     spec = unit_spec(desk, unit)
     models = {name: desk.stack.models[name] for name in spec.models}
-    data = {model.data: desk.stack.labelled(model.data) for model in models.values()}
+    data = {model.data: desk.stack.dataset(model.data) for model in models.values()}
     said = {
         "unit": spec.model_dump(mode="json", exclude=_NO_BEARING),
         "models": {

@@ -170,7 +170,7 @@ def build_case(
         evidence=found,
         unit=unit_spec(desk, current.unit),
         model=model,
-        data=desk.stack.labelled(model.data),
+        data=desk.stack.dataset(model.data),
         traffic=traffic,
         look=look(desk, current, subject, found),
         timing=timing(desk, current, subject, found),

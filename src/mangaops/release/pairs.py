@@ -4,7 +4,8 @@
     release's adapter  ─▶ its candidates ─▶ baseline's reranker: new_adapter   ─▶ release's: release
 
 Rerankers alone are compared on the candidates of the baseline's adapter, which is what a new one would meet
-if it were released without the new adapter.
+if it were released without the new adapter. A baseline that is no pair (BM25) has none, and no lists of that
+stage. Each reranker orders as many candidates as it was made for, whoever found them.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ import numpy as np
 import polars as pl
 
 from mangaops.datasets.search_snapshot import SearchSnapshot
-from mangaops.errors import InputError, UsageError
+from mangaops.errors import InputError
 from mangaops.evidence.schemas import TABLES
 from mangaops.inference.search import Encodes, Filter, Hit, Reranks, Search, Searched, Shelf
 from mangaops.release.desk import Progress
-from mangaops.vocabulary import Cell, Digest, EvidenceKind, Side, Split, Stage
+from mangaops.vocabulary import NO_MODEL, Cell, Digest, EvidenceKind, Side, Split, Stage
 
 PLACES: Final = 10
 """Places of a list that evidence keeps."""
@@ -29,8 +30,11 @@ PLACES: Final = 10
 MOST: Final = 1000
 """Queries that are asked at most: four searches each."""
 
-NO_RERANKER: Final[Digest] = "sha256:" + "0" * 64
+NO_RERANKER: Final[Digest] = NO_MODEL
 """What stands in a reranker's place where a pair has none: the order of retrieval."""
+
+MODELS: Final = ("adapter", "reranker")
+"""The models of a pair, as the facts of ranking evidence name them."""
 
 _CELLS: Final[Mapping[Cell, tuple[Side, Side]]] = {
     Cell.BASELINE: (Side.BASELINE, Side.BASELINE),
@@ -53,13 +57,17 @@ class Finds(Protocol):
 
 @dataclass(frozen=True)
 class PairModels:
-    """An adapter with the shelf of its own vectors, and a reranker where there is one; each by its digest."""
+    """An adapter with the shelf of its own vectors, and a reranker where there is one; each by its digest.
+
+    `depth`: how many retrieved items its reranker orders, as its training config says.
+    """
 
     adapter: Digest
     encodes: Encodes
     shelf: Shelf
     reranker: Digest = NO_RERANKER
     reranks: Reranks | None = None
+    depth: int = PLACES
 
 
 @dataclass
@@ -93,18 +101,17 @@ def compare_pairs(
     release: PairModels,
     golden: SearchSnapshot,
     *,
-    depth: int,
     new: Iterable[str] = (),
     progress: Progress = None,
 ) -> Lists:
-    """Every list of the golden queries, by stage and cell; `depth` retrieved items are reranked.
+    """Every list of the golden queries, by stage and cell.
 
     Crosses are measured where both models differ: else they are a side's own. A baseline that is no pair
-    (BM25) has none. `new`: items that are new in the catalogue.
+    (BM25) has none, and no lists of the reranker. `new`: items that are new in the catalogue.
 
     Raises:
         InputError: there is no golden query.
-        UsageError: a depth under 1.
+        UsageError: a pair with a depth under 1.
         IntegrityError: a reranker gave no number.
     """
     queries = golden.golden.head(MOST).sort("query_id")
@@ -113,15 +120,14 @@ def compare_pairs(
             f"comparing pairs on {golden.name} was refused: it has no golden query",
             next_step="mangaops data snapshot with judged queries",
         )
-    searches = _searches(baseline, release, depth)
+    searches = _searches(baseline, release)
     asked = list(queries.select("query_id", "query").iter_rows())
-    same = isinstance(baseline, PairModels) and baseline.reranker == release.reranker
-    rows = list(_rows(searches, asked, same_reranker=same, progress=progress))
+    rows = list(_rows(searches, asked, _alone(baseline, release, searches), progress))
     tables = _tables(queries, rows, golden, frozenset(new))
     return Lists(_facts(baseline, release, golden, searches), tables)
 
 
-def _searches(baseline: PairModels | Finds, release: PairModels, depth: int) -> dict[Cell, Finds]:
+def _searches(baseline: PairModels | Finds, release: PairModels) -> dict[Cell, Finds]:
     """A search for each cell that has lists of its own."""
     remembered: dict[Digest, Reranks] = {}
 
@@ -131,10 +137,8 @@ def _searches(baseline: PairModels | Finds, release: PairModels, depth: int) -> 
         return remembered.setdefault(pair.reranker, Remembered(pair.reranks))
 
     def search(first: PairModels, second: PairModels, cell: Cell) -> Finds:
-        return Search(str(cell), first.encodes, lambda: first.shelf, reranker(second), depth=depth)
+        return Search(str(cell), first.encodes, lambda: first.shelf, reranker(second), depth=second.depth)
 
-    if depth < 1:
-        raise UsageError(f"a depth of {depth} was refused", accepted="1 or more")
     if not isinstance(baseline, PairModels):
         return {Cell.BASELINE: baseline, Cell.RELEASE: search(release, release, Cell.RELEASE)}
     sides = {Side.BASELINE: baseline, Side.RELEASE: release}
@@ -143,23 +147,30 @@ def _searches(baseline: PairModels | Finds, release: PairModels, depth: int) -> 
     return {cell: search(sides[_CELLS[cell][0]], sides[_CELLS[cell][1]], cell) for cell in wanted}
 
 
+def _alone(baseline: PairModels | Finds, release: PairModels, searches: Mapping[Cell, Finds]) -> Cell | None:
+    """The search that is the release's reranker on the baseline's candidates; None where there are none."""
+    if not isinstance(baseline, PairModels):
+        return None
+    if Cell.NEW_RERANKER in searches:
+        return Cell.NEW_RERANKER
+    return Cell.BASELINE if baseline.reranker == release.reranker else Cell.RELEASE
+
+
 def _rows(
     searches: Mapping[Cell, Finds],
     asked: Sequence[tuple[str, str]],
-    *,
-    same_reranker: bool,
+    alone: Cell | None,
     progress: Progress,
 ) -> Iterator[tuple[str, str, str, int, str, float]]:
-    crossed = Cell.NEW_RERANKER in searches
-    alone = Cell.NEW_RERANKER if crossed else Cell.BASELINE if same_reranker else Cell.RELEASE
     for number, (query_id, query) in enumerate(asked, 1):
         lists = {cell: search.search(query, PLACES).hits for cell, search in searches.items()}
         for cell, hits in lists.items():
             yield from _list(query_id, Stage.SEARCH, cell, hits)
         for side in (Cell.BASELINE, Cell.RELEASE):
             yield from _list(query_id, Stage.ADAPTER, side, searches[side].retrieve(query, PLACES))
-        yield from _list(query_id, Stage.RERANKER, Cell.BASELINE, lists[Cell.BASELINE])
-        yield from _list(query_id, Stage.RERANKER, Cell.RELEASE, lists[alone])
+        if alone is not None:
+            yield from _list(query_id, Stage.RERANKER, Cell.BASELINE, lists[Cell.BASELINE])
+            yield from _list(query_id, Stage.RERANKER, Cell.RELEASE, lists[alone])
         if progress is not None:
             progress("searching with both pairs", number, len(asked))
 
@@ -197,22 +208,22 @@ def _facts(
     golden: SearchSnapshot,
     searches: Mapping[Cell, Finds],
 ) -> dict[str, Any]:
-    sides = [str(Cell.BASELINE), str(Cell.RELEASE)]
-    plain = {"adapter": NO_RERANKER, "reranker": NO_RERANKER}
-    first = _models(baseline) if isinstance(baseline, PairModels) else plain
+    paired, sides = isinstance(baseline, PairModels), [str(Cell.BASELINE), str(Cell.RELEASE)]
+    first = _models(baseline) if isinstance(baseline, PairModels) else dict.fromkeys(MODELS, NO_MODEL)
+    cells = {
+        str(Stage.ADAPTER): sides,
+        **({str(Stage.RERANKER): sides} if paired else {}),
+        str(Stage.SEARCH): sorted(str(cell) for cell in searches),
+    }
     return {
         "dataset_version": golden.name,
         "catalogue": golden.manifest["tables"]["items"],
         "catalogue_items": golden.items.height,
-        "depth": dict.fromkeys(map(str, Stage), PLACES),
-        "cells": {
-            str(Stage.ADAPTER): sides,
-            str(Stage.RERANKER): sides,
-            str(Stage.SEARCH): sorted(str(cell) for cell in searches),
-        },
+        "depth": dict.fromkeys(cells, PLACES),
+        "cells": cells,
         "models": {str(Side.BASELINE): first, str(Side.RELEASE): _models(release)},
     }
 
 
 def _models(pair: PairModels) -> dict[str, str]:
-    return {"adapter": pair.adapter, "reranker": pair.reranker}
+    return dict(zip(MODELS, (pair.adapter, pair.reranker), strict=True))

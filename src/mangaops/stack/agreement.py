@@ -10,10 +10,18 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mangaops.stack.document import Path
 from mangaops.stack.specs import ANY, DataSpec, ModelSpec, Rule, Splits, Stack, UnitSpec
-from mangaops.vocabulary import FROM_LOGS, REVIEW_WORDS, Family, is_review_word
+from mangaops.vocabulary import FROM_LOGS, REVIEW_WORDS, Family, Stage, is_review_word
 
 SEARCHING: Final = frozenset({Family.EMBEDDING_ADAPTER, Family.CROSS_ENCODER_RERANKER})
 """Families that learn from what people searched for."""
+
+RANKING_GATES: Final = frozenset({"pair", "index_recall", "added_latency"})
+"""Gates that judge a search."""
+
+LABEL_GATES: Final = frozenset({"no_critical_regression"})
+"""Gates that judge answers with labels."""
+
+_PAIR: Final = (Family.EMBEDDING_ADAPTER, Family.CROSS_ENCODER_RERANKER)
 
 Mistakes = Iterator[tuple[Path, str]]
 
@@ -33,6 +41,7 @@ def agreement(stack: Stack, tree: Any) -> Mistakes:
         yield from _model(("models", name), model, stack.data, _names(tree, "data"))
     for name, unit in stack.units.items():
         yield from _unit(("units", name), unit, stack, _names(tree, "models"))
+        yield from _search(("units", name), unit, stack)
         if not tree["units"][name].get("gates"):
             yield ("units", name, "gates"), f"units.{name}: without a gate nothing can be promoted; add some"
 
@@ -102,6 +111,45 @@ def _unit(path: Path, unit: UnitSpec, stack: Stack, names: Collection[str]) -> M
             yield from _rule_labels(
                 (*path, name, at), rule.params.model_dump(), listed, f"{spot}.{name}[{at}]"
             )
+
+
+def _search(path: Path, unit: UnitSpec, stack: Stack) -> Mistakes:
+    """A unit that ranks is one pair on the same data, judged as a pair and by lists; no other unit is."""
+    models = [stack.models[name] for name in unit.models if name in stack.models]
+    if len(models) < len(unit.models):
+        return
+    spot, families = f"units.{path[-1]}", tuple(model.family for model in models)
+    ranks = any(family in SEARCHING for family in families)
+    if ranks and families != _PAIR:
+        says = f"a unit that searches has exactly these models, in this order: {' and '.join(_PAIR)}"
+        yield (*path, "models"), f"{spot}.models: {says}; found {', '.join(families)}"
+    elif ranks and len({model.data for model in models}) > 1:
+        found = ", ".join(f"{name} from {stack.models[name].data}" for name in unit.models)
+        yield (
+            (*path, "models"),
+            f"{spot}.models: both models of a pair learn from the same data; found {found}",
+        )
+    if ranks and unit.gates and all(rule.gate != "pair" for rule in unit.gates):
+        says = "adapter and reranker are released as a pair, and no rule judges it"
+        yield (*path, "gates"), f"{spot}.gates: {says}; add gate: pair (with dry_run: true it counts nothing)"
+    for name in ("bootstrap", "gates"):
+        for at, rule in enumerate(getattr(unit, name)):
+            if says := _out_of_place(rule, ranks=ranks):
+                yield (*path, name, at), f"{spot}.{name}[{at}]: {says}"
+
+
+def _out_of_place(rule: Rule, *, ranks: bool) -> str:
+    """Why the rule makes no sense in such a unit, in words; empty where it does."""
+    params = rule.params.model_dump()
+    metric, on = params.get("metric"), params.get("on")
+    of_lists = rule.gate in RANKING_GATES or on in set(Stage)
+    of_labels = rule.gate in LABEL_GATES or on == "golden"
+    what = f"{rule.gate}{f' of {metric} on {on}' if metric and on else ''}"
+    if ranks and of_labels:
+        return f"{what} judges answers with labels, and this unit answers with lists"
+    if not ranks and of_lists:
+        return f"{what} judges lists of a search, and this unit answers with labels"
+    return ""
 
 
 def _readable(path: Path, unit: UnitSpec, spot: str) -> Mistakes:

@@ -254,17 +254,24 @@ class Stack:
     models: Mapping[str, ModelSpec]
     units: Mapping[str, UnitSpec]
 
+    def dataset(self, data: str) -> DataSpec | SearchDataSpec:
+        """The dataset that is called so, of either kind."""
+        return self.search_data[data] if data in self.search_data else self.data[data]
+
+    def ranks(self, unit: str) -> bool:
+        """Whether the unit answers with lists: its models learn from what people searched for."""
+        return any(self.models[model].data in self.search_data for model in self.units[unit].models)
+
     def labelled(self, data: str) -> DataSpec:
         """The dataset of labelled logs that is called so.
 
         Raises:
-            SetupError: it is of what people searched for, from which this version releases no unit.
+            SetupError: it is of what people searched for, which has no labels.
         """
         if data in self.search_data:
             raise SetupError(
-                f"{data} was refused: it is data of kind search, and this version releases no unit that "
-                "learns from it",
+                f"{data} was refused: it is data of kind search, and labelled logs are asked for here",
                 accepted=f"labelled logs: {', '.join(sorted(self.data)) or 'the stack declares none'}",
-                next_step="leave that unit out of stack.yaml; data validate, snapshot and show know the data",
+                next_step="name a unit, model or dataset of labelled logs",
             )
         return self.data[data]

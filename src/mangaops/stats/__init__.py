@@ -5,7 +5,7 @@ from mangaops.stats.interval import Interval, Undefined
 from mangaops.stats.paired import PairedDifference, paired_difference
 from mangaops.stats.power import holm, labels_for_review, rows_to_settle, split_confidence
 from mangaops.stats.proportions import TangoScore, clopper_pearson, tango
-from mangaops.stats.quantiles import quantile_interval
+from mangaops.stats.quantiles import quantile_difference, quantile_interval
 from mangaops.stats.sequences import bernoulli_sequence
 from mangaops.stats.survey import SurveyEstimate, horvitz_thompson
 
@@ -22,6 +22,7 @@ __all__ = [
     "horvitz_thompson",
     "labels_for_review",
     "paired_difference",
+    "quantile_difference",
     "quantile_interval",
     "rows_to_settle",
     "split_confidence",

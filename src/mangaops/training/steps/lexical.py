@@ -11,6 +11,7 @@ from mangaops.datasets.text import tokens
 from mangaops.errors import TrainingError
 from mangaops.inference.search import Filter, Hit, Searched
 from mangaops.training.foreign import translated
+from mangaops.vocabulary import Step
 
 K1, B = 1.5, 0.75
 
@@ -40,11 +41,11 @@ class Lexical:
         return tuple(Hit(self._ids[at], float(found[at]), rank) for rank, at in enumerate(best[:k], 1))
 
     def search(self, query: str, k: int = 10, keep: Filter | None = None) -> Searched:
-        """The same as a search: nothing is encoded, and nothing reranked."""
+        """The same as a search, which has no other step: nothing is encoded, and nothing reranked."""
         begun = time.perf_counter()
         hits = self.retrieve(query, k, keep)
         spent = (time.perf_counter() - begun) * 1000
-        return Searched(hits, 0, {"encode": 0.0, "retrieve": spent, "rerank": 0.0})
+        return Searched(hits, 0, {str(Step.RETRIEVE): spent})
 
 
 def lexical(items: pl.DataFrame) -> Lexical:

@@ -1,0 +1,167 @@
+"""A version of search data to adapter, candidates, reranker and index: what a pair of models is made from.
+
+snapshot ─▶ adapter ─▶ vectors of the catalogue ─┬─▶ candidates ─▶ reranker
+                                                 └─▶ index
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from mangaops.datasets.search_data import ITEMS, item_text
+from mangaops.datasets.search_snapshot import SearchSnapshot
+from mangaops.inference import Embedder, load_embedder
+from mangaops.inference.catalogue import Catalogue, Item, reading
+from mangaops.inference.index import Index, build
+from mangaops.inference.nearest import NONE
+from mangaops.inference.vectors import Vectors
+from mangaops.pipeline.embedding_run import embed_catalogue
+from mangaops.pipeline.steps import code_sha
+from mangaops.pipeline.workshop import Progress, Workshop
+from mangaops.registry import Permit
+from mangaops.store import CatalogueLog
+from mangaops.training import Drawn, PairRequest, RerankerTraining
+from mangaops.vocabulary import Digest, Split
+
+
+def adapter_request(shop: Workshop, model: str, snapshot: SearchSnapshot) -> PairRequest:
+    """What the adapter's recipe is asked to train."""
+    spec = shop.desk.stack.models[model]
+    return PairRequest(
+        model=model,
+        version_hint=snapshot.name,
+        spec=spec,
+        snapshot_digest=snapshot.digest,
+        snapshot_name=snapshot.name,
+        items=snapshot.items.select("item_id", text=item_text(snapshot.items)),
+        train=_known(snapshot, Split.TRAIN),
+        validation=_known(snapshot, Split.VALIDATION),
+        seed=int(getattr(spec.training, "seed", 0)),
+        code_sha=code_sha(),
+        cache=shop.kept / "base",
+    )
+
+
+def reranker_request(
+    shop: Workshop, model: str, snapshot: SearchSnapshot, adapter: Permit, progress: Progress
+) -> PairRequest:
+    """What the reranker's recipe is asked to train: on candidates that this version of the adapter drew."""
+    request = adapter_request(shop, model, snapshot)
+    options = request.spec.training
+    assert isinstance(options, RerankerTraining)
+    index = build(embedded(shop, adapter, snapshot, progress), progress=progress)
+    asked = pl.concat([request.train, request.validation]).unique("query_id", maintain_order=True)
+    drawn = _drawn(index, _embedder(shop, adapter), asked, options.depth, progress)
+    return PairRequest(
+        **{
+            **vars(request),
+            "candidates": drawn,
+            "candidates_from": Drawn(f"{adapter.model}@{adapter.version}", adapter.artifact),
+        }
+    )
+
+
+def embedded(shop: Workshop, adapter: Permit, snapshot: SearchSnapshot, progress: Progress) -> Vectors:
+    """The vectors of the snapshot's items by this version of the adapter; what was made before is found."""
+    items = snapshot.items
+    texts = list(zip(items["item_id"], item_text(items), strict=True))
+    embedder = _embedder(shop, adapter)
+    return embed_catalogue(
+        texts,
+        embedder.vectors,
+        embedder=adapter.artifact,
+        catalogue=catalogue_digest(snapshot),
+        chunks=shop.chunks,
+        progress=progress,
+    )
+
+
+def build_index(shop: Workshop, adapter: Permit, snapshot: SearchSnapshot, progress: Progress) -> Digest:
+    """The index of the snapshot's items by this adapter is a stored artifact, its catalogue beside it."""
+    data = shop.desk.stack.models[adapter.model].data
+    catalogue = catalogue_of(shop, data, snapshot)
+    index = build(embedded(shop, adapter, snapshot, progress), progress=progress)
+    with shop.making() as folder:
+        place = folder / "index"
+        place.mkdir()
+        catalogue.write(place)
+        index.save(place)
+        return shop.desk.artifacts.put(place)
+
+
+def catalogue_of(shop: Workshop, data: str, snapshot: SearchSnapshot) -> Catalogue:
+    """The snapshot's items, and the number of the last delta that is among them."""
+    items = dict(_items(snapshot.items))
+    held = last_held(CatalogueLog(shop.desk.ledger, data), items)
+    return Catalogue(data, catalogue_digest(snapshot), held, items)
+
+
+def last_held(log: CatalogueLog, items: Mapping[str, Item]) -> int:
+    """The number of the last delta that the items hold, as they hold all before it; 0 where there is none.
+
+    The log has the last word on what it names: an item that it added last is there and reads as it says,
+    one that it removed last is not. From the first delta on whose last word the items do not hold, slots
+    apply the deltas again.
+    """
+    deltas = log.read()
+    newest: dict[str, tuple[int, Item | None]] = {}
+    for delta in deltas:
+        newest |= {each: (delta.number, item) for each, item in delta.added.items()}
+        newest |= dict.fromkeys(delta.removed, (delta.number, None))
+    missing = [number for each, (number, said) in newest.items() if not _holds(items.get(each), said)]
+    return min(missing) - 1 if missing else (deltas[-1].number if deltas else 0)
+
+
+def last_delta(shop: Workshop, data: str) -> int:
+    """The number of the newest delta of the data's catalogue; 0 where there is none."""
+    return CatalogueLog(shop.desk.ledger, data).last()
+
+
+def catalogue_digest(snapshot: SearchSnapshot) -> Digest:
+    """The digest of the snapshot's items."""
+    return str(snapshot.manifest["tables"]["items"])
+
+
+def _holds(found: Item | None, said: Item | None) -> bool:
+    if found is None or said is None:
+        return found is said
+    return reading(found) == reading(said)
+
+
+def _items(frame: pl.DataFrame) -> Iterator[tuple[str, Item]]:
+    for row in frame.select(list(ITEMS)).iter_rows(named=True):
+        yield row.pop("item_id"), {name: _plain(value) for name, value in row.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    """The value as a JSON value."""
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _known(snapshot: SearchSnapshot, split: Split) -> pl.DataFrame:
+    """What was judged of the split's queries, of items that the catalogue has."""
+    return snapshot.judged(split).join(snapshot.items.select("item_id"), on="item_id", how="semi")
+
+
+def _embedder(shop: Workshop, adapter: Permit) -> Embedder:
+    return load_embedder(shop.desk.artifacts.open(adapter.artifact), adapter)
+
+
+def _drawn(
+    index: Index, embedder: Embedder, asked: pl.DataFrame, depth: int, progress: Progress
+) -> pl.DataFrame:
+    """The `depth` nearest items of each query: query_id, item_id, rank from 1."""
+    vectors = embedder.vectors(asked["query"].to_list(), progress)
+    found = index.search(vectors, depth).positions
+    rows = [
+        (query, index.ids[at], rank)
+        for query, row in zip(asked["query_id"], found.tolist(), strict=True)
+        for rank, at in enumerate(row, 1)
+        if at != NONE
+    ]
+    schema = {"query_id": pl.String, "item_id": pl.String, "rank": pl.Int64}
+    return pl.DataFrame(rows, schema=schema, orient="row")

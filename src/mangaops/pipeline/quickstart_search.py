@@ -1,0 +1,144 @@
+"""The quickstart's story of a search: a pair released and judged as one, a spoiled reranker, a rollback.
+
+weeks 1       ─▶ bootstrap: the first pair, against BM25
+weeks 1, 2    ─▶ run: more judged queries and new titles; shadowed on a window of searches, reviewed, promoted
+              ─▶ run --only reranker on judgments that were turned round: refused, error review
+              ─▶ rollback, audit
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from mangaops.datasets import Source
+from mangaops.pipeline import verbs, views
+from mangaops.pipeline.plan import Plan
+from mangaops.pipeline.quickstart import Teller, indented, ran, required_artifacts
+from mangaops.pipeline.release_run import RunResult
+from mangaops.pipeline.search_data_run import SearchSources
+from mangaops.pipeline.workshop import Workshop
+from mangaops.release.desk import state
+from mangaops.release.explain import explain
+from mangaops.vocabulary import Because, Outcome
+
+UNIT = "retrieval"
+
+TITLES, LATER = 800, 60
+"""Titles of the shop, and how many of them come with the second week."""
+
+FIRST, SECOND = 400, 700
+"""Judged queries of the first version, and of the second."""
+
+SESSIONS = 250
+"""Sessions a simulated week."""
+
+WEEKS = 3
+
+
+def tell_search_story(
+    shop: Workshop, folder: Path, _stack: Path, *, seed: int, teller: Teller
+) -> dict[str, Any]:
+    """The releases have happened; what they showed, as JSON values.
+
+    Raises:
+        MangaopsError: a release was not decided as the story needs it; the message names its report.
+    """
+    teller.line("\n1. A simulated shop: invented titles, judged queries, three weeks of searches")
+    world = _world(folder, seed, teller)
+    teller.line("\n2. Bootstrap: the first adapter, reranker and index, judged as a pair against BM25")
+    first = ran(
+        shop, Plan(UNIT, world.sources(1), reason="first champion", bootstrap=True), Outcome.PROMOTE, teller
+    )
+    teller.line("\n3. The weekly release: more judged queries, new titles, both pairs and both crosses")
+    second = _weekly(shop, world, teller)
+    teller.line("\n4. A new reranker alone, trained on judgments that were turned round")
+    spoiled = Plan(
+        UNIT,
+        world.sources(2, "-spoiled"),
+        only="reranker",
+        because=Because.SCHEDULE,
+        reason="weekly release, spoiled on purpose",
+    )
+    third = ran(shop, spoiled, Outcome.REJECT, teller)
+    teller.line("\n   mangaops release explain " + third.release)
+    teller.line(indented(explain(shop.desk, UNIT, third.release).text))
+    teller.line("\n5. Rollback: adapter, reranker and index go back together")
+    back = verbs.roll_back(shop, UNIT, reason="shoppers found other titles")
+    teller.line(f"   {back['says']}")
+    teller.line("\n6. The ledger: every fact with actor and reason, chained")
+    audit = views.audit(shop, ())
+    teller.line(f"   {audit['says']}")
+    for head in audit["heads"]:
+        teller.line(f"   head {head}")
+    return {
+        "simulated": True,
+        "folder": str(folder),
+        "runs": [each.as_dict() for each in (first, second, third)],
+        "rollback": back,
+        "audit": audit,
+        "champion": state(shop.desk, UNIT).champion,
+    }
+
+
+def _weekly(shop: Workshop, world: _World, teller: Teller) -> RunResult:
+    plan = Plan(
+        UNIT,
+        world.sources(2),
+        traffic=world.source("searches-3"),
+        truth=str(world.folder / "truth.parquet"),
+        because=Because.SCHEDULE,
+        reason="weekly release",
+    )
+    second = ran(shop, plan, Outcome.PROMOTE, teller)
+    required_artifacts(shop, second.release, teller)
+    return second
+
+
+@dataclass(frozen=True)
+class _World:
+    folder: Path
+
+    def source(self, *names: str) -> Source:
+        return Source(tuple(str(self.folder / f"{name}.parquet") for name in names))
+
+    def sources(self, weeks: int, spoiled: str = "") -> SearchSources:
+        """What the shop knows after so many weeks."""
+        return SearchSources(
+            self.source(f"catalogue-{weeks}"),
+            self.source(f"judgments-{weeks}{spoiled}"),
+            self.source(*(f"searches-{week}" for week in range(1, weeks + 1))),
+        )
+
+
+def _world(folder: Path, seed: int, teller: Teller) -> _World:
+    from mangaops.simulation.queries import queries
+    from mangaops.simulation.searches import searches
+    from mangaops.simulation.shop import shop
+
+    place = folder / "world"
+    place.mkdir()
+    titles = shop(seed, TITLES, teller.progress)
+    _, judged = queries(seed, SECOND, titles, teller.progress)
+    early = titles.head(TITLES - LATER)
+    first = judged.join(early.select("item_id"), on="item_id", how="semi").filter(
+        pl.col("query_id").rank("dense") <= FIRST
+    )
+    for name, frame in {
+        "catalogue-1": early,
+        "catalogue-2": titles,
+        "judgments-1": first,
+        "judgments-2": judged,
+        "judgments-2-spoiled": judged.with_columns(grade=3 - pl.col("grade")),
+        "truth": judged,
+    }.items():
+        frame.write_parquet(place / f"{name}.parquet")
+    for week in range(WEEKS):
+        searches(seed, week, SESSIONS, titles, progress=teller.progress).write_parquet(
+            place / f"searches-{week + 1}.parquet"
+        )
+    teller.line(f"   {TITLES:,} invented titles, {SECOND:,} judged queries, under {place}")
+    return _World(place)

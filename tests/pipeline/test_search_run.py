@@ -1,0 +1,201 @@
+"""A unit of two models and an index through the whole pipeline: trained, built, judged and undone as one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from search_world import UNIT, SearchWorld, bootstrapped, catalogue, judgments, quiet
+
+from mangaops.datasets import Source
+from mangaops.errors import IntegrityError, Untracked, UsageError, VectorsMismatch
+from mangaops.inference.catalogue import read_catalogue
+from mangaops.inference.retrieval import Retrieval
+from mangaops.pipeline import verbs, views
+from mangaops.pipeline.plan import Plan
+from mangaops.pipeline.release_run import RunResult, run
+from mangaops.registry import permit
+from mangaops.release.desk import release_of, state
+from mangaops.store import CatalogueLog
+from mangaops.vocabulary import EvidenceKind, Outcome, Part, Purpose, Side
+
+__all__ = ["bootstrapped"]
+pytestmark = pytest.mark.xdist_group("search")
+
+
+@pytest.fixture(scope="module")
+def weekly(
+    bootstrapped: SearchWorld, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[SearchWorld, RunResult]:
+    """A second pair, of another training, judged against the first; with a window of searches."""
+    world = bootstrapped.copied(tmp_path_factory.mktemp("weekly") / "world")
+    world.say(steps=("steps: 40", "steps: 60"))
+    return world, world.run(traffic=world.source("traffic"), truth=str(world.folder / "judgments.parquet"))
+
+
+def test_the_first_pair_is_promoted_with_its_index(bootstrapped: SearchWorld) -> None:
+    desk = bootstrapped.workshop().desk
+    current = state(desk, UNIT)
+    first = release_of(current, f"{UNIT}-1")
+    assert (current.champion, current.rollback) == (first.name, ("fallback:offer_human",))
+    assert dict(first.models) == {"adapter": "v1", "reranker": "v1"}
+    assert list(first.parts) == [Part.INDEX]
+    drawn = current.models["reranker@v1"].config["candidates_from"]
+    assert drawn == {"version": "adapter@v1", "digest": current.models["adapter@v1"].artifact}
+
+
+def test_both_models_have_a_registry_record(bootstrapped: SearchWorld) -> None:
+    records = {each["model_name"]: each for each in views.records(bootstrapped.workshop())}
+    assert {name: each["status"] for name, each in records.items()} == dict.fromkeys(
+        ("adapter", "reranker"), "champion"
+    )
+
+
+def test_the_evidence_of_a_pair_is_all_there(weekly: tuple[SearchWorld, RunResult]) -> None:
+    world, result = weekly
+    desk = world.workshop().desk
+    subject = release_of(state(desk, UNIT), result.release)
+    kinds = {ref.kind for ref in subject.evidence}
+    assert kinds >= {
+        EvidenceKind.LEAKAGE,
+        EvidenceKind.FINGERPRINT,
+        EvidenceKind.RANKING,
+        EvidenceKind.INDEX,
+        EvidenceKind.LATENCY,
+        EvidenceKind.SHADOW,
+        EvidenceKind.RECORD,
+    }
+    ranked = desk.evidence.get(subject.latest(EvidenceKind.RANKING).digest)
+    assert set(ranked.facts["cells"]["search"]) == {"baseline", "release", "new_adapter", "new_reranker"}
+    models = ranked.facts["models"]
+    assert models[str(Side.BASELINE)]["adapter"] != models[str(Side.RELEASE)]["adapter"]
+
+
+def test_the_second_pair_was_decided_on_and_has_a_report(weekly: tuple[SearchWorld, RunResult]) -> None:
+    _, result = weekly
+    assert result.outcome == Outcome.PROMOTE, result.says
+    page = Path(result.files["report"]).read_text()
+    assert "interaction" in page
+    assert {finding["gate"] for finding in result.findings} >= {"pair", "leakage", "fingerprint", "latency"}
+
+
+def test_equal_inputs_give_the_same_release_and_train_nothing(weekly: tuple[SearchWorld, RunResult]) -> None:
+    world, result = weekly
+    again = world.run()
+    assert (again.release, again.outcome) == (result.release, Outcome.PROMOTE)
+    assert {"train/adapter", "train/reranker", "index"} <= set(again.resumed)
+
+
+def test_one_model_alone_is_a_pair_with_the_champions_other(
+    weekly: tuple[SearchWorld, RunResult], tmp_path: Path
+) -> None:
+    world = weekly[0].copied(tmp_path / "world")
+    world.say(epochs=("epochs: 2", "epochs: 1"))
+    result = world.run(only="reranker")
+    desk = world.workshop().desk
+    current = state(desk, UNIT)
+    subject = release_of(current, result.release)
+    assert dict(subject.models) == {"adapter": "v2", "reranker": "v3"}
+    assert current.models["reranker@v3"].config["candidates_from"]["version"] == "adapter@v2"
+    (pair,) = [finding for finding in result.findings if finding["gate"] == "pair"]
+    assert pair["facts"]["changed"] == ["reranker"]
+
+
+def test_a_model_that_the_unit_lacks_is_no_model_alone(bootstrapped: SearchWorld) -> None:
+    with pytest.raises(UsageError, match="--only sentiment was refused"):
+        bootstrapped.run(only="sentiment")
+
+
+def test_labelled_logs_are_no_data_of_a_unit_that_searches(bootstrapped: SearchWorld) -> None:
+    plan = Plan(UNIT, Source((str(bootstrapped.folder / "searches.parquet"),)))
+    with pytest.raises(UsageError, match="learn from a catalogue and judgments"):
+        run(bootstrapped.workshop(), plan, quiet, quiet)
+
+
+def test_an_index_of_another_release_is_refused_with_its_models(
+    weekly: tuple[SearchWorld, RunResult],
+) -> None:
+    shop = weekly[0].workshop()
+    current = state(shop.desk, UNIT)
+    first, second = (permit(current, f"{UNIT}-{n}", Purpose.MEASURE) for n in (1, 2))
+    assert isinstance(shop.load(second), Retrieval)
+    with pytest.raises(VectorsMismatch, match="another adapter made them"):
+        shop.load({**second, "index": first["index"]})
+
+
+def test_a_changed_index_is_no_way_to_production(
+    weekly: tuple[SearchWorld, RunResult], tmp_path: Path
+) -> None:
+    world = weekly[0].copied(tmp_path / "world")
+    shop = world.workshop()
+    index = release_of(state(shop.desk, UNIT), f"{UNIT}-1").parts[Part.INDEX]
+    folder = shop.desk.artifacts.open(index)
+    with (folder / "vectors.f32").open("r+b") as file:
+        file.write(b"\0\0\0\0")
+    with pytest.raises(IntegrityError):
+        verbs.roll_back(shop, UNIT, reason="shoppers complain")
+    assert state(shop.desk, UNIT).champion == f"{UNIT}-2"
+
+
+def test_a_rollback_brings_back_adapter_reranker_and_index(
+    weekly: tuple[SearchWorld, RunResult], tmp_path: Path
+) -> None:
+    world = weekly[0].copied(tmp_path / "world")
+    shop = world.workshop()
+    assert verbs.roll_back(shop, UNIT, reason="shoppers complain")["to"] == f"{UNIT}-1"
+    back = shop.load(permit(state(shop.desk, UNIT), f"{UNIT}-1", Purpose.SERVE))
+    assert back.name == "adapter@v1 + reranker@v1"
+
+
+def test_a_release_seals_the_number_of_the_last_delta_that_its_catalogue_holds(
+    bootstrapped: SearchWorld, tmp_path: Path
+) -> None:
+    world = bootstrapped.copied(tmp_path / "world")
+    shop = world.workshop()
+    title = catalogue()["title"][0]
+    log = CatalogueLog(shop.desk.ledger, "shop-data")
+    log.append({"glimmerfax-0": {"title": title}})
+    log.append({"new-1": {"title": "a title that the file does not have"}})
+    result = world.run(only="reranker")
+    index = release_of(state(shop.desk, UNIT), result.release).parts[Part.INDEX]
+    assert read_catalogue(shop.desk.artifacts.open(index)).generation == 1
+
+
+def test_a_reranker_trains_by_hand_on_what_a_named_adapter_draws(
+    bootstrapped: SearchWorld, tmp_path: Path
+) -> None:
+    world = bootstrapped.copied(tmp_path / "world")
+    world.say(epochs=("epochs: 2", "epochs: 1"))
+    shop = world.workshop()
+    with pytest.raises(UsageError, match="no adapter draws its candidates"):
+        verbs.train(shop, "reranker", None, reason="by hand", progress=quiet)
+    with pytest.raises(Untracked, match="adapter@v9"):
+        verbs.train(shop, "reranker", None, adapter="adapter@v9", reason="by hand", progress=quiet)
+    with pytest.raises(UsageError, match="is a cross-encoder-reranker"):
+        verbs.train(shop, "reranker", None, adapter="reranker@v1", reason="by hand", progress=quiet)
+    with pytest.raises(UsageError, match="--adapter adapter@v1 was refused"):
+        verbs.train(shop, "adapter", None, adapter="adapter@v1", reason="by hand", progress=quiet)
+    made = verbs.train(shop, "reranker", None, adapter="adapter@v1", reason="by hand", progress=quiet)
+    assert (made["version"], made["status"]) == ("v2", "registered")
+
+
+def test_both_models_are_reproduced_from_their_records(bootstrapped: SearchWorld) -> None:
+    shop = bootstrapped.workshop()
+    for model in ("adapter@v1", "reranker@v1"):
+        assert verbs.reproduce(shop, model, progress=quiet).identical, model
+
+
+def test_a_pair_of_other_judgments_is_another_release(bootstrapped: SearchWorld, tmp_path: Path) -> None:
+    """What the golden queries were judged stays as it was frozen."""
+    world = bootstrapped.copied(tmp_path / "world")
+    judgments().with_columns(grade=pl.col("grade").clip(0, 1)).write_parquet(
+        world.folder / "judgments.parquet"
+    )
+    result = world.run()
+    assert result.release == f"{UNIT}-2"
+    desk = world.workshop().desk
+    ranked = desk.evidence.get(
+        release_of(state(desk, UNIT), result.release).latest(EvidenceKind.RANKING).digest
+    )
+    assert ranked.tables["judgments"]["grade"].max() == 2
