@@ -129,7 +129,7 @@ def of_index(evidence: Evidence) -> list[str]:
     """Everything that complete index evidence says and cannot mean, in words; empty where it is sound."""
     recalls, facts = evidence.tables["recalls"], evidence.facts
     found = [
-        f"{count} rows of recalls without a {column}"
+        f"{count} rows of recalls without {column}"
         for column in recalls.columns
         if (count := recalls.get_column(column).null_count())
     ]
