@@ -120,6 +120,16 @@ def searches(count: int = 40, seed: int = 3) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
+def truth(asked: pl.DataFrame) -> pl.DataFrame:
+    """What a search of the log is really about: its topic's titles."""
+    rows = [
+        {"query": query, "item_id": item, "grade": 2.0 * item.startswith(query.split()[0])}
+        for query in asked["query"].unique()
+        for item in catalogue()["item_id"]
+    ]
+    return pl.DataFrame(rows)
+
+
 def quiet(*_given: object) -> None:
     """Nothing is told."""
 
@@ -168,7 +178,9 @@ def make_search_world(folder: Path) -> SearchWorld:
     catalogue().write_parquet(folder / "catalogue.parquet")
     judgments().write_parquet(folder / "judgments.parquet")
     searches().write_parquet(folder / "searches.parquet")
-    searches(seed=4).write_parquet(folder / "traffic.parquet")
+    window = searches(seed=4)
+    window.write_parquet(folder / "traffic.parquet")
+    truth(window).write_parquet(folder / "truth.parquet")
     return SearchWorld(folder)
 
 

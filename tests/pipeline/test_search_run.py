@@ -31,7 +31,7 @@ def weekly(
     """A second pair, of another training, judged against the first; with a window of searches."""
     world = bootstrapped.copied(tmp_path_factory.mktemp("weekly") / "world")
     world.say(steps=("steps: 40", "steps: 60"))
-    return world, world.run(traffic=world.source("traffic"), truth=str(world.folder / "judgments.parquet"))
+    return world, world.run(traffic=world.source("traffic"), truth=str(world.folder / "truth.parquet"))
 
 
 def test_the_first_pair_is_promoted_with_its_index(bootstrapped: SearchWorld) -> None:

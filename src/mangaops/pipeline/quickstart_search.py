@@ -115,6 +115,7 @@ class _World:
 
 
 def _world(folder: Path, seed: int, teller: Teller) -> _World:
+    from mangaops.simulation.asked import about
     from mangaops.simulation.queries import queries
     from mangaops.simulation.searches import searches
     from mangaops.simulation.shop import shop
@@ -122,7 +123,8 @@ def _world(folder: Path, seed: int, teller: Teller) -> _World:
     place = folder / "world"
     place.mkdir()
     titles = shop(seed, TITLES, teller.progress)
-    _, judged = queries(seed, SECOND, titles, teller.progress)
+    _, every = queries(seed, about(WEEKS - 1).stop, titles, teller.progress)
+    judged = every.filter(pl.col("query_id").rank("dense") <= SECOND)
     early = titles.head(TITLES - LATER)
     first = judged.join(early.select("item_id"), on="item_id", how="semi").filter(
         pl.col("query_id").rank("dense") <= FIRST
@@ -133,7 +135,7 @@ def _world(folder: Path, seed: int, teller: Teller) -> _World:
         "judgments-1": first,
         "judgments-2": judged,
         "judgments-2-spoiled": judged.with_columns(grade=3 - pl.col("grade")),
-        "truth": judged,
+        "truth": every,
     }.items():
         frame.write_parquet(place / f"{name}.parquet")
     for week in range(WEEKS):
