@@ -1,11 +1,11 @@
 """Lee's news articles as a catalogue and graded judgments: `python prepare.py --source FOLDER --out FOLDER`.
 
-Reads `lee.cor` (50 articles, one a line), `lee_background.cor` (300 more) and `similarities0-1.txt` (how alike
-people found each two of the 50, from 0.2 to 1) and writes, into the folder:
+Reads `lee.cor` (50 articles, one a line), `lee_background.cor` (300 more) and `similarities0-1.txt` (how
+alike people found each two of the 50, from 0.2 to 1) and writes, into the folder:
 
 - `catalogue.parquet`: the 350 articles without the first sentence of the 50.
-- `judgments.parquet`: that first sentence as a query; the article that it was taken from has grade 4, the other
-  49 what people said: 5 times the similarity, less 1, rounded, so from 0 to 4.
+- `judgments.parquet`: that first sentence as a query; the article that it was taken from has grade 4, the
+  other 49 what people said: 5 times the similarity, less 1, rounded, so from 0 to 4.
 """
 
 from __future__ import annotations

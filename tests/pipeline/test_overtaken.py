@@ -12,6 +12,7 @@ def held(reviews: tuple[ReviewRef, ...], because: str = "superseded by router-3"
         name="router-2",
         digest="sha256:" + "0" * 64,
         models={},
+        parts={},
         state=State.WITHDRAWN,
         evidence=(),
         decisions=(),
