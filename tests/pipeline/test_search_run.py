@@ -172,7 +172,7 @@ def test_a_reranker_trains_by_hand_on_what_a_named_adapter_draws(
         verbs.train(shop, "reranker", None, reason="by hand", progress=quiet)
     with pytest.raises(Untracked, match="adapter@v9"):
         verbs.train(shop, "reranker", None, adapter="adapter@v9", reason="by hand", progress=quiet)
-    with pytest.raises(UsageError, match="is a cross-encoder-reranker"):
+    with pytest.raises(UsageError, match="families cross-encoder-reranker of reranker@v1"):
         verbs.train(shop, "reranker", None, adapter="reranker@v1", reason="by hand", progress=quiet)
     with pytest.raises(UsageError, match="--adapter adapter@v1 was refused"):
         verbs.train(shop, "adapter", None, adapter="adapter@v1", reason="by hand", progress=quiet)

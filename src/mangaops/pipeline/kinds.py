@@ -47,11 +47,11 @@ class Measuring(Protocol):
 class Kind:
     """`version`: the plan's data as a recorded dataset version. `measuring`: a release on the bench.
 
-    `find`: a recorded version by name or digest. `newest`: the one of a dataset that was recorded last.
+    `find`: a recorded version by name or digest, and of that dataset where one is named. `newest`: the one of a dataset that was recorded last.
     """
 
     version: Callable[[Workshop, Plan, Steps, Progress], Version]
-    find: Callable[[Workshop, str], Version]
+    find: Callable[[Workshop, str, str | None], Version]
     newest: Callable[[Workshop, str], Version | None]
     measuring: Callable[[Bench], Measuring]
 

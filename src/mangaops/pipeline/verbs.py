@@ -161,7 +161,7 @@ def train(
     unit = _unit_of(shop, model)
     spec = shop.desk.stack.models[model]
     kind = kind_of(shop.desk.stack, spec.data)
-    snapshot = kind.find(shop, dataset) if dataset else kind.newest(shop, spec.data)
+    snapshot = kind.find(shop, dataset, spec.data) if dataset else kind.newest(shop, spec.data)
     if snapshot is None:
         raise UsageError(f"no version of {spec.data} is recorded", next_step="mangaops data snapshot ...")
     drawn_by = _drawn_by(shop, unit, model, adapter)
@@ -189,7 +189,7 @@ def _drawn_by(shop: Workshop, unit: str, model: str, adapter: str | None) -> Per
     if spec.family != Family.CROSS_ENCODER_RERANKER or found.family != Family.EMBEDDING_ADAPTER:
         raise UsageError(
             f"--adapter {adapter} was refused",
-            found=f"{adapter} is a {found.family}, and {model} a {spec.family}",
+            found=f"families {found.family} of {adapter} and {spec.family} of {model}",
             accepted="a version of an embedding adapter, for a cross-encoder reranker",
             next_step="leave --adapter out, or name such a version: mangaops registry list",
         )
@@ -206,7 +206,7 @@ def reproduce(shop: Workshop, model_version: str, *, progress: Progress) -> Any:
     model = find_record(shop, model_version)["model_name"]
     unit = _unit_of(shop, model)
     known = state(shop.desk, unit).models[model_version]
-    snapshot = kind_of(shop.desk.stack, shop.desk.stack.models[model].data).find(shop, known.dataset)
+    snapshot = kind_of(shop.desk.stack, shop.desk.stack.models[model].data).find(shop, known.dataset, None)
     drawn = known.config.get("candidates_from")
     drawn_by = _drawn_by(shop, unit, model, drawn["version"] if drawn else None)
     steps = Steps(shop.journal, f"reproduce-{model}", shop.seconds, lambda _step, _what: None, lambda: None)
