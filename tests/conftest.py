@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import postgres
 from time_left import TimeLeft
+
+settings.register_profile("house", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("house")
 
 
 def pytest_configure(config: pytest.Config) -> None:

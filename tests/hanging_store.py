@@ -36,6 +36,14 @@ class Hanging(MemoryFileSystem):  # type: ignore[misc]
         self._wait(rpath)
         Path(lpath).write_bytes(super().cat_file(rpath))
 
+    def pipe_file(self, path: str, value: bytes, *given: Any, **more: Any) -> None:
+        self._wait(path)
+        super().pipe_file(path, value, *given, **more)
+
+    def rm_file(self, path: str) -> None:
+        self._wait(path)
+        super().rm_file(path)
+
     def _wait(self, path: str) -> None:
         if self.closed and path.endswith(self.closed):
             self.opened.wait()

@@ -178,31 +178,41 @@ def check_stack(
 def validate_logs(
     settings: Settings, data: str | None, source: Source, progress: Progress
 ) -> ValidationReport:
-    """A report on the logs; nothing is made, and no ledger is asked unless it may have frozen the labels.
+    """A report on the logs, which says as well what would keep a snapshot from being made of them.
+
+    Nothing is made. A ledger is asked only where it may have frozen the labels, or where these rows alone
+    do not fill every split.
 
     Raises:
         UsageError: the stack declares no such dataset, or several and none is named.
         InputError: the logs cannot be read as rows.
     """
     from mangaops.pipeline.dataset_run import data_name, examine, frozen_labels
+    from mangaops.pipeline.rehearsal import rehearsed
 
     stack = read_stack(settings.stack)
     name = data_name(stack, data)
     shop = open_if_there(settings) if stack.data[name].labels == FROM_LOGS else None
-    return examine(stack, name, source, frozen_labels(shop, name) if shop else None, progress).report
+    found = examine(stack, name, source, frozen_labels(shop, name) if shop else None, progress)
+    today = datetime.now(UTC).date()
+    return rehearsed(stack, name, found, lambda: shop or open_if_there(settings), today, progress)
 
 
 def validate_search_data(
     settings: Settings, data: str, sources: SearchSources, progress: Progress
 ) -> ValidationReport:
-    """A report on search data; nothing is made.
+    """A report on search data, as `validate_logs`; nothing is made.
 
     Raises:
         InputError: the rows cannot be read.
     """
+    from mangaops.pipeline.rehearsal import rehearsed_search
     from mangaops.pipeline.search_data_run import examine_search
 
-    return examine_search(read_stack(settings.stack), data, sources, progress).report
+    stack = read_stack(settings.stack)
+    found = examine_search(stack, data, sources, progress)
+    today = datetime.now(UTC).date()
+    return rehearsed_search(stack, data, found, lambda: open_if_there(settings), today, progress)
 
 
 def chosen_data(settings: Settings, name: str | None) -> tuple[str, bool]:

@@ -40,3 +40,11 @@ def test_a_rollback_to_a_release_warns_of_nothing(world: GatewayWorld, mangaops)
     told = json.loads(ended.out)
     assert (ended.code, ended.err) == (0, "")
     assert (told["to"], told["warning"]) == ("router-1", None)
+
+
+def test_a_release_is_shown_by_the_beginning_of_its_digest(world: GatewayWorld, mangaops) -> None:
+    shown = json.loads(mangaops("release", "show", "router-1", *place(world), "--json").out)
+    short = shown["digest"][:19]
+    again = mangaops("release", "show", short, *place(world), "--json")
+    assert json.loads(again.out)["release"] == "router-1"
+    assert mangaops("release", "show", "sha256:00000000", *place(world)).code == 2

@@ -201,6 +201,28 @@ def test_a_misused_command_is_json_when_json_was_asked(case: str, mangaops) -> N
     assert word in ended.err.lower()
 
 
+@pytest.mark.parametrize(
+    ("line", "range_"),
+    [
+        ("simulate searches --out shop --titles 5", "--titles from 100 to 10,000"),
+        ("simulate searches --out shop --seed -1", "--seed from 0"),
+        ("bench gateway --load 3", "--load from 0.01 to 2"),
+        ("bench gateway --seconds nan", "--seconds from 0.1"),
+        ("review open router-1 --seed -1", "--seed from 0"),
+    ],
+)
+def test_a_number_out_of_its_range_is_told_the_range(line: str, range_: str, mangaops) -> None:
+    ended = mangaops(*line.split())
+    assert ended.code == 2
+    assert f", with {range_}\n" in ended.err
+
+
+def test_a_word_for_a_number_of_no_range_is_told_none(mangaops) -> None:
+    ended = mangaops("review", "open")
+    assert ended.code == 2
+    assert ", with " not in ended.err
+
+
 @pytest.mark.parametrize("case", MISUSED)
 def test_a_misused_command_writes_nothing_on_standard_output_without_json(case: str, mangaops) -> None:
     line, _ = MISUSED[case]
@@ -232,6 +254,18 @@ def test_validate_asks_no_ledger_that_has_nothing_to_say(
     assert mangaops(*validate).code == 0
     assert mangaops(*validate, *down).code == 4
     assert not (stack.parent / ".mangaops").exists()
+
+
+def test_logs_that_leave_a_split_empty_are_refused_by_validate_as_by_snapshot(
+    stack: Path, logs: Path, mangaops
+) -> None:
+    pl.read_parquet(logs).with_columns(user_id=pl.lit("guest")).write_parquet(logs)
+    ended = mangaops("data", "validate", "--stack", stack, "--logs", logs, "--json")
+    assert ended.code == 4
+    assert "would have no row for" in json.loads(ended.out)["errors"][0]
+    refused = mangaops("data", "snapshot", "--stack", stack, "--logs", logs)
+    assert refused.code == 4
+    assert "would have no row for" in refused.err
 
 
 def test_validate_knows_the_labels_that_an_earlier_version_froze(stack: Path, logs: Path, mangaops) -> None:

@@ -69,6 +69,8 @@ def test_validate_reads_and_stores_nothing(shop: Path, tmp_path: Path, mangaops)
     assert not (shop.parent / ".mangaops").exists()
     shown = mangaops("data", "validate", "--stack", shop, "--data", "shop", *files(tmp_path))
     assert "Popularity" in shown.out
+    assert "\\" not in shown.out
+    assert "  - 1.0: 0.5\n" in shown.out
 
 
 def test_a_catalogue_that_was_not_judged_is_told_and_not_stored(shop: Path, tmp_path: Path, mangaops) -> None:
@@ -82,6 +84,62 @@ def test_a_catalogue_that_was_not_judged_is_told_and_not_stored(shop: Path, tmp_
     assert "is this the catalogue that was judged?" in refused.err
     log = mangaops("audit", "log", "--stack", shop, "--json")
     assert json.loads(log.out).get("events", []) == []
+
+
+def test_a_version_is_shown_by_the_digest_of_its_heading(shop: Path, tmp_path: Path, mangaops) -> None:
+    taken = mangaops("data", "snapshot", "--stack", shop, "--data", "shop", *files(tmp_path))
+    name, short = taken.out.split()[:2]
+    assert short.startswith("sha256:")
+    shown = mangaops("data", "show", "--stack", shop, short, "--json")
+    assert json.loads(shown.out)["name"] == name
+    unknown = mangaops("data", "show", "--stack", shop, "sha256:00000000")
+    assert unknown.code == 2
+    assert "the ledger lists no such digest" in unknown.err
+    assert name in unknown.err
+
+
+def test_a_version_of_the_other_kind_is_named_as_such_to_who_trains(
+    shop: Path, tmp_path: Path, mangaops
+) -> None:
+    taken = mangaops("data", "snapshot", "--stack", shop, "--data", "shop", *files(tmp_path))
+    name = taken.out.split()[0]
+    ended = mangaops("train", "intent-classifier", "--stack", shop, "--dataset", name)
+    assert ended.code == 2
+    assert "a version of shop, which is data of kind search" in ended.err
+    assert "a version of intent-data: none is recorded yet" in ended.err
+
+
+def test_queries_that_leave_a_split_empty_are_refused_by_validate_as_by_snapshot(
+    shop: Path, tmp_path: Path, mangaops
+) -> None:
+    judged = pl.read_parquet(tmp_path / "judged.parquet")
+    judged.head(2).write_parquet(tmp_path / "judged.parquet")
+    ended = mangaops("data", "validate", "--stack", shop, "--data", "shop", *files(tmp_path), "--json")
+    assert ended.code == 4
+    assert "no query with a relevant item for" in json.loads(ended.out)["errors"][0]
+    refused = mangaops("data", "snapshot", "--stack", shop, "--data", "shop", *files(tmp_path))
+    assert refused.code == 4
+    assert "no query with a relevant item for" in refused.err
+
+
+def test_golden_queries_of_the_version_before_fill_their_split(shop: Path, tmp_path: Path, mangaops) -> None:
+    judged = pl.read_parquet(tmp_path / "judged.parquet")
+    taken = mangaops("data", "snapshot", "--stack", shop, "--data", "shop", *files(tmp_path))
+    assert taken.code == 0, taken.err
+    shown = mangaops("data", "show", "--stack", shop, taken.out.split()[0], "--json")
+    frame = snapshot_table(shop, json.loads(shown.out)["digest"], "queries")
+    learnt = frame.filter(pl.col("split") != "golden")["query"].implode()
+    judged.filter(pl.col("query").is_in(learnt)).write_parquet(tmp_path / "judged.parquet")
+    validate = ("data", "validate", "--stack", shop, "--data", "shop", *files(tmp_path), "--json")
+    assert mangaops(*validate).code == 0
+    nowhere = mangaops(*validate, "--home", tmp_path / "elsewhere")
+    assert "no query with a relevant item for golden" in json.loads(nowhere.out)["errors"][0]
+
+
+def snapshot_table(stack: Path, digest: str, name: str) -> pl.DataFrame:
+    """A table of a stored version."""
+    folder = next(iter((stack.parent / ".mangaops").rglob(f"*{digest.removeprefix('sha256:')}*")))
+    return pl.read_parquet(next(iter(folder.rglob(f"{name}.parquet"))))
 
 
 def test_a_version_is_recorded_shown_and_the_same_from_a_database(
@@ -173,20 +231,38 @@ units:
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "says"),
     [
-        ("stack", "check"),
-        ("train", "adapter"),
-        ("release", "bootstrap", "retrieval", "--logs", "items.parquet", "--reason", "first"),
+        (("stack", "check"), "shop was refused: it is data of kind search"),
+        (("train", "reranker"), "no adapter draws its candidates"),
+        (
+            ("release", "bootstrap", "retrieval", "--logs", "items.parquet", "--reason", "first"),
+            "no --catalogue",
+        ),
+        (("release", "bootstrap", "retrieval", "--reason", "first"), "no --catalogue, no --judgments"),
+        (("release", "run", "retrieval", "--catalogue", "items.parquet"), "no --judgments"),
+        (("release", "run", "other", "--catalogue", "items.parquet"), "declares no such unit"),
     ],
-    ids=" ".join,
+    ids=lambda given: " ".join(given) if isinstance(given, tuple) else "",
 )
-def test_a_unit_that_learns_from_search_data_is_refused_by_name_where_it_cannot_be_released(
-    words: tuple[str, ...], shop: Path, tmp_path: Path, mangaops
+def test_what_a_unit_that_searches_needs_is_named(
+    words: tuple[str, ...], says: str, shop: Path, tmp_path: Path, mangaops
 ) -> None:
     shop.write_text(RETRIEVAL)
     taken = mangaops("data", "snapshot", "--stack", shop, *files(tmp_path))
     assert taken.code == 0, taken.err
     ended = mangaops(*words, "--stack", shop)
     assert ended.code not in (0, 1)
-    assert "shop was refused: it is data of kind search" in ended.err
+    assert says in " ".join(ended.err.split())
+
+
+def test_a_unit_of_labelled_logs_takes_no_catalogue(stack: Path, mangaops) -> None:
+    ended = mangaops("release", "run", "router", "--stack", stack, "--catalogue", "items.parquet")
+    assert "--catalogue is for the other kind, no --logs" in " ".join(ended.err.split())
+
+
+def test_no_pair_was_judged_where_none_was_released(shop: Path, tmp_path: Path, mangaops) -> None:
+    shop.write_text(RETRIEVAL)
+    assert mangaops("data", "snapshot", "--stack", shop, *files(tmp_path)).code == 0
+    told = json.loads(mangaops("release", "pairs", "retrieval", "--stack", shop, "--json").out)
+    assert told == {"unit": "retrieval", "pairs": []}

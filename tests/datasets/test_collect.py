@@ -375,7 +375,7 @@ def test_where_only_the_text_tells_a_row_its_label_does_too_so_that_more_rows_sh
 def test_own_row_ids_are_kept_and_may_not_repeat() -> None:
     frame = pl.DataFrame({"row_id": ["r1", "r2"], "text": ["a", "b"], "label": ["x", "x"]})
     assert logs(frame).rows["row_id"].to_list() == ["r1", "r2"]
-    with pytest.raises(InputError, match="repeats a row_id"):
+    with pytest.raises(InputError, match="repeats row_id"):
         logs(frame.with_columns(row_id=pl.lit("r1")))
 
 
@@ -404,5 +404,5 @@ def test_traffic_without_text_and_repeated_truth_are_refused(tmp_path: Path) -> 
     written(tmp_path, "truth.csv", "request_id,label\na,faq\na,faq\n")
     with pytest.raises(InputError, match=r"row 2 has no text"):
         collect_traffic(Source((str(tmp_path / "traffic.csv"),)))
-    with pytest.raises(InputError, match="repeats a request_id"):
+    with pytest.raises(InputError, match="repeats request_id"):
         collect_truth(Source((str(tmp_path / "truth.csv"),)))

@@ -83,8 +83,13 @@ def test_a_judgment_without_grade_and_a_rank_of_0_are_refused(tmp_path: Path) ->
     )
     with pytest.raises(InputError, match="has no grade"):
         collect_judgments(written(tmp_path, "judgments", lacking), SPEC)
-    with pytest.raises(InputError, match="has no rank"):
+    with pytest.raises(InputError, match="row 1, column 'rank'") as refused:
         collect_searches(written(tmp_path, "searches", searches().with_columns(pl.col("rank") - 1)), SPEC)
+    assert refused.value.accepted == "a whole number of 1 or more"
+    nameless = judgments().with_columns(pl.lit(None, dtype=pl.String).alias("item_id"))
+    with pytest.raises(InputError, match="has no item_id") as refused:
+        collect_judgments(written(tmp_path, "judgments", nameless), SPEC)
+    assert refused.value.accepted == "item_id on each row"
 
 
 # Validation

@@ -6,8 +6,11 @@ import json
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mangaops.datasets import logs, validate
+from mangaops.datasets.markdown import escaped, unescaped
 from mangaops.datasets.validation import ValidationReport
 from mangaops.stack import DataSpec
 
@@ -215,6 +218,11 @@ def test_text_from_the_logs_is_never_markup() -> None:
     assert "http://evil" not in shown
     assert "www.evil" not in shown
     assert not any(line.startswith("# head") for line in shown.splitlines())
+
+
+@given(st.text())
+def test_an_escaped_text_can_be_read_without_a_renderer(text: str) -> None:
+    assert unescaped(escaped(text)) == " ".join(text.split())
 
 
 def test_the_report_is_json_and_says_refused_or_usable() -> None:

@@ -264,7 +264,6 @@ def test_the_example_of_quickstart_works_where_nothing_was_made_yet() -> None:
 
 
 WRONG = {
-    "mangaops release run router": "logs",
     "mangaops release run router --logz x": "logz",
     "mangaops relaese": "relaese",
     "mangaops release run router --logs x --because whim": "whim",

@@ -66,7 +66,7 @@ def test_another_k_than_was_measured_is_an_error() -> None:
         (index([1.0], weight=[-1.0]), "a weight that is negative"),
         (index([1.0], kind="tree"), "an index of kind 'tree', not exact or lists"),
         (index([1.0, 1.0], query_id=["q", "q"]), "recalls with q more than once"),
-        (index([1.0], group=[None]), "1 rows of recalls without a group"),
+        (index([1.0], group=[None]), "1 rows of recalls without group"),
         (index([]), "the index evidence holds no queries"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mangaops.metrics import METRICS, Ranked, Scored, Sides, View
+from mangaops.metrics import METRICS, Ranked, Reviewed, Scored, Sides, View
 from mangaops.stack import ModelSpec
 from mangaops.stack.specs import Strict
 from mangaops.stats import paired_difference
@@ -111,10 +111,41 @@ class Search:
         return {item: grade for item, grade in zip(ITEMS, row[0], strict=True) if grade is not None}
 
 
-World = Golden | Search
+class Review:
+    """Rows of the baseline's and the release's answer, what people chose, and for how many it stands."""
+
+    row = st.tuples(
+        st.sampled_from(LABELS),
+        st.sampled_from(LABELS),
+        st.sampled_from((*LABELS, "neither", "unclear")),
+        st.floats(0.1, 5.0),
+    )
+    some = (("faq", "promotion", "promotion", 1.0),)
+
+    def view(self, rows: list[Row]) -> View:
+        named = ["baseline_label", "release_label", "answer"]
+        frame = pl.DataFrame(rows, schema=[*named, "stands_for"], orient="row")
+        groups = pl.int_range(pl.len()).cast(pl.String)
+        return Reviewed(frame.with_columns(group=groups, probability=1.0 / pl.col("stands_for")))
+
+    def same(self, row: Row) -> Row:
+        return (row[0], row[0], row[2], row[3])
+
+    def swapped(self, row: Row) -> Row:
+        return (row[1], row[0], row[2], row[3])
+
+    def perfect(self, row: Row) -> Row:
+        return (row[0], row[1], row[1], row[3])
+
+    def worse(self) -> list[Row]:
+        return [("faq", "promotion", "faq", 1.0)] * 3 + [("faq", "promotion", "neither", 1.0)]
+
+
+World = Golden | Search | Review
 WORLDS: dict[type, list[World]] = {
     Scored: [Golden()],
     Ranked: [Search(Unjudged.IRRELEVANT), Search(Unjudged.LEFT_OUT)],
+    Reviewed: [Review()],
 }
 CASES = [
     pytest.param(world, name.replace("@k", "@8"), id=f"{name}-{getattr(world, 'unjudged', 'golden')}")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mangaops.metrics import Change, change, overlap, rank_biased_overlap
+from mangaops.metrics import Change, change, discounted_gain, overlap, rank_biased_overlap
 
 LISTS = st.permutations("abcdefghij").flatmap(lambda all_: st.integers(0, 10).map(lambda n: list(all_[:n])))
 PERSISTENCE = st.sampled_from((0.1, 0.5, 0.9, 0.98))
@@ -110,3 +110,11 @@ def test_a_list_with_an_item_twice_is_refused() -> None:
             compare("aba", "abc")
     with pytest.raises(ValueError, match="1 place or more"):
         overlap("ab", "ab", 0)
+
+
+def test_a_gain_counts_places_less_the_further_down_they_stand() -> None:
+    """Järvelin and Kekäläinen (2002) with log2(place + 1): 3 at the top, 2 below, the fourth place cut."""
+    grades = {"a": 3.0, "b": 2.0, "d": 1.0}
+    assert discounted_gain("abxd", grades, 3) == pytest.approx(3.0 + 2.0 / 1.584962500721156)
+    assert discounted_gain("xbad", grades, 3) < discounted_gain("abxd", grades, 3)
+    assert discounted_gain("xyz", grades, 3) == discounted_gain("", grades, 3) == 0.0

@@ -368,15 +368,15 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a list of an unknown side": (
         {"ranked": ranks(("q", "champion", 1, "a"))},
-        "a search list of champion, which the facts do not name",
+        "a list of champion at search, which the facts do not name",
     ),
     "a list of a stage that was not measured": (
         {"ranked": ranks(("q", "release", 1, "a"), stage="adapter")},
-        "an? adapter list of release, which the facts do not name",
+        "a list of release at adapter, which the facts do not name",
     ),
     "a list that is too deep": (
         {"depth": {"search": 1}},
-        "a search list of baseline with 2 places, deeper than 1",
+        "a list of baseline at search with 2 places, deeper than 1",
     ),
     "a depth of nothing": ({"depth": {}}, "and a depth for"),
     "a depth of 0": ({"depth": {"search": 0}}, "a depth of 0 places for search"),
@@ -394,7 +394,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a query without a group": (
         {"queries": frame("queries", [("q", None, "t", 1.0, "en", 2, None)])},
-        "1 rows of queries without a group",
+        "1 rows of queries without group",
     ),
     "a judgment twice": (
         {"judgments": frame("judgments", [("q", "a", 1.0, False), ("q", "a", 2.0, False)])},

@@ -5,19 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from desk_world import WHY, Rigged, World, stack
+from desk_world import WHY, Rigged, World, golden_rows, stack
 
 from mangaops.errors import UsageError
 from mangaops.registry import Run, UnitState
 from mangaops.release.desk import state
 from mangaops.release.due import due, previous, without_champion
 from mangaops.release.error_review import error_review
+from mangaops.release.evaluate import Pair, evaluate
 from mangaops.release.explain import explain
 from mangaops.release.figures import figure, span
 from mangaops.release.reopen import reopen
 from mangaops.release.report import release_report
 from mangaops.stack import Cadence
-from mangaops.vocabulary import Because
+from mangaops.vocabulary import Because, Outcome
 
 
 def test_why_a_release_was_refused_is_answered_with_the_numbers_of_its_report(served: World) -> None:
@@ -39,6 +40,32 @@ def test_a_champion_is_explained_by_what_it_passed(served: World) -> None:
     assert told.state == "champion"
     assert "passed all" in told.text
     assert told.baseline == "the plain baseline"
+
+
+def held(world: World, pair: Pair, *, bootstrap: bool) -> str:
+    """A release that nobody timed, so that its record is not complete."""
+    release = world.candidate(bootstrap=bootstrap)
+    evaluate(world.desk, "router", release, pair, golden_rows(world.snapshot), reason=WHY)
+    judged = world.judged(release, traffic=False)
+    assert judged.outcome == Outcome.HOLD
+    world.act(release, judged)
+    return release
+
+
+def test_a_first_champion_that_is_held_is_told_to_bootstrap_again(world: World) -> None:
+    release = held(world, Pair(Rigged("plain baseline", 0.4, "plain"), Rigged("v1", 0.1)), bootstrap=True)
+    told = explain(world.desk, "router", release).text
+    assert "next: mangaops release bootstrap router --logs ... --reason '...' --again record" in told
+    assert "release run" not in told
+    shown = error_review(world.desk, "router", release)
+    assert "release run" not in shown.markdown + shown.html
+
+
+def test_a_challenger_that_is_held_is_told_to_run_again(served: World) -> None:
+    release = held(served, Pair(Rigged("champion", 0.1), Rigged("better", 0.02)), bootstrap=False)
+    told = explain(served.desk, "router", release).text
+    assert "next: mangaops release run router --logs ... --again record" in told
+    assert "release bootstrap" not in told
 
 
 def test_a_withdrawn_release_says_by_what(served: World) -> None:

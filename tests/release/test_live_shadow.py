@@ -22,6 +22,7 @@ from mangaops.pipeline.steps import Steps
 from mangaops.pipeline.workshop import Workshop
 from mangaops.registry import drafts
 from mangaops.release import evaluate, judge, live, review
+from mangaops.release.answer_forms import LABELS
 from mangaops.release.desk import state
 from mangaops.release.live_logs import LiveLogs, answered
 from mangaops.release.live_numbers import dropped, gaps
@@ -326,9 +327,9 @@ def test_an_answer_in_the_log_that_is_none_is_told(shadowed: Shadowed, bad: str)
     shadowed.logs.serve(2)
     watched = live.begin(shadowed.world.desk, "router", "router-2", reason=WHY)
     rows = LiveLogs(shadowed.logs.root, "router", watched).look().mirrored
-    assert answered(rows).height == 2
+    assert answered(rows, LABELS).height == 2
     with pytest.raises(IntegrityError, match="cannot be read"):
-        answered(rows.with_columns(challenger_answer=pl.lit(bad)))
+        answered(rows.with_columns(challenger_answer=pl.lit(bad)), LABELS)
 
 
 def test_progress_tells_how_much_there_is(shadowed: Shadowed) -> None:

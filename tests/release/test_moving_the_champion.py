@@ -315,6 +315,9 @@ def test_a_bootstrap_under_its_absolute_gate_is_not_promoted(tmp_path) -> None:
     world.measure_offline(release, pair)
     assert judge.judge_offline(world.desk, "router", release, dataset=world.dataset, reason=WHY) is not None
     assert state(world.desk, "router").champion is None
+    with pytest.raises(RefusedError) as caught:
+        promoted(world, release)
+    assert "judge it again: mangaops release bootstrap router" in caught.value.next_step
 
 
 def test_a_rejected_release_may_be_reopened_and_its_old_decision_is_void(served: World) -> None:

@@ -7,7 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pair_world import NEW_ADAPTER, NEW_RERANKER, OLD_ADAPTER, OLD_RERANKER, RETRAINED, Worth, pair
+from pair_world import (
+    NEW_ADAPTER,
+    NEW_RERANKER,
+    OLD_ADAPTER,
+    OLD_RERANKER,
+    RETRAINED,
+    Offsets,
+    Worth,
+    pair,
+)
 
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.errors import InputError, IntegrityError, UsageError
@@ -111,9 +120,28 @@ def test_a_lone_change_has_no_crosses_and_is_judged_as_one(
 def test_bm25_stands_in_a_first_champions_place(golden: SearchSnapshot) -> None:
     told = golden.items.select("item_id", text="title")
     measured = compare_pairs(lexical(told), pair(NEW_ADAPTER, RETRAINED, "a@v1", "r@v1"), golden)
-    assert measured.facts["cells"]["search"] == ["baseline", "release"]
+    assert measured.facts["cells"] == {
+        "adapter": ["baseline", "release"],
+        "search": ["baseline", "release"],
+    }, "no adapter of the baseline, no candidates on which rerankers compare"
+    assert "reranker" not in measured.tables["ranked"]["stage"]
     (level,) = judged(measured, {"gate": "at_least", "metric": "recall@3", "on": "search", "value": 0.9})
     assert (level.verdict, level.observed) == (Verdict.PASS, 1.0)
+
+
+def test_each_reranker_orders_as_many_candidates_as_it_was_made_for(golden: SearchSnapshot) -> None:
+    """Both adapters find the right item at the 15th place: a reranker of depth 12 never sees it."""
+    found = Offsets(*range(1, 15), 0, *range(15, 20))
+    shallow = pair(found, Worth({0: 1.0}, 0.0), "adapter@v1", "reranker@v1", depth=12)
+    deep = pair(found, Worth({0: 1.0}, 0.0), "adapter@v2", "reranker@v2", depth=15)
+    measured = compare_pairs(shallow, deep, golden)
+    firsts = (
+        measured.tables["ranked"]
+        .filter(stage="search", rank=1)
+        .join(measured.tables["judgments"].filter(grade=2.0), on=["query_id", "item_id"], how="semi")
+    )
+    right = dict(firsts.group_by("side").len().iter_rows())
+    assert right == dict.fromkeys(("new_reranker", "release"), golden.golden.height)
 
 
 def test_a_pair_is_scored_once_by_each_reranker(golden: SearchSnapshot) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -58,8 +59,8 @@ def queue(
 ) -> pl.DataFrame:
     spec = ReviewSpec(budget=budget, planted=planted)
     rng = np.random.default_rng(seed)
-    table = answers(requests, differing, acting)
-    return review_queue.build(table, outcomes(), spec, review="review-1", rng=rng)
+    table, plant = answers(requests, differing, acting), partial(review_queue.plant, outcomes())
+    return review_queue.build(table, plant, spec, review="review-1", rng=rng)
 
 
 def test_all_disagreements_are_asked_where_they_fit_the_budget() -> None:

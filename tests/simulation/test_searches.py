@@ -11,7 +11,7 @@ import pytest
 
 from mangaops.cli import main
 from mangaops.errors import SetupError, UsageError
-from mangaops.simulation import World, write_searches
+from mangaops.simulation import World, write_searches, write_traffic
 from mangaops.simulation.asked import about
 from mangaops.simulation.queries import queries
 from mangaops.simulation.searches import CLICKED, ETA, SCHEMA, SHOWN, searches
@@ -235,11 +235,14 @@ def test_files_hold_what_the_summary_says_and_that_all_is_simulated(tmp_path: Pa
 
 @pytest.mark.parametrize(("format", "read"), [("csv", pl.read_csv), ("jsonl", pl.read_ndjson)])
 def test_other_formats_hold_the_same_rows(tmp_path: Path, format: str, read: object) -> None:
-    _write(tmp_path)
+    _write(tmp_path / "parquet")
     _write(tmp_path, format=format)
     for name, column in (("searches", "clicked"), ("catalogue", "synopsis"), ("judgments", "grade")):
         same = read(tmp_path / f"{name}.{format}")  # type: ignore[operator]
-        assert same[column].to_list() == pl.read_parquet(tmp_path / f"{name}.parquet")[column].to_list()
+        assert (
+            same[column].to_list()
+            == pl.read_parquet(tmp_path / "parquet" / f"{name}.parquet")[column].to_list()
+        )
 
 
 @pytest.mark.parametrize(
@@ -251,9 +254,28 @@ def test_options_that_cannot_be_are_refused(tmp_path: Path, options: dict[str, o
     assert not (tmp_path / "never").exists()
 
 
+def test_another_shop_replaces_the_files_of_the_one_before(tmp_path: Path) -> None:
+    _write(tmp_path, seed=3, titles=200, format="jsonl")
+    summary = _write(tmp_path)
+    assert {each.name for each in tmp_path.iterdir()} == {
+        "README.txt", "catalogue.parquet", "queries.parquet", "judgments.parquet", "searches.parquet",
+    }  # fmt: skip
+    assert f"seed {summary['seed']}" in (tmp_path / "README.txt").read_text()
+
+
+def test_a_folder_of_simulated_traffic_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    write_traffic(tmp_path, seed=9, weeks=1, conversations=20)
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    told: list[str] = []
+    with pytest.raises(UsageError, match="simulate searches was refused") as refused:
+        _write(tmp_path, progress=lambda what, *_: told.append(what))
+    assert refused.value.found == "README.txt, catalogue.parquet"
+    assert (told, {each.name: each.read_bytes() for each in tmp_path.iterdir()}) == ([], before)
+
+
 def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(SetupError, match="simulated searches were not written"):
+    with pytest.raises(SetupError, match="simulate searches was refused: nothing was written"):
         _write(tmp_path / "file")
 
 

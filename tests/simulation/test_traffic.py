@@ -59,10 +59,10 @@ def test_everything_says_that_it_is_simulated(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("format", "read"), [("csv", pl.read_csv), ("jsonl", pl.read_ndjson)])
 def test_other_formats_hold_the_same_rows(tmp_path: Path, format: str, read: object) -> None:
-    _write(tmp_path)
+    _write(tmp_path / "parquet")
     _write(tmp_path, format=format)
     same = read(tmp_path / f"logs.{format}")  # type: ignore[operator]
-    assert same["text"].to_list() == pl.read_parquet(tmp_path / "logs.parquet")["text"].to_list()
+    assert same["text"].to_list() == pl.read_parquet(tmp_path / "parquet" / "logs.parquet")["text"].to_list()
     assert same["at"][0].startswith("2026-03-02") if format == "csv" else True
 
 
@@ -71,6 +71,24 @@ def test_nothing_else_is_left_in_the_folder(tmp_path: Path) -> None:
     assert {each.name for each in tmp_path.iterdir()} == {
         "README.txt", "catalogue.parquet", "logs.parquet", "traffic.parquet", "truth.parquet",
     }  # fmt: skip
+
+
+def test_what_an_earlier_run_wrote_is_replaced_in_every_format(tmp_path: Path) -> None:
+    _write(tmp_path, seed=5, format="csv")
+    (tmp_path / "notes.md").write_text("mine")
+    _write(tmp_path)
+    assert {each.name for each in tmp_path.iterdir()} == {
+        "README.txt", "catalogue.parquet", "logs.parquet", "traffic.parquet", "truth.parquet", "notes.md",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["README.txt", "logs.csv", "catalogue.parquet"])
+def test_a_file_that_somebody_else_wrote_is_neither_replaced_nor_mixed_in(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UsageError, match="simulate traffic was refused") as refused:
+        _write(tmp_path)
+    assert name in refused.value.found
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [(name, "mine")]
 
 
 @pytest.mark.parametrize("options", [{"weeks": 0}, {"format": "xlsx"}, {"conversations": 0}, {"seed": -1}])
@@ -82,5 +100,5 @@ def test_options_that_cannot_be_are_refused(tmp_path: Path, options: dict[str, o
 
 def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(SetupError, match="was not written"):
+    with pytest.raises(SetupError, match="nothing was written"):
         _write(tmp_path / "file")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ from mangaops.gates import GATES
 from mangaops.metrics import METRICS
 from mangaops.registry import drafts
 from mangaops.stack import Stack, differences, parse
-from mangaops.stack.specs import Strict
-from mangaops.vocabulary import Because
+from mangaops.stack.specs import Strict, UnitSpec
+from mangaops.vocabulary import Because, Family
+from mangaops.wiring import parse_stack
 
 ROOT = Path(__file__).parents[2]
 INIT = ROOT / "src" / "mangaops" / "pipeline" / "templates" / "stack.yaml"
@@ -117,6 +120,44 @@ def test_a_mistake_in_search_data_is_told(old: str, new: str, says: str) -> None
     assert old in SEARCH
     told = mistakes(SEARCH.replace(old, new))
     assert any(says in each for each in told), told
+
+
+def uncommented(text: str) -> str:
+    return re.sub("^# (?=  )", "", text, flags=re.MULTILINE)
+
+
+def test_the_search_unit_of_the_template_is_complete_once_it_is_uncommented() -> None:
+    written = INIT.read_text(encoding="utf-8")
+    before, after = (parse_stack(text) for text in (written, uncommented(written)))
+    assert (before.search_data, list(before.units)) == ({}, ["router"])
+    assert before.units["router"] == replaced_lines(after.units["router"], before.units["router"])
+    assert after.data == before.data
+    retrieval = after.units["retrieval"]
+    families = [after.models[name].family for name in retrieval.models]
+    assert families == [Family.EMBEDDING_ADAPTER, Family.CROSS_ENCODER_RERANKER]
+    assert {after.models[name].data for name in retrieval.models} == {"shop"}
+    assert after.search_data["shop"].relevant_from == 2
+    assert "pair" in [rule.gate for rule in retrieval.gates]
+    assert "release_record" in [rule.gate for rule in retrieval.bootstrap]
+
+
+def test_the_search_unit_of_the_template_says_the_defaults_that_it_shows() -> None:
+    shown = parse_stack(uncommented(INIT.read_text(encoding="utf-8")))
+    for name in ("embedding-adapter", "reranker"):
+        training = shown.models[name].training
+        assert training == type(training)()
+
+
+def replaced_lines(unit: UnitSpec, like: UnitSpec) -> UnitSpec:
+    """The unit with the line numbers of another, where rules stand in the file."""
+    lists = {
+        name: tuple(
+            replace(rule, line=other.line)
+            for rule, other in zip(getattr(unit, name), getattr(like, name), strict=True)
+        )
+        for name in ("bootstrap", "gates")
+    }
+    return unit.model_copy(update=lists)
 
 
 def test_words_stay_words() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,40 @@ def test_feedback_is_kept_once_a_request(tmp_path: Path) -> None:
         feedback("a") | {"reviewed": 0},
         feedback("b", outcome=None, label="faq") | {"reviewed": 0},
     ]
+
+
+def review(request_id: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "request_id": request_id,
+        "at": "2026-04-21T03:00:00.000000Z",
+        "reviewer": "mei",
+        "label": "faq",
+        "reason": "read it",
+    } | changes
+
+
+def test_a_review_stands_once_and_only_of_feedback_that_is_there(tmp_path: Path) -> None:
+    book = FeedbackBook(tmp_path / "feedback.db")
+    for name in ("a", "b"):
+        assert book.record(feedback(name))
+    assert book.review(review("a"))
+    assert not book.review(review("a", label="promotion"))
+    assert not book.review(review("c"))
+    with pytest.raises(SetupError, match="cannot be used"):
+        book.review(review("b", reason=None))
+    assert book.reviews() == [review("a")]
+    assert [row["reviewed"] for row in book.rows()] == [1, 0]
+    assert book.review(review("b", label=None))
+
+
+def test_a_book_of_before_reviews_is_gone_on_with(tmp_path: Path) -> None:
+    book = FeedbackBook(tmp_path / "feedback.db")
+    book.record(feedback("a"))
+    book.close()
+    with sqlite3.connect(tmp_path / "feedback.db") as old:
+        old.execute("DROP TABLE reviews")
+    old.close()
+    assert FeedbackBook(tmp_path / "feedback.db").review(review("a"))
 
 
 def test_of_many_threads_and_processes_that_tell_the_same_one_is_heard(tmp_path: Path) -> None:

@@ -16,7 +16,10 @@ from hanging_store import Hanging, hanging
 from mangaops.errors import IntegrityError, SetupError
 from mangaops.inference import manifest
 from mangaops.store import Artifacts
-from mangaops.store.silence import MOST, awaited
+from mangaops.store.objects import open_objects
+from mangaops.store.remote import open_bundles
+from mangaops.store.silence import MOST, awaited, longest_write
+from mangaops.store.silence import SILENCE as SILENT
 
 SILENCE = 0.3
 SECRET = "hunter2"
@@ -72,6 +75,58 @@ def test_looking_up_what_a_silent_store_has_is_refused_too(
     away.closed = ".committed"
     with pytest.raises(SetupError, match=r"looking sha256:.* up in hanging://bucket/"):
         store.has(digest)
+
+
+@pytest.mark.parametrize("closed", [".committed", "model.onnx"])
+def test_a_store_that_takes_nothing_more_is_refused_by_name_and_holds_no_half_bundle(
+    away: type[Hanging], store: Artifacts, sealed: Path, closed: str
+) -> None:
+    away.closed = closed
+    with pytest.raises(SetupError) as caught:
+        store.put(sealed)
+    assert caught.value.refused.startswith("storing sha256:")
+    assert " in hanging://bucket/" in caught.value.refused
+    assert caught.value.found.startswith("no byte for 0.3")
+    assert SECRET not in caught.value.message
+    away.closed = ""
+    digest = store.put(sealed)
+    assert (store.open(digest) / "model.onnx").read_bytes() == b"the first and the rest"
+
+
+def test_removing_from_a_silent_store_is_refused_too(
+    away: type[Hanging], sealed: Path, tmp_path: Path
+) -> None:
+    bundles = open_bundles(f"hanging://bucket/{next(numbers)}", tmp_path / "cache", SILENCE)
+    digest = Artifacts(f"hanging://bucket/{next(numbers) - 1}", cache=tmp_path / "cache").put(sealed)
+    away.closed = ".committed"
+    with pytest.raises(SetupError, match=r"removing sha256:.* from hanging://bucket/"):
+        bundles.forget(digest)
+    away.closed = ""
+    bundles.forget(digest)
+    assert not bundles.has(digest)
+
+
+def test_a_rolled_log_is_written_or_refused_and_tried_again(away: type[Hanging]) -> None:
+    objects = open_objects(f"hanging://mei:{SECRET}@bucket/{next(numbers)}", SILENCE)
+    away.closed = "rows.parquet"
+    with pytest.raises(SetupError, match=r"writing logs/rows\.parquet to hanging://bucket/") as caught:
+        objects.put("logs/rows.parquet", b"rows")
+    assert SECRET not in caught.value.message
+    away.closed = ""
+    objects.put("logs/rows.parquet", b"rows")
+    assert objects.names("logs", ".parquet") == ["logs/rows.parquet"]
+    away.closed = "rows.parquet"
+    with pytest.raises(SetupError, match=r"removing logs/rows\.parquet from hanging://bucket/"):
+        objects.remove("logs/rows.parquet")
+    away.closed = ""
+    objects.remove("logs/rows.parquet")
+    objects.remove("logs/rows.parquet")
+    assert objects.names("logs", ".parquet") == []
+
+
+def test_a_large_write_is_awaited_for_as_long_as_a_slow_store_takes() -> None:
+    assert longest_write(0) == SILENT == 30.0
+    assert longest_write(90 * 2**20) == 30.0 + 90 * 4
 
 
 def test_what_a_store_says_of_itself_is_told_as_before(store: Artifacts) -> None:

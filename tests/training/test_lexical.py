@@ -57,6 +57,10 @@ def test_equal_items_stand_in_the_order_of_the_catalogue_and_k_cuts() -> None:
     assert [hit.item_id for hit in found.search("kitchen", 1, lambda item: item != "c").hits] == ["e"]
 
 
+def test_a_lexical_search_has_no_step_but_retrieval() -> None:
+    assert list(lexical(ITEMS).search("kitchen").milliseconds) == ["retrieve"]
+
+
 @pytest.mark.parametrize("query", ["", "!!", "zeppelin"])
 def test_a_query_that_nothing_answers_finds_nothing(query: str) -> None:
     assert lexical(ITEMS).search(query).hits == ()

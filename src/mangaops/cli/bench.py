@@ -28,9 +28,11 @@ def _group() -> None:
 def gateway(
     call: Call,
     unit: Annotated[str, typer.Option(help="The unit of the scratch world: router or retrieval.")] = "router",
-    rate: Annotated[float | None, typer.Option(help="Requests a second; wins over --load.")] = None,
-    load: Annotated[float, typer.Option(help="Load as a share of the capacity, measured first.")] = 0.5,
-    seconds: Annotated[float, typer.Option(help="How long the load lasts at least.")] = 20.0,
+    rate: Annotated[float | None, typer.Option(min=0.01, help="Requests a second; wins over --load.")] = None,
+    load: Annotated[
+        float, typer.Option(min=0.01, max=2, help="Load as a share of the capacity, measured first.")
+    ] = 0.5,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long the load lasts at least.")] = 20.0,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes of the gateway.")] = 1,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads a worker; default: as the gateway chooses.")

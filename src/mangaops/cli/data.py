@@ -95,7 +95,10 @@ def snapshot(
 
 
 @shared
-def show(call: Call, name: Annotated[str, typer.Argument(help="A dataset version, or its digest.")]) -> None:
+def show(
+    call: Call,
+    name: Annotated[str, typer.Argument(help="A dataset version, or its digest: 8 digits of it are enough.")],
+) -> None:
     """The manifest of a dataset version: source, query, counts, splits, hashes."""
     from mangaops.pipeline.dataset_run import find_manifest
 

@@ -16,6 +16,7 @@ from mangaops.cli import (
     bench,
     catalogue,
     data,
+    feedback,
     gateway,
     registry,
     release,
@@ -49,6 +50,7 @@ serve.register(app)
 review.register(app)
 registry.register(app)
 gateway.register(app)
+feedback.register(app)
 audit.register(app)
 bench.register(app)
 
@@ -126,11 +128,23 @@ def _misused(error: TyperException) -> UsageError:
     context = getattr(error, "ctx", None)
     text = getattr(error, "format_message", lambda: str(error))()
     usage = context.get_usage().removeprefix("Usage:") if context else "mangaops COMMAND [OPTIONS]"
-    accepted = " ".join(usage.split())
+    accepted = f"{' '.join(usage.split())}{_range(getattr(error, 'param', None))}"
     return UsageError(
         text,
         accepted="" if accepted in " ".join(text.split()) else accepted,
         next_step=f"{context.command_path if context else 'mangaops COMMAND'} --help shows each option",
+    )
+
+
+def _range(option: object) -> str:
+    """`, with --titles from 100 to 10,000`; empty where the option has no least value."""
+    low, high, names = (getattr(option, each, None) for each in ("min", "max", "opts"))
+    if not names or low is None:
+        return ""
+    return (
+        f", with {names[0]} from {low:,} to {high:,}"
+        if high is not None
+        else f", with {names[0]} from {low:,}"
     )
 
 

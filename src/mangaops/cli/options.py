@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 Reason = Annotated[str, typer.Option("--reason", help="Why, for the ledger.")]
 Unit = Annotated[str, typer.Argument(help="A unit of stack.yaml, for example router.")]
-Release = Annotated[str, typer.Argument(help="A release: router-3, or v3 where the stack has one unit.")]
+Release = Annotated[
+    str, typer.Argument(help="A release: router-3, or v3 where the stack has one unit; or its digest.")
+]
 Logs = Annotated[
     list[str],
     typer.Option(

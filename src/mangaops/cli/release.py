@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
         promote: "mangaops release promote router-2 --reason 'decision of Friday'",
         rollback: "mangaops release rollback router --reason 'escalations went to chitchat'",
         reopen: "mangaops release reopen router-3 --reason 'labels were mended'",
+        pairs: "mangaops release pairs retrieval",
         due: "mangaops release due",
     }
     for command, example in examples.items():
@@ -204,6 +205,17 @@ def list_releases(call: Call, unit: Unit) -> None:
     columns = ("release", "state", "models", "because", "decision", "at")
     title = f"{unit}: {_pointers(listed)}"
     call.finish(listed, lambda: screen.records(title, columns, listed["releases"]))
+
+
+@shared
+def pairs(call: Call, unit: Unit) -> None:
+    """Which versions of a unit's models were judged together, and which of these may serve."""
+    from mangaops.pipeline import views
+
+    listed = views.pairs(call.workshop(), unit)
+    columns = ("release", "models", "decision", "state", "may_serve", "at")
+    title = f"{unit}: judged together"
+    call.finish(listed, lambda: screen.records(title, columns, listed["pairs"]))
 
 
 @shared

@@ -35,7 +35,7 @@ Wanted = Annotated[
 def open_review(
     call: Call,
     release: Release,
-    seed: Annotated[int, typer.Option(help="Seed of the sample and of the blind order.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample and of the blind order.")] = 7,
     reason: Reason = "disagreements wait for people",
 ) -> None:
     """Sample disagreements with known probabilities, plant known items among them, open the queue."""

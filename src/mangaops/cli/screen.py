@@ -243,10 +243,12 @@ def records(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]
 
 
 def markdown(text: str) -> None:
-    """Markdown as a terminal shows it; on a pipe, as it was written."""
+    """Markdown as a terminal shows it; on a pipe its plain lines, without the escapes that nobody renders."""
     from rich.markdown import Markdown
+
+    from mangaops.datasets.markdown import unescaped
 
     if sys.stdout.isatty():
         console().print(Markdown(visible_lines(text)))
     else:
-        typer.echo(visible_lines(text))
+        typer.echo(visible_lines(unescaped(text)))

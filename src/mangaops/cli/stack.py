@@ -43,7 +43,7 @@ def check(
     call: Call,
     unit: Annotated[str | None, typer.Option(help="One unit; default: the first.")] = None,
     weeks: Annotated[int, typer.Option(min=20, help="Simulated weeks for each kind of challenger.")] = 100,
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal tables.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal tables.")] = 7,
 ) -> None:
     """Parse stack.yaml, then simulate what its gates promote and reject, through the real judge."""
     from mangaops.wiring import check_stack

@@ -36,7 +36,7 @@ def quickstart(
     folder: Annotated[Path, typer.Option(help="A folder for the world, the ledger and the reports.")] = Path(
         "quickstart-world"
     ),
-    seed: Annotated[int, typer.Option(help="Seed of the simulated world.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated world.")] = 7,
 ) -> None:
     """Watch weekly releases happen on simulated traffic: promote, refuse, roll back, audit."""
     from mangaops.pipeline.quickstart import Teller
@@ -60,7 +60,7 @@ def traffic(
     out: Annotated[Path, typer.Option("--out", help="The folder to write.")],
     weeks: Annotated[int, typer.Option(min=1, help="Labelled weeks; the traffic is the week after.")] = 4,
     conversations: Annotated[int, typer.Option(min=10, help="Conversations a week.")] = 1500,
-    seed: Annotated[int, typer.Option(help="Equal seeds write equal worlds.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Equal seeds write equal worlds.")] = 7,
     form: Annotated[str, typer.Option("--format", help="parquet, csv or jsonl.")] = "parquet",
 ) -> None:
     """Write labelled logs, a window of traffic, and the hidden truth, each to a file of its own."""
@@ -83,7 +83,7 @@ def searches(
         int, typer.Option(min=1, help="Sessions a week, of one to four searches each.")
     ] = 2000,
     titles: Annotated[int, typer.Option(min=100, max=10_000, help="Titles of the shop.")] = 3000,
-    seed: Annotated[int, typer.Option(help="Equal seeds write equal worlds.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Equal seeds write equal worlds.")] = 7,
     form: Annotated[str, typer.Option("--format", help="parquet, csv or jsonl.")] = "parquet",
 ) -> None:
     """Write a catalogue, queries, graded judgments and search logs with clicks, a file each."""

@@ -132,11 +132,11 @@ def _told(notes: Mapping[str, int]) -> tuple[str, ...]:
 def _refuse_repeats(rows: pl.DataFrame, column: str) -> None:
     missing = rows.filter(pl.col(column).is_null())
     if missing.height:
-        raise InputError(f"{missing['place'][0]} has no {column}", accepted=f"a {column} on each row")
+        raise InputError(f"{missing['place'][0]} has no {column}", accepted=f"{column} on each row")
     repeated = rows.filter(pl.col(column).is_duplicated())
     if repeated.height:
         raise InputError(
-            f"{repeated['place'][0]} repeats a {column}",
+            f"{repeated['place'][0]} repeats {column}",
             found=f"{repeated[column][0]!r}; {repeated.height} rows share theirs with another row",
             accepted=f"each {column} once",
         )

@@ -246,8 +246,8 @@ def _words(column: pl.Series, spot: Spot) -> pl.Series:
     return _text(column, spot)
 
 
-def _number(column: pl.Series, spot: Spot) -> pl.Series:
-    """Numbers of at least 0; null where there is none."""
+def _number(column: pl.Series, spot: Spot, least: int = 0, kind: str = "number") -> pl.Series:
+    """Numbers of at least `least`; null where there is none."""
     values: list[float | None] = []
     for row, value in enumerate(column.to_list()):
         if _missing(value) or value == "":
@@ -257,19 +257,19 @@ def _number(column: pl.Series, spot: Spot) -> pl.Series:
             number = float("nan" if isinstance(value, bool) else value)
         except (TypeError, ValueError):
             number = math.nan
-        if not 0 <= number < math.inf:
-            raise spot.refuse(row, _described(value), "a number of 0 or more")
+        if not least <= number < math.inf or (kind != "number" and number != math.floor(number)):
+            raise spot.refuse(row, _described(value), f"a {kind} of {least} or more")
         values.append(number)
     return pl.Series(values, dtype=pl.Float64)
 
 
 def _whole(column: pl.Series, spot: Spot) -> pl.Series:
-    numbers = _number(column, spot)
-    broken = numbers.is_not_null() & (numbers != numbers.floor())
-    if broken.any():
-        row = int(broken.arg_max() or 0)
-        raise spot.refuse(row, _described(column[row]), "a whole number of 0 or more")
-    return numbers.cast(pl.Int64)
+    return _number(column, spot, kind="whole number").cast(pl.Int64)
+
+
+def _rank(column: pl.Series, spot: Spot) -> pl.Series:
+    """Places in a list, the first of which is 1."""
+    return _number(column, spot, 1, "whole number").cast(pl.Int64)
 
 
 def _truth(column: pl.Series, spot: Spot) -> pl.Series:
@@ -310,7 +310,7 @@ _READERS: dict[str, Callable[[pl.Series, Spot], pl.Series]] = {
     "grade": _number,
     "price": _number,
     "stock": _whole,
-    "rank": _whole,
+    "rank": _rank,
     "clicked": _truth,
     "bought": _truth,
     **dict.fromkeys(("query", "title", "synopsis", "tags", "genres"), _words),

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~#]|^[-+=]|(?<=^\d)[.)]|(?<=^\d\d)[.)]|(?<=[Ww]{3})\.)")
+_ESCAPED = re.compile(r"\\([\\`*_\[\]|~#+=.)-])")
 
 
 def escaped(text: object) -> str:
@@ -15,6 +16,11 @@ def escaped(text: object) -> str:
     line = " ".join(str(text).split())
     marked = _SPECIAL.sub(r"\\\1", line)
     return html.escape(marked, quote=False).replace("://", "&#58;//").replace("@", "&#64;")
+
+
+def unescaped(text: str) -> str:
+    """The Markdown without its escapes, for where nobody renders it: `escaped`, undone."""
+    return html.unescape(_ESCAPED.sub(r"\1", text))
 
 
 def report(errors: Sequence[str], warnings: Sequence[str], sections: Mapping[str, Mapping[str, Any]]) -> str:

@@ -99,9 +99,7 @@ def collect_searches(source: Source, spec: SearchDataSpec, progress: Progress | 
     Raises:
         InputError: as `collect_items`; a row without search, item, rank or click; a rank of 0.
     """
-    found = _collected(source, SEARCHES, spec.searches, progress, ("search_id", "item_id", "rank", "clicked"))
-    _refuse(found.rows, pl.col("rank") < 1, "rank", "ranks from 1")
-    return found
+    return _collected(source, SEARCHES, spec.searches, progress, ("search_id", "item_id", "rank", "clicked"))
 
 
 def collect_asked(source: Source, spec: SearchDataSpec, progress: Progress | None = None) -> pl.DataFrame:
@@ -149,7 +147,7 @@ def _collected(
     mapping = {str(ours): theirs for ours, theirs in columns.items()} | dict(source.columns)
     rows, origins, notes = read(source, wanted, mapping, progress)
     for name in whole:
-        _refuse(rows, pl.col(name).is_null(), name, f"a {name} on each row")
+        _refuse(rows, pl.col(name).is_null(), name, f"{name} on each row")
     return Collected(rows, Provenance(source.shown(), source.query, mapping, origins), notes)
 
 

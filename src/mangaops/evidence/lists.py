@@ -43,7 +43,7 @@ def _nulls(name: str, evidence: Evidence, columns: tuple[str, ...]) -> Iterator[
     frame = evidence.tables[name]
     for column in columns:
         if count := frame.get_column(column).null_count():
-            yield f"{count} rows of {name} without a {column}"
+            yield f"{count} rows of {name} without {column}"
 
 
 def _facts(evidence: Evidence) -> Iterator[str]:
@@ -114,9 +114,9 @@ def _unmeasured(evidence: Evidence, ranked: Table) -> Iterator[str]:
         ranked.group_by("stage", "side").agg(pl.col("rank").max()).sort("stage", "side").rows()
     ):
         if side not in cells.get(stage, ()):
-            yield f"a {stage} list of {side}, which the facts do not name"
+            yield f"a list of {side} at {stage}, which the facts do not name"
         elif last > depth.get(stage, last):
-            yield f"a {stage} list of {side} with {last} places, deeper than {depth[stage]}"
+            yield f"a list of {side} at {stage} with {last} places, deeper than {depth[stage]}"
 
 
 def _grades(judgments: Table) -> Iterator[str]:
@@ -129,7 +129,7 @@ def of_index(evidence: Evidence) -> list[str]:
     """Everything that complete index evidence says and cannot mean, in words; empty where it is sound."""
     recalls, facts = evidence.tables["recalls"], evidence.facts
     found = [
-        f"{count} rows of recalls without a {column}"
+        f"{count} rows of recalls without {column}"
         for column in recalls.columns
         if (count := recalls.get_column(column).null_count())
     ]

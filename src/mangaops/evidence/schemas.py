@@ -52,7 +52,9 @@ TABLES: Final[dict[EvidenceKind, dict[str, dict[str, type[pl.DataType]]]]] = {
     EvidenceKind.FINGERPRINT: {},
     EvidenceKind.RECORD: {},
     # One row a mirrored request, in order of `seq`. `disagrees`: another label or another action.
-    # `control_*`: the baseline asked a second time, the noise floor.
+    # `control_*`: the baseline asked a second time, the noise floor. Of a search a label is the JSON array of
+    # the first ten ids (`["i7","i3"]`), action and confidence are null, `disagrees` says whether another set
+    # of items stands in the first three places, and a fact `lists` tells how far apart the lists are.
     EvidenceKind.SHADOW: {
         "answers": {
             "seq": _I,
@@ -72,6 +74,8 @@ TABLES: Final[dict[EvidenceKind, dict[str, dict[str, type[pl.DataType]]]]] = {
     # One row a sampled item with its answer. `probability`: with which it was drawn. `answer`: a label,
     # "neither" or "unclear". `planted` items have a known answer in `known`, and count in no estimate.
     # `by_action`: the labels were equal, and both label columns hold the action as well: `faq (clarify)`.
+    # Of a search labels, answer and known are lists as in shadow evidence, and a table `titles` (item_id,
+    # title) holds what people read.
     EvidenceKind.REVIEW: {
         "items": {
             "item_id": _S,
@@ -190,5 +194,6 @@ def _refuse(evidence: Evidence, why: str, found: list[str], accepted: str) -> No
         f"{evidence.kind} evidence was refused: {why}",
         found=", ".join(found),
         accepted=accepted,
-        next_step=f"mangaops release run {evidence.binding.unit} --logs ... --again {evidence.kind}",
+        next_step="measure it again, with release bootstrap where the unit has no champion yet: "
+        f"mangaops release run {evidence.binding.unit} --logs ... --again {evidence.kind}",
     )

@@ -10,7 +10,7 @@ from mangaops.gates.gate import Amount, Confidence, Count, Gate, Label
 from mangaops.gates.measure import Measure, On
 from mangaops.gates.paired import level_in
 from mangaops.gates.proof import measured
-from mangaops.gates.reach import Asked, reach
+from mangaops.gates.reach import Wanted, reach
 from mangaops.metrics import METRICS
 from mangaops.stack import Rule
 
@@ -44,7 +44,7 @@ def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
     rows = measured(case, params)
     labels: tuple[str | None, ...] = params.labels or (None,)
     found = [level_in(case, rows, params.metric, label, params.min_judged) for label in labels]
-    asked = Asked(params.value, params.confidence, params.min_examples, _STEP)
+    asked = Wanted(params.value, params.confidence, params.min_examples, _STEP)
     return tuple(reach(rule, case, own, asked) for own in found)
 
 

@@ -13,7 +13,7 @@ from mangaops.gates.finding import Finding
 from mangaops.gates.gate import Confidence, Count, Gate, Params, Share
 from mangaops.gates.paired import Gain
 from mangaops.gates.proof import Unusable, again, proof
-from mangaops.gates.reach import Asked, reach
+from mangaops.gates.reach import Wanted, reach
 from mangaops.gates.verdicts import Compared
 from mangaops.stack import Rule
 from mangaops.vocabulary import Direction, EvidenceKind
@@ -41,7 +41,7 @@ def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
         )
         raise Unusable(says, f"write k: {evidence.facts['k']}, or measure at another k")
     own = _own(case, evidence.tables["recalls"], params.k, str(evidence.facts["kind"]))
-    return (reach(rule, case, own, Asked(params.at_least, params.confidence, params.min_examples, _STEP)),)
+    return (reach(rule, case, own, Wanted(params.at_least, params.confidence, params.min_examples, _STEP)),)
 
 
 def _own(case: Case, recalls: pl.DataFrame, k: int, kind: str) -> Compared:

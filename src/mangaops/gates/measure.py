@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from mangaops.gates.gate import Params, Share
-from mangaops.metrics import METRICS, Metric, Ranked, Scored
+from mangaops.metrics import METRICS, SHADOW_REVIEW, Metric, Ranked, Reviewed, Scored
 from mangaops.stack import Rule
 from mangaops.vocabulary import Stage, Unjudged
 
@@ -46,6 +46,8 @@ def _misfit(asked: Measure, metric: Metric[Any]) -> str:
     policy = asked.unjudged is not None or asked.min_judged is not None
     if metric.view is Scored:
         return _on_golden(asked, policy)
+    if metric.view is Reviewed:
+        return _on_review(asked, policy)
     if asked.on not in set(Stage):
         return f"metric {asked.metric} is measured on {_or(Stage)}, not on {asked.on}"
     if metric.cut is not None:
@@ -68,6 +70,12 @@ def _on_golden(asked: Measure, policy: bool) -> str:
     if policy:
         return f"metric {asked.metric} takes no unjudged and no min_judged: these are for {_or(_listed())}"
     return ""
+
+
+def _on_review(asked: Measure, policy: bool) -> str:
+    if asked.on != SHADOW_REVIEW:
+        return f"metric {asked.metric} is measured by non_inferior on {SHADOW_REVIEW}, not on {asked.on}"
+    return f"metric {asked.metric} takes no unjudged and no min_judged" if policy else ""
 
 
 def _listed() -> list[str]:

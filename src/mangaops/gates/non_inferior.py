@@ -11,12 +11,12 @@ from mangaops.gates.case import Case
 from mangaops.gates.finding import Finding
 from mangaops.gates.gate import Amount, Confidence, Count, Gate, Label
 from mangaops.gates.measure import Measure
-from mangaops.gates.paired import gain_in, level_in
+from mangaops.gates.paired import gain_in, level_in, subject_of
 from mangaops.gates.proof import disagreements, measured, proof
-from mangaops.gates.reviewed import SUBJECT, gain_on_traffic, waiting
+from mangaops.gates.reviewed import OF_REVIEWS, gain_on_traffic, waiting
 from mangaops.gates.verdicts import levels, passes_at, settle, value
 from mangaops.gates.verdicts import verdict as compare
-from mangaops.metrics import METRICS
+from mangaops.metrics import METRICS, SHADOW_REVIEW
 from mangaops.stack import Rule
 from mangaops.stats import labels_for_review
 from mangaops.vocabulary import Direction, EvidenceKind, Verdict
@@ -38,8 +38,10 @@ class NonInferior(Measure):
 
     @model_validator(mode="after")
     def _possible(self) -> NonInferior:
-        if self.on == "shadow_review" and self.metric != "accuracy":
-            raise ValueError("on: shadow_review measures accuracy only; a review judges no other metric")
+        if self.on == SHADOW_REVIEW and self.metric not in OF_REVIEWS:
+            raise ValueError(
+                f"on: {SHADOW_REVIEW} takes {' or '.join(OF_REVIEWS)}: a review judges nothing else"
+            )
         metric = METRICS.get(self.metric)
         if metric is not None and metric.per_label != (self.label is not None):
             need = "needs a label" if metric.per_label else "takes no label"
@@ -52,7 +54,7 @@ class NonInferior(Measure):
 def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
     params = rule.params
     assert isinstance(params, NonInferior)
-    if params.on == "shadow_review":
+    if params.on == SHADOW_REVIEW:
         return (_on_traffic(rule, case, params),)
     compared = gain_in(case, measured(case, params), params.metric, params.label, params.min_judged)
     finding = settle(rule, case, compared, params.margin, params.confidence, params.min_examples)
@@ -86,7 +88,7 @@ def _or_below(finding: Finding, case: Case, params: NonInferior) -> Finding:
 
 
 def _on_traffic(rule: Rule, case: Case, params: NonInferior) -> Finding:
-    compared = gain_on_traffic(case)
+    compared = gain_on_traffic(case, params.metric)
     if compared is None:
         return _waits(rule, case, params)
     finding = settle(rule, case, compared, params.margin, params.confidence, params.min_examples)
@@ -108,6 +110,7 @@ def _on_traffic(rule: Rule, case: Case, params: NonInferior) -> Finding:
 def _waits(rule: Rule, case: Case, params: NonInferior) -> Finding:
     """INCONCLUSIVE: disagreements lie there, and nobody has judged them yet."""
     shadow = proof(case, EvidenceKind.SHADOW)
+    subject = subject_of(params.metric, None, params.on)
     lying = waiting(shadow, case.evidence.get(EvidenceKind.REVIEW))
     requests = shadow.tables["answers"].height
     confidence = levels(case, params.confidence).passing
@@ -115,9 +118,9 @@ def _waits(rule: Rule, case: Case, params: NonInferior) -> Finding:
     labels = labels_for_review(share, params.margin, confidence)
     return Finding(
         gate=rule.gate,
-        subject=SUBJECT,
+        subject=subject,
         verdict=Verdict.INCONCLUSIVE,
-        says=f"{SUBJECT}: {lying:,} disagreements of {requests:,} mirrored requests wait for a review",
+        says=f"{subject}: {lying:,} disagreements of {requests:,} mirrored requests wait for a review",
         threshold=-params.margin,
         unit="share",
         n=0,

@@ -11,6 +11,7 @@ from mangaops.evidence import Evidence, require
 from mangaops.gates.case import Case
 from mangaops.gates.measure import Measure
 from mangaops.metrics import METRICS, Ranked, Scored, View
+from mangaops.registry import judging
 from mangaops.vocabulary import EvidenceKind, Stage, Unjudged
 
 _ANSWERED = ("group", "truth", "weight", "baseline_label", "release_label", "near")
@@ -28,7 +29,7 @@ class Unusable(Exception):
 
 def again(case: Case, kind: EvidenceKind) -> str:
     """The command that measures this kind of evidence again."""
-    return f"mangaops release run {case.binding.unit} --logs ... --again {kind}"
+    return f"{judging(case.binding.unit, first=case.bootstrap)} --again {kind}"
 
 
 def proof(case: Case, kind: EvidenceKind) -> Evidence:
@@ -147,8 +148,8 @@ def _refuse_planted(says: str, reopen: str) -> NoReturn:
 
 
 def disagreements(shadow: Evidence) -> pl.DataFrame:
-    """The mirrored requests that were answered with another label: those that people can judge."""
-    return shadow.tables["answers"].filter(pl.col("baseline_label") != pl.col("release_label"))
+    """The mirrored requests that disagree by another label or list: those that people can judge."""
+    return shadow.tables["answers"].filter("disagrees", pl.col("baseline_label") != pl.col("release_label"))
 
 
 def _stale(case: Case, evidence: Evidence) -> str:

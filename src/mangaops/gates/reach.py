@@ -22,7 +22,7 @@ from mangaops.vocabulary import Direction, Verdict
 
 
 @dataclass(frozen=True)
-class Asked:
+class Wanted:
     """The value that must be reached, at which confidence, on how many examples; `step` where it is not."""
 
     value: float
@@ -31,7 +31,7 @@ class Asked:
     step: str
 
 
-def reach(rule: Rule, case: Case, own: Compared, asked: Asked) -> Finding:
+def reach(rule: Rule, case: Case, own: Compared, asked: Wanted) -> Finding:
     """The finding of `value`: at least, or at most where lower is better. `own` is a gain over nothing."""
     at = levels(case, asked.confidence)
     sign = 1.0 if own.direction is Direction.HIGHER else -1.0

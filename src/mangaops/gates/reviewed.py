@@ -1,39 +1,53 @@
-"""The paired accuracy difference on live traffic, from reviewed disagreements."""
+"""The paired difference on live traffic, from reviewed disagreements: of accuracy, or what people prefer."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import numpy as np
 import polars as pl
 
 from mangaops.evidence import Evidence
 from mangaops.gates.case import Case
+from mangaops.gates.paired import subject_of
 from mangaops.gates.proof import Unusable, again, disagreements, proof, review
 from mangaops.gates.verdicts import Compared
+from mangaops.metrics import SHADOW_REVIEW
 from mangaops.stats import Undefined, horvitz_thompson
 from mangaops.vocabulary import UNCLEAR, Direction, EvidenceKind
 
-SUBJECT = "accuracy on shadow_review"
+OF_REVIEWS: Final = ("accuracy", "preference")
+"""What people who answer a review tell: which label is right, or which of two lists they prefer."""
+
+_FORMS: Final = {"accuracy": "labels", "preference": "lists"}
 
 
-def gain_on_traffic(case: Case) -> Compared | None:
+def gain_on_traffic(case: Case, metric: str) -> Compared | None:
     """The gain over the whole window; None where disagreements still wait for people.
 
-    Without a single other label nothing needs a review, and the gain is zero with honest bounds. Where
-    only the action differs, accuracy does not.
+    `accuracy` is of labels. `preference` is of lists: the share of requests on which people prefer the
+    release's, less that on which they prefer the baseline's. Without a single other answer that people can
+    judge nothing needs a review, and the gain is zero with honest bounds. Where only the action differs,
+    accuracy does not.
 
     Raises:
-        Unusable: no usable shadow, or a review that is stale, careless, simulated or of no request.
+        Unusable: no usable shadow, or a review that is stale, careless, simulated or of no request; or a
+            shadow that the metric is not of.
     """
     shadow = proof(case, EvidenceKind.SHADOW)
+    told = OF_REVIEWS["lists" in shadow.facts]
+    if metric != told:
+        says = f"answers on traffic are {_FORMS[told]}, of which people tell {told} and not {metric}"
+        raise Unusable(says, f"write metric: {told} in stack.yaml")
     if not disagreements(shadow).height:
-        return _gain(case, _no_items(), _window(shadow))
+        return _gain(case, metric, _no_items(), _window(shadow))
     if EvidenceKind.REVIEW not in case.evidence:
         return None
     evidence = review(case)
     if waiting(shadow, evidence):
         return None
     items = evidence.tables["items"].filter(~pl.col("planted") & ~pl.col("by_action"))
-    return _gain(case, items, evidence.tables["groups"])
+    return _gain(case, metric, items, evidence.tables["groups"])
 
 
 def waiting(shadow: Evidence, review: Evidence | None) -> int:
@@ -57,7 +71,7 @@ def worse_actions(review: Evidence) -> float | None:
     return float(net) / float(review.facts["requests"])
 
 
-def _gain(case: Case, items: pl.DataFrame, groups: pl.DataFrame) -> Compared:
+def _gain(case: Case, metric: str, items: pl.DataFrame, groups: pl.DataFrame) -> Compared:
     answer = items.get_column("answer")
     gained = (answer == items.get_column("release_label")).cast(pl.Int8)
     lost = (answer == items.get_column("baseline_label")).cast(pl.Int8)
@@ -73,7 +87,7 @@ def _gain(case: Case, items: pl.DataFrame, groups: pl.DataFrame) -> Compared:
         says = f"the review cannot be read as a sample of the traffic: {problem}"
         raise Unusable(says, again(case, EvidenceKind.REVIEW)) from problem
     return Compared(
-        subject=SUBJECT,
+        subject=subject_of(metric, None, SHADOW_REVIEW),
         gain=gain,
         point=gain.estimate,
         baseline=None,

@@ -5,9 +5,10 @@ A list holds its best item first and no item twice; lists may be of different le
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import math
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 TOP: Final = 3
 """Another set of so many first items is a disagreement of a search."""
@@ -65,6 +66,14 @@ def overlap(first: Items, second: Items, k: int) -> float:
     a, b = _distinct(first, k), _distinct(second, k)
     longer = max(len(a), len(b))
     return len(a & b) / longer if longer else 1.0
+
+
+def discounted_gain(items: Items, grades: Mapping[Any, float], k: int) -> float:
+    """sum over i <= k of grade / log2(i + 1), where an item without a grade has 0.
+
+    Over that of the best list of the same grades it is `ndcg@k`; of two lists the same is higher.
+    """
+    return sum(grades.get(item, 0.0) / math.log2(place + 1) for place, item in enumerate(items[:k], 1))
 
 
 def rank_biased_overlap(first: Items, second: Items, p: float = PERSISTENCE) -> float:

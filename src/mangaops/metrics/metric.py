@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mangaops.metrics.ranked import Ranked
+from mangaops.metrics.reviewed import Reviewed
 from mangaops.metrics.scored import Scored
 from mangaops.vocabulary import Direction, Side
 
 Numbers = NDArray[np.float64]
-View = Scored | Ranked
-V = TypeVar("V", Scored, Ranked)
+View = Scored | Ranked | Reviewed
+V = TypeVar("V", Scored, Ranked, Reviewed)
 
 _NUMBER: Final = re.compile("[1-9][0-9]{0,3}")
 

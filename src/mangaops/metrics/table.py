@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mangaops.metrics.metric import Metric, Metrics, Numbers, Sides
 from mangaops.metrics.ranking import RANKINGS
+from mangaops.metrics.reviewed import Reviewed
 from mangaops.metrics.scored import Scored
 from mangaops.vocabulary import Direction, Side
 
@@ -69,6 +70,12 @@ def calibration_gaps(confidence: Numbers, right: NDArray[np.bool_], weight: Numb
     return np.asarray(gap * signs[cell], dtype=np.float64)
 
 
+def _preference(reviewed: Reviewed, _label: str | None) -> Sides:
+    """Reviewed requests, and those of them on which people prefer the side's answer."""
+    baseline, release = (reviewed.weight * reviewed.prefers(side) for side in Side)
+    return Sides(baseline, reviewed.weight, release, reviewed.weight)
+
+
 def _hits(scored: Scored, weight: Numbers) -> Sides:
     return Sides(
         weight * (scored.baseline == scored.truth), weight, weight * (scored.release == scored.truth), weight
@@ -105,4 +112,13 @@ _CLASSIFYING: Final = (
         Scored,
     ),
 )
-METRICS: Final = Metrics((*_CLASSIFYING, *RANKINGS))
+_PREFERRED: Final = Metric(
+    "preference",
+    "share",
+    _HIGHER,
+    False,
+    "reviewed requests on which people prefer it",
+    _preference,
+    Reviewed,
+)
+METRICS: Final = Metrics((*_CLASSIFYING, *RANKINGS, _PREFERRED))

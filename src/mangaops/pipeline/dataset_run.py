@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mangaops.datasets import Logs, Snapshot, Source, ValidationReport, collect, snapshot, validate
 from mangaops.errors import InputError, UsageError
+from mangaops.pipeline.digests import chosen, looks_like_digest
 from mangaops.pipeline.workshop import Progress, Workshop
 from mangaops.registry import DatasetRecord, DataState, UnitState, fold_data
 from mangaops.release.desk import state
 from mangaops.release.register import record_dataset
 from mangaops.stack import DataSpec, Stack
-from mangaops.vocabulary import DIGEST, FROM_LOGS
+from mangaops.vocabulary import FROM_LOGS
 
 
 @dataclass(frozen=True)
@@ -165,30 +166,50 @@ def find_manifest(shop: Workshop, name: str) -> tuple[str, dict[str, Any]]:
     return version.digest, manifest
 
 
-def find_version(shop: Workshop, name: str) -> Snapshot:
-    """The dataset version of that name or digest, of whatever dataset.
+def find_version(shop: Workshop, name: str, data: str | None = None) -> Snapshot:
+    """The version of labelled logs of that name or digest: of `data`, or of whatever dataset.
 
     Raises:
-        UsageError: the ledger lists no such version.
+        UsageError: the ledger lists no such version, or it is one of another dataset.
     """
-    return opened(shop, find_record(shop, name, list(shop.desk.stack.data)))
+    return opened(shop, find_record(shop, name, [data] if data else list(shop.desk.stack.data)))
 
 
 def find_record(shop: Workshop, name: str, datasets: Sequence[str]) -> DatasetRecord:
-    """What the ledger lists of these datasets under that name or digest.
+    """What the ledger lists of these datasets under that name or digest; of a digest, 8 digits are enough.
 
     Raises:
-        UsageError: no such version.
+        UsageError: no such version of these, or several digests that begin so.
     """
-    known: list[str] = []
-    for data in datasets:
-        for version in data_state(shop, data).versions.values():
-            known.append(version.name)
-            if name in (version.name, version.digest):
-                return version
+    listed = {version.name: version for data in datasets for version in _versions(shop, data)}
+    digests = {each: version.digest for each, version in listed.items()}
+    if meant := chosen(name, digests, what="dataset version"):
+        return listed[meant[0]]
+    wanted = "digest" if looks_like_digest(name) else "name"
     raise UsageError(
-        f"dataset version {name!r} was refused: the ledger lists no such "
-        + ("digest" if DIGEST.match(name) else "name"),
-        accepted=", ".join(known[-5:]) or "none is recorded yet",
+        f"dataset version {name!r} was refused: the ledger lists no such {wanted}",
+        found=_elsewhere(shop, name, datasets),
+        accepted=_accepted(datasets, list(listed)),
         next_step="mangaops data snapshot records one",
     )
+
+
+def _versions(shop: Workshop, data: str) -> Iterable[DatasetRecord]:
+    return data_state(shop, data).versions.values()
+
+
+def _elsewhere(shop: Workshop, name: str, datasets: Sequence[str]) -> str:
+    """Which other dataset has a version that is meant; empty where none has."""
+    stack = shop.desk.stack
+    for kind, others in (("labels", stack.data), ("search", stack.search_data)):
+        for data in others:
+            digests = {version.name: version.digest for version in _versions(shop, data)}
+            if data not in datasets and chosen(name, digests, what="dataset version"):
+                return f"a version of {data}, which is data of kind {kind}"
+    return ""
+
+
+def _accepted(datasets: Sequence[str], names: Sequence[str]) -> str:
+    """The newest versions, and of which datasets they must be."""
+    of = f"a version of {' or '.join(datasets) or 'no dataset: the stack declares none of this kind'}"
+    return f"{of}: {', '.join(names[-5:]) or 'none is recorded yet'}"

@@ -90,13 +90,13 @@ def newest_search_version(shop: Workshop, data: str) -> SearchSnapshot | None:
     return opened_search(shop, versions[-1]) if versions else None
 
 
-def find_search_version(shop: Workshop, name: str) -> SearchSnapshot:
-    """The version of search data of that name or digest, of whatever dataset.
+def find_search_version(shop: Workshop, name: str, data: str | None = None) -> SearchSnapshot:
+    """The version of search data of that name or digest: of `data`, or of whatever dataset.
 
     Raises:
-        UsageError: the ledger lists no such version.
+        UsageError: the ledger lists no such version, or it is one of another dataset.
     """
-    return opened_search(shop, find_record(shop, name, list(shop.desk.stack.search_data)))
+    return opened_search(shop, find_record(shop, name, [data] if data else list(shop.desk.stack.search_data)))
 
 
 def opened_search(shop: Workshop, version: DatasetRecord) -> SearchSnapshot:

@@ -9,8 +9,9 @@ from typing import Any
 
 from mangaops.errors import UsageError
 from mangaops.gates import Decision
+from mangaops.pipeline.digests import chosen
 from mangaops.pipeline.workshop import Workshop
-from mangaops.registry import Release, UnitState, record
+from mangaops.registry import Release, UnitState, judged_pairs, record
 from mangaops.release.desk import state
 from mangaops.release.due import due, without_champion
 from mangaops.release.standing import read_decision
@@ -33,10 +34,11 @@ class Named:
 def find_release(shop: Workshop, name: str) -> Named:
     """The release of that name: `router-3`, or `v3` and `3` where the stack has one unit.
 
-    The name of a unit stands for its open release, or for its newest where none is open.
+    The name of a unit stands for its open release, or for its newest where none is open. A digest does as
+    well, whole or its first 8 digits or more.
 
     Raises:
-        UsageError: no unit has such a release.
+        UsageError: no unit has such a release, or several digests begin so.
     """
     units = shop.desk.stack.units
     if name in units:
@@ -44,15 +46,14 @@ def find_release(shop: Workshop, name: str) -> Named:
         name = current.challenger or next(reversed(list(current.releases)), name)
     short = name.removeprefix("v")
     wanted = f"{next(iter(units))}-{short}" if len(units) == 1 and short.isdigit() else name
-    known: list[str] = []
-    for unit in units:
-        current = state(shop.desk, unit)
-        known += current.releases
-        if wanted in current.releases:
-            return Named(unit, current, current.releases[wanted])
+    states = [state(shop.desk, unit) for unit in units]
+    known = {each.name: each.digest for current in states for each in current.releases.values()}
+    if meant := chosen(wanted, known, what="release"):
+        current = next(each for each in states if meant[0] in each.releases)
+        return Named(current.unit, current, current.releases[meant[0]])
     raise UsageError(
         f"release {name!r} was refused: no unit has such a release",
-        accepted=", ".join(known[-8:]) or "none is registered yet",
+        accepted=", ".join(list(known)[-8:]) or "none is registered yet",
         next_step="mangaops release list UNIT",
     )
 
@@ -71,6 +72,7 @@ def shown(shop: Workshop, name: str) -> Row:
         "reason": release.stands_because,
         "because": str(release.because),
         "models": dict(release.models),
+        "parts": {str(part): artifact for part, artifact in release.parts.items()},
         "champion": current.champion,
         "rollback_pointer": current.rollback[-1] if current.rollback else None,
         "generation": current.generation,
@@ -109,6 +111,22 @@ def releases(shop: Workshop, unit: str) -> Row:
     ]
     pointer = current.rollback[-1] if current.rollback else None
     return {"unit": unit, "champion": current.champion, "rollback_pointer": pointer, "releases": rows}
+
+
+def pairs(shop: Workshop, unit: str) -> Row:
+    """Every set of models that was judged as one, oldest first: nothing else of the unit can be promoted."""
+    rows = [
+        {
+            "release": each.release,
+            "models": ", ".join(f"{model}@{version}" for model, version in each.models.items()),
+            "decision": str(each.outcome),
+            "state": str(each.state),
+            "may_serve": each.may_serve,
+            "at": each.at,
+        }
+        for each in judged_pairs(state(shop.desk, unit))
+    ]
+    return {"unit": unit, "pairs": rows}
 
 
 def find_record(shop: Workshop, model_version: str) -> Row:

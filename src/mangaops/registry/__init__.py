@@ -3,6 +3,7 @@
 from mangaops.registry import drafts
 from mangaops.registry.events import GENESIS, Draft, Event, canonical, chained, check, seal
 from mangaops.registry.fold import fold, fold_data, fold_stream
+from mangaops.registry.judging import judging
 from mangaops.registry.lifecycle import OPEN, TRANSITIONS, advance, is_fallback, picture
 from mangaops.registry.pairs import JudgedPair, judged_pairs
 from mangaops.registry.permit import Permit, measuring, permit
@@ -48,6 +49,7 @@ __all__ = [
     "fold_stream",
     "is_fallback",
     "judged_pairs",
+    "judging",
     "measuring",
     "permit",
     "picture",

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from mangaops.registry.building import Building, Life, refused, some_of
 from mangaops.registry.events import Event
+from mangaops.registry.judging import judging
 from mangaops.registry.lifecycle import OPEN, TRANSITIONS, is_fallback
 from mangaops.registry.state import Cutover, DecisionRef, EvidenceRef, ModelRecord, Release, ReviewRef, Run
 from mangaops.vocabulary import (
@@ -179,7 +180,7 @@ def _way_back(life: Life) -> str:
 
 
 def _decision_allows(unit: Building, event: Event, life: Life, decision: Digest) -> None:
-    judge = f"judge again: mangaops release run {unit.unit} --logs ..."
+    judge = f"judge again: {judging(unit.unit, first=unit.generation == 0)}"
     latest = life.decisions[-1] if life.decisions else None
     if latest is None or latest.digest != decision:
         found = f"latest decision {latest.digest} ({latest.outcome})" if latest else "no decision"

@@ -54,7 +54,7 @@ def interval(finding: Finding, width: int = 200, height: int = 26) -> Markup:
     wide = max(high - low, 1)
     parts.append(f'<rect class="bar" x="{low:.1f}" y="{middle - 3.5}" width="{wide:.1f}" height="7" rx="2"/>')
     parts.append(f'<circle class="dot" cx="{x(finding.observed):.1f}" cy="{middle}" r="4"/>')
-    return _svg("interval", width, height, title, parts)
+    return svg("interval", width, height, title, parts)
 
 
 def confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]], title: str) -> Markup:
@@ -84,7 +84,7 @@ def confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]], title: str
         )
     width, height = left + size * cell + 10, top + size * cell + bottom
     frame = f'<rect class="frame" x="{left}" y="{top}" width="{size * cell}" height="{size * cell}"/>'
-    return _svg("confusion", width, height, title, [*parts, frame])
+    return svg("confusion", width, height, title, [*parts, frame])
 
 
 def _cell(
@@ -143,7 +143,7 @@ def latency(samples: pl.DataFrame, limit_ms: float | None, width: int = 560, hei
         parts.append(f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}"/>')
         label = f"limit {limit_ms:g} ms"
         parts.append(f'<text class="name" x="{x - 4:.1f}" y="{bottom - 6}" text-anchor="end">{label}</text>')
-    return _svg("latency", width, height, "share of requests answered within a time, by side", parts)
+    return svg("latency", width, height, "share of requests answered within a time, by side", parts)
 
 
 def _curve(
@@ -170,7 +170,8 @@ def _ticks(most: float) -> list[float]:
     return [round(step * index, 10) for index in range(int(most / step) + 1)]
 
 
-def _svg(kind: str, width: int, height: int, title: str, parts: Sequence[str]) -> Markup:
+def svg(kind: str, width: int, height: int, title: str, parts: Sequence[str]) -> Markup:
+    """The parts as one drawing; its title is read aloud."""
     return Markup(
         f'<svg class="{kind}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">'
         f"<title>{escape(title)}</title>{''.join(parts)}</svg>"

@@ -12,10 +12,11 @@ import polars as pl
 
 from mangaops.evidence import Evidence
 from mangaops.gates import Decision
-from mangaops.metrics import Scored, summary
+from mangaops.metrics import Ranked, Scored, summary
 from mangaops.registry import DecisionRef, ModelRecord, Release, UnitState
 from mangaops.release.desk import Desk, bind, model_spec, release_of, state, unit_spec
 from mangaops.release.figures import Row, row
+from mangaops.release.list_figures import Changes, Measured, Square, changes, measured, square
 from mangaops.release.slices import Slice, slices
 from mangaops.release.standing import read_decision
 from mangaops.stack import ModelSpec, UnitSpec
@@ -76,10 +77,45 @@ class Dossier:
         return summary(self.scored) if self.scored is not None else None
 
     @cached_property
+    def ranked(self) -> Ranked | None:
+        """The golden queries of the ranking evidence, None where there are none."""
+        evidence = self.evidence.get(EvidenceKind.RANKING)
+        usable = evidence is not None and not evidence.tables["queries"].is_empty()
+        return Ranked.of(evidence) if evidence is not None and usable else None
+
+    @cached_property
+    def lists(self) -> list[Measured]:
+        """The metrics of a search on golden queries, stage by stage; empty for a unit without lists."""
+        return measured(self.ranked, rng=self._rng()) if self.ranked is not None else []
+
+    @cached_property
+    def changes(self) -> Changes | None:
+        """The golden queries whose lists changed most, None for a unit without lists."""
+        if self.ranked is None:
+            return None
+        titles = self.evidence[EvidenceKind.RANKING].tables.get("titles")
+        return changes(self.ranked, {} if titles is None else dict(titles.iter_rows()))
+
+    @property
+    def squares(self) -> list[Square]:
+        """The 2 x 2 tables that `pair` findings hold."""
+        return [found for each in self.rows if (found := square(each.finding)) is not None]
+
+    @property
+    def listed(self) -> bool:
+        """Whether answers on traffic are lists."""
+        return "lists" in self.facts(EvidenceKind.SHADOW)
+
+    def _rng(self) -> np.random.Generator:
+        """A generator that gives the same numbers in every report of this release."""
+        return np.random.default_rng(int(self.subject.digest.removeprefix("sha256:")[:8], 16))
+
+    @cached_property
     def slices(self) -> list[Slice]:
         """Parts of the golden set, the same numbers in every report of this release."""
-        seed = int(self.subject.digest.removeprefix("sha256:")[:8], 16)
-        return slices(self.scored, rng=np.random.default_rng(seed)) if self.scored is not None else []
+        if self.ranked is not None:
+            return slices(self.ranked, rng=self._rng())
+        return slices(self.scored, rng=self._rng()) if self.scored is not None else []
 
     @property
     def worst_slices(self) -> list[Slice]:
@@ -107,10 +143,10 @@ class Dossier:
         """How often the release differs, by the baseline's answer; the `MOST_SHOWN` with most disagreements.
 
         Each with requests, disagreements, rate, and the bounds `low` and `high` of a confidence sequence
-        at 0.95, which hold at every moment (one label at a time).
+        at 0.95, which hold at every moment (one label at a time). Empty where answers are lists.
         """
         evidence = self.evidence.get(EvidenceKind.SHADOW)
-        if evidence is None:
+        if evidence is None or self.listed:
             return []
         answers = evidence.tables["answers"]
         counted = answers.group_by(label=pl.col("baseline_label")).agg(found=pl.col("disagrees").sum())

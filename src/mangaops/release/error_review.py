@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mangaops.errors import UsageError
-from mangaops.release import charts
+from mangaops.gates.pair import NAMES
+from mangaops.release import charts, list_charts
 from mangaops.release.desk import Desk
 from mangaops.release.dossier import Dossier, dossier
-from mangaops.release.figures import figure, moment, span
+from mangaops.release.figures import MISSING, SENTENCE, count, figure, moment, span
 from mangaops.release.helps import helps
+from mangaops.release.list_figures import Changes, Place, Query, Square
 from mangaops.release.pages import md, render
 from mangaops.release.report import SIGNS
 from mangaops.release.wording import price_lines, sentence, stopped_early
-from mangaops.vocabulary import Outcome
+from mangaops.vocabulary import Cell, Outcome
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ def html(case: Dossier) -> str:
         price=price_lines(case),
         stopped=stopped_early(case),
         interval=charts.interval,
+        square=list_charts.table,
+        figure=figure,
     )
 
 
@@ -63,7 +67,7 @@ def markdown(case: Dossier) -> str:
     shown = case.summary or {}
     parts = [
         f"# {case.subject.name} was not promoted: {case.outcome}",
-        md(sentence(case)),
+        md(sentence(case), SENTENCE),
         md(stopped_early(case)),
         "**Simulated**: the traffic, labels and reviewers of this stack are generated."
         if case.simulated
@@ -72,6 +76,8 @@ def markdown(case: Dossier) -> str:
         _section("What would likely help", _list(helps(case))),
         _section("What would settle it, if nothing differs", _list(price_lines(case))),
         _section("Worst slices", _slices(case)),
+        *(_section(f"The pair, {md(each.subject)}", _square(each)) for each in case.squares),
+        *_changes(case.changes),
         _section("Most costly confusions", _costly(shown.get("costly_confusions", [])[:8])),
         _section("Examples broken", _examples(shown.get("broken", [])[:20])),
         _section("Examples fixed", _examples(shown.get("fixed", [])[:20])),
@@ -85,7 +91,7 @@ def _section(title: str, body: str) -> str:
 
 
 def _list(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {md(line)}" for line in lines)
+    return "\n".join(f"- {md(line, SENTENCE)}" for line in lines)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -123,6 +129,56 @@ def _slices(case: Dossier) -> str:
                 span(each.low, each.high, "share", difference=True) + (" ▼ worse" if each.worse else ""),
             )
             for each in case.worst_slices[:6]
+        ),
+    )
+
+
+def _square(found: Square) -> str:
+    def shown(gain: Mapping[str, Any] | None) -> list[str]:
+        if gain is None:
+            return ["", ""]
+        told = figure(gain["gain"], found.unit, difference=True)
+        return [told, span(gain["low"], gain["high"], found.unit, difference=True)]
+
+    rows = [
+        (NAMES[Cell(cell)], figure(value, found.unit), *shown(found.gains.get(cell)))
+        for cell, value in found.values.items()
+    ]
+    low, high = found.interaction["low"], found.interaction["high"]
+    moved = figure(found.interaction["estimate"], found.unit, difference=True)
+    bounds = span(low, high, found.unit, difference=True)
+    both = f"\n\nInteraction {moved} ({bounds})." if len(found.changed) == 2 else ""
+    return _table(("models", "value", "gain", "interval"), rows) + both
+
+
+def _changes(found: Changes | None) -> list[str]:
+    if found is None:
+        return []
+    counted = (
+        f"Of {count(found.queries, 'golden query')} {found.worse:,} got worse and {found.better:,} better by "
+        f"NDCG@10; {found.broken:,} are broken, {found.fixed:,} fixed."
+    )
+    return [
+        _section("What changed", counted),
+        _section("Queries that lost most", _queries(found.lost[:12])),
+        _section("Queries that gained most", _queries(found.gained[:12])),
+    ]
+
+
+def _queries(found: Sequence[Query]) -> str:
+    def listed(places: Sequence[Place]) -> str:
+        return "<br>".join(f"{at}. {md(place.text)}" for at, place in enumerate(places, 1)) or MISSING
+
+    return _table(
+        ("query", "NDCG@10", "baseline's list", "release's list"),
+        (
+            (
+                md(each.text) + (f" ({each.word})" if each.word else ""),
+                f"{figure(each.before, 'share')} to {figure(each.after, 'share')}",
+                listed(each.baseline[:3]),
+                listed(each.release[:3]),
+            )
+            for each in found
         ),
     )
 

@@ -96,5 +96,9 @@ def moment(text: str) -> str:
 
 
 def count(number: int, word: str) -> str:
-    """`1 row`, `2 rows`, `12,000 rows`."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+    """`1 row`, `2 rows`, `12,000 queries`, `3 searches`."""
+    if number == 1:
+        return f"1 {word}"
+    if word.endswith("y"):
+        return f"{number:,} {word[:-1]}ies"
+    return f"{number:,} {word}{'es' if word.endswith('ch') else 's'}"

@@ -6,11 +6,13 @@ from typing import Any
 
 import polars as pl
 
+from mangaops.datasets.personal import mask
 from mangaops.gates import Finding
 from mangaops.metrics import Scored
 from mangaops.release.dossier import Dossier
 from mangaops.release.escape import visible
 from mangaops.release.figures import SENTENCE, count, figure, span
+from mangaops.release.list_figures import Changes
 from mangaops.vocabulary import EvidenceKind, Outcome, Side, Verdict
 
 AT_MOST = 8
@@ -40,13 +42,15 @@ def _for_finding(case: Dossier, finding: Finding) -> list[str]:
         return special(case, finding)
     if finding.verdict == Verdict.ERROR:
         return [f"{finding.gate}: {finding.next_step}"] if finding.next_step else []
+    if "shadow_review" in finding.subject:
+        return _review(case)
+    if case.changes is not None:
+        return _lists(case.changes, finding)
     if case.scored is None:
         return []
     label = next((each for each in case.scored.labels if each in finding.subject.split()), None)
     if label is not None:
         return _label(case.scored, label)
-    if "shadow_review" in finding.subject:
-        return _review(case)
     if "harm" in finding.subject or "escalation" in finding.subject:
         return _costly(case)
     return _broken_pairs(case.scored)
@@ -83,6 +87,25 @@ def _broken_pairs(scored: Scored) -> list[str]:
     ]
 
 
+def _lists(changes: Changes, finding: Finding) -> list[str]:
+    """What a search lacks: a reranker of the new candidates, judgments, or what its broken queries tell."""
+    facts = finding.facts or {}
+    if facts.get("joint_loss"):
+        return [
+            "the pair: train the reranker again on candidates that the new adapter draws; each model is a "
+            "gain beside its old partner, so either may be released alone where the table excludes harm"
+        ]
+    if facts.get("to_judge"):
+        return [f"{finding.subject}: {finding.next_step}"]
+    if finding.verdict != Verdict.FAIL or not changes.lost:
+        return []
+    named = ", ".join(repr(mask(each.text)) for each in changes.lost[:3])
+    return [
+        f"{count(changes.worse, 'golden query')} got worse and {changes.broken:,} of them are broken: read "
+        f"{named} first, and judge or train on more queries like them"
+    ]
+
+
 def _costly(case: Dossier) -> list[str]:
     rows = (case.summary or {}).get("costly_confusions", [])
     grown = [each for each in rows if each["rows"] > each["baseline_rows"]]
@@ -104,6 +127,13 @@ def _latency(case: Dossier, finding: Finding) -> list[str]:
         return [
             f"latency: this machine breaks the limit for the baseline too (P95 {figure(theirs, 'ms')}): "
             "measure again on a quieter or faster one with --again latency"
+        ]
+    if steps := case.facts(EvidenceKind.LATENCY).get("steps", {}).get(str(Side.RELEASE)):
+        slowest = max(steps, key=lambda step: float(steps[step]["p95"]["ms"]))
+        took = figure(steps[slowest]["p95"]["ms"], "ms")
+        return [
+            f"latency: P95 is {figure(ours, 'ms')}, and {slowest} takes most of it ({took} at P95): fewer "
+            "candidates, fewer layers or a shorter maximum length of the reranker"
         ]
     return [
         f"latency: P95 is {ratio:.2f} times the baseline's ({figure(ours, 'ms')} against "
@@ -144,6 +174,10 @@ def _review(case: Dossier) -> list[str]:
         return ["review: people must look at the disagreements on traffic"]
     items = evidence.tables["items"].filter(~pl.col("planted") & ~pl.col("by_action"))
     lost = items.filter(pl.col("answer") == pl.col("baseline_label"))
+    if "titles" in evidence.tables:
+        gained = items.filter(pl.col("answer") == pl.col("release_label")).height
+        told = f"in {count(lost.height, 'search')}, and the release's in {gained:,}"
+        return [f"traffic: reviewers preferred the baseline's list {told}: read what they saw, and judge it"]
     pairs = lost.group_by("baseline_label", "release_label").len().sort("len", descending=True)
     return [
         f"traffic: reviewers preferred {right} over {wrong} in {count(rows, 'request')}: "
@@ -154,9 +188,10 @@ def _review(case: Dossier) -> list[str]:
 
 def _for_slices(case: Dossier) -> list[str]:
     worse = [each for each in case.worst_slices if each.worse]
+    word = "row" if case.ranked is None else "query"
     return [
-        f"{each.name}, {each.value}: {_points(each.difference)} on {count(each.rows, 'row')} "
-        f"({span(each.low, each.high, 'share', difference=True)}): collect more rows like these"
+        f"{each.name}, {each.value}: {_points(each.difference)} on {count(each.rows, word)} "
+        f"({span(each.low, each.high, 'share', difference=True)}): collect more like these"
         for each in worse[:2]
     ]
 

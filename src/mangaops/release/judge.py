@@ -176,6 +176,7 @@ def build_case(
         timing=timing(desk, current, subject, found),
         seed=int(subject.digest.removeprefix("sha256:")[:8], 16),
         simulated=desk.stack.simulated,
+        bootstrap=current.generation == 0,
     )
 
 

@@ -14,6 +14,7 @@ from mangaops.evidence import Evidence
 from mangaops.evidence.envelope import table_digest
 from mangaops.gates import Asked, asked_of_shadow
 from mangaops.release import shadow
+from mangaops.release.answer_forms import AnswerForm, form_of
 from mangaops.release.bootstrap import rules_for
 from mangaops.release.desk import Desk, Progress, binding, record_evidence, release_of, state, unit_spec
 from mangaops.release.live_logs import LiveLogs, Watched, answered, counted, unanswered
@@ -93,22 +94,25 @@ def wait(
         RefusedError: the release is no longer in shadow, or a gateway cannot load it and none answers.
         InputError: the challenger answered none of all the requests that were mirrored.
     """
+    form = form_of(desk, unit)
     while True:
         check()
         _stands(desk, unit, watched)
         look = logs.look()
         _loads(desk, unit, watched, look.mirrored, progress)
         until = look.settled(desk.clock())
-        if until is not None and (window := _enough(look.mirrored, until, wanted, progress)):
+        if until is not None and (window := _enough(look.mirrored, until, wanted, form, progress)):
             return window
         if until is None and progress:
             progress("live shadow: no request was mirrored yet", 0, wanted.requests)
         pause(POLL_SECONDS)
 
 
-def _enough(mirrored: pl.DataFrame, until: datetime, wanted: Asked, progress: Progress) -> Window | None:
+def _enough(
+    mirrored: pl.DataFrame, until: datetime, wanted: Asked, form: AnswerForm, progress: Progress
+) -> Window | None:
     rows = mirrored.filter(pl.col("at") < until)
-    table, hours = answered(rows), _hours(rows["at"])
+    table, hours = answered(rows, form), _hours(rows["at"])
     if progress:
         progress("live shadow, requests", min(table.height, wanted.requests), wanted.requests)
         progress("live shadow, minutes", int(60 * min(hours, wanted.hours)), int(60 * wanted.hours))
@@ -199,9 +203,9 @@ def freeze(
         InputError: the logs hold none of these requests any more.
         RevisionConflict: the champion changed meanwhile.
     """
-    share = unit_spec(desk, unit).shadow.share
+    share, form = unit_spec(desk, unit).shadow.share, form_of(desk, unit)
     rows = logs.look().window(window.until, share)
-    table, missing = answered(rows), unanswered(rows)
+    table, missing = answered(rows, form), unanswered(rows)
     if table.is_empty():
         raise InputError(
             "the live shadow was refused: the logs no longer hold its requests",
@@ -211,14 +215,18 @@ def freeze(
         )
     asked_what = table.select("request_writer", "request_seq", "request_id", "group", "text", "at")
     bound = binding(desk, unit, watched.challenger, table_digest(asked_what), against=against)
-    facts = _facts(rows, table, missing) | {
-        "share": share,
-        "stopped_early": window.stopped,
-        "champion": watched.champion,
-        "generation": watched.generation,
-        "since": watched.since.isoformat(),
-        "until": window.until.isoformat(),
-    }
+    facts = (
+        _facts(rows, table, missing)
+        | form.facts(table)
+        | {
+            "share": share,
+            "stopped_early": window.stopped,
+            "champion": watched.champion,
+            "generation": watched.generation,
+            "since": watched.since.isoformat(),
+            "until": window.until.isoformat(),
+        }
+    )
     evidence = Evidence(EvidenceKind.SHADOW, bound, facts, {"answers": table, "unanswered": missing})
     return record_evidence(desk, unit, watched.challenger, evidence, reason=reason)
 

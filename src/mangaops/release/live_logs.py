@@ -12,8 +12,8 @@ import polars as pl
 
 from mangaops.datasets.groups import grouped
 from mangaops.errors import IntegrityError
+from mangaops.release.answer_forms import AnswerForm
 from mangaops.release.live_numbers import LATE, dropped, gaps, whole_until
-from mangaops.release.shadow import differs
 from mangaops.store import LogReader
 
 SENT: Final = "sent"
@@ -41,7 +41,6 @@ _SHADOW: Final = (
     "control_answer",
     "control_ms",
 )
-_ANSWER: Final = pl.Struct({"label": pl.String, "action": pl.String, "confidence": pl.Float64})
 _SIDES: Final[Mapping[str, str]] = {"baseline": "champion", "release": "challenger", "control": "control"}
 
 
@@ -147,8 +146,10 @@ class LiveLogs:
         return rows.filter(pl.col("at") >= first).sort("at", *key) if first is not None else rows.clear()
 
 
-def answered(window: pl.DataFrame) -> pl.DataFrame:
+def answered(window: pl.DataFrame, form: AnswerForm) -> pl.DataFrame:
     """One row a request that both sides answered, in order of `seq`: the table of shadow evidence.
+
+    Answers are read in the form of the unit's.
 
     Raises:
         IntegrityError: an answer in the log is none.
@@ -157,12 +158,11 @@ def answered(window: pl.DataFrame) -> pl.DataFrame:
     named = rows.with_columns(
         row_id=pl.format("{} {}", "request_writer", "request_seq"), text=pl.col("text").fill_null("")
     )
-    told = grouped(named, "traffic").with_columns(
-        each
-        for side, logged in _SIDES.items()
-        for each in (_decoded(rows[f"{logged}_answer"], side), pl.col(f"{logged}_ms").alias(f"{side}_ms"))
-    )
-    return told.unnest(*_SIDES).select(
+    told = grouped(named, "traffic")
+    for side, logged in _SIDES.items():
+        answers = _decoded(rows[f"{logged}_answer"], side, form)
+        told = told.with_columns(*answers, pl.col(f"{logged}_ms").alias(f"{side}_ms"))
+    return told.select(
         pl.int_range(pl.len(), dtype=pl.Int64).alias("seq"),
         "request_id",
         "group",
@@ -172,8 +172,8 @@ def answered(window: pl.DataFrame) -> pl.DataFrame:
         "at",
         "request_writer",
         "request_seq",
-        disagrees=differs("baseline", "release"),
-        control_disagrees=differs("baseline", "control"),
+        disagrees=form.differs("baseline", "release"),
+        control_disagrees=form.differs("baseline", "control"),
     )
 
 
@@ -194,28 +194,23 @@ def unanswered(window: pl.DataFrame) -> pl.DataFrame:
     return rows.select("request_id", "at", "request_writer", "request_seq", why=why)
 
 
-def _decoded(answers: pl.Series, side: str) -> pl.Series:
-    """The answers as a struct of `<side>_label`, `<side>_action`, `<side>_confidence`."""
+def _decoded(answers: pl.Series, side: str, form: AnswerForm) -> list[pl.Series]:
+    """The answers as columns `<side>_label`, `<side>_action`, `<side>_confidence`."""
     try:
-        told = answers.str.json_decode(_ANSWER)
+        told = answers.str.json_decode(form.logged)
     except pl.exceptions.PolarsError as problem:
-        raise _no_answer(side, str(problem)) from problem
-    fields = told.struct
-    for name in _fields():
-        if (fields.field(name).is_null() & answers.is_not_null()).any():
-            raise _no_answer(side, f"an answer without {name}")
-    return fields.rename_fields([f"{side}_{name}" for name in _fields()]).alias(side)
+        raise _no_answer(side, form, str(problem)) from problem
+    for name in form.log_fields:
+        if (told.struct.field(name).is_null() & answers.is_not_null()).any():
+            raise _no_answer(side, form, f"an answer without {name}")
+    return form.of_log(told, side)
 
 
-def _fields() -> list[str]:
-    return [field.name for field in _ANSWER.fields]
-
-
-def _no_answer(side: str, found: str) -> IntegrityError:
+def _no_answer(side: str, form: AnswerForm, found: str) -> IntegrityError:
     return IntegrityError(
         f"the shadow log was refused: an answer of {_SIDES[side]} cannot be read",
         found=found.splitlines()[0],
-        accepted="JSON with label, action and confidence",
+        accepted=f"JSON with {', '.join(form.log_fields)}",
         next_step="restore the log from a backup, or move the damaged file away",
     )
 

@@ -44,6 +44,6 @@ def render(template: str, **context: Any) -> str:
     return environment().get_template(template).render(**context)
 
 
-def md(value: object) -> str:
-    """User text for Markdown: masked, one line, nothing in it is read as Markdown or HTML."""
-    return escape_markdown(mask(str(value)))
+def md(value: object, limit: int = 300) -> str:
+    """User text for Markdown: masked, one line of `limit`, nothing in it is read as Markdown or HTML."""
+    return escape_markdown(mask(str(value)), limit)

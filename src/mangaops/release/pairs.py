@@ -196,10 +196,17 @@ def _tables(
         "ranked": ranked.with_columns(new_title=is_new),
         "judgments": judged.sort("query_id", "item_id").with_columns(new_title=is_new),
     }
-    return {
+    cast = {
         name: frame.select(list(columns[name])).cast(pl.Schema(columns[name]))
         for name, frame in frames.items()
     }
+    return {**cast, "titles": _titles(ranked, golden)}
+
+
+def _titles(ranked: pl.DataFrame, golden: SearchSnapshot) -> pl.DataFrame:
+    """The titles of what any list shows, which reports print: item_id, title."""
+    shown = ranked.select("item_id").unique()
+    return golden.items.select("item_id", "title").join(shown, on="item_id", how="semi").sort("item_id")
 
 
 def _facts(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -16,8 +17,10 @@ import polars as pl
 from mangaops.errors import NotReviewable, UsageError
 from mangaops.evidence import Evidence
 from mangaops.registry import Release, ReviewRef, UnitState, drafts
-from mangaops.release import review_queue, review_sheet
+from mangaops.release import review_lists, review_page, review_queue, review_sheet
+from mangaops.release.answer_forms import AnswerForm, form_of
 from mangaops.release.desk import Desk, append, newest, record_evidence, release_of, state, unit_spec
+from mangaops.release.listed import items_of
 from mangaops.vocabulary import NEITHER, REVIEW_WORDS, Action, Digest, EvidenceKind, Side
 
 SEED: Final = 7
@@ -26,31 +29,45 @@ SEED: Final = 7
 NOBODY: Final = "nobody"
 """The actor of a review that had nothing to ask."""
 
+Truth = Mapping[str, str] | pl.DataFrame
+"""What is hidden from models: each request's label by its id, or grades of items (query, item_id, grade)."""
+
 HIDDEN_LABELS: Final = "hidden-labels"
 """The actor that the ledger shows where a file of true labels answered a review."""
 
 
 def open_review(
-    desk: Desk, unit: str, release: str, *, reason: str, seed: int | None = None, shadow: Digest | None = None
+    desk: Desk,
+    unit: str,
+    release: str,
+    *,
+    reason: str,
+    seed: int | None = None,
+    shadow: Digest | None = None,
+    titles: Mapping[str, str] | None = None,
 ) -> str:
     """People can be asked about the disagreements of a shadow (None: the newest); returns the review's name.
 
     Without a seed it is the review that counts for this shadow, and one with `SEED` where there is none.
     The same shadow evidence and seed give the same queue; where that is open already, its name. Where no
-    answer differs there is nothing to ask, and the review is answered as it opens, with no item.
+    answer differs there is nothing to ask, and the review is answered as it opens, with no item. Lists are
+    shown with the `titles` of their items (None: those of the golden set's catalogue), frozen with the queue.
 
     Raises:
-        NotReviewable: the release has no shadow or evaluation evidence.
+        NotReviewable: the release has no shadow evidence, or none of the golden set.
         RevisionConflict: another verb appended first.
     """
     current = state(desk, unit)
     subject = release_of(current, release)
-    seen, evaluation = _measured(desk, unit, subject, shadow)
+    form = form_of(desk, unit)
+    seen, golden = _measured(desk, unit, subject, shadow, form)
     for ref in reversed(subject.reviews):
         if _asks_about(desk, ref, seen.digest, seed):
             return ref.review
     name = f"review-{1 + sum(len(known.reviews) for known in current.releases.values())}"
-    queue = _queue(desk, unit, name, seen, evaluation, SEED if seed is None else seed)
+    queue = _queue(desk, unit, name, seen, golden, form, SEED if seed is None else seed)
+    if form.listed:
+        queue = replace(queue, tables={**queue.tables, "titles": _titles(desk, golden, queue, titles)})
     stored = desk.evidence.put(queue)
     draft = drafts.review_opened(
         unit, release=release, review=name, evidence=stored, reason=reason, actor=desk.actor
@@ -63,17 +80,30 @@ def open_review(
     return name
 
 
-def _measured(desk: Desk, unit: str, subject: Release, wanted: Digest | None) -> tuple[Evidence, Evidence]:
+def _measured(
+    desk: Desk, unit: str, subject: Release, wanted: Digest | None, form: AnswerForm
+) -> tuple[Evidence, Evidence]:
     shadow = desk.evidence.get(wanted) if wanted else newest(desk, subject, EvidenceKind.SHADOW)
-    evaluation = newest(desk, subject, EvidenceKind.EVALUATION)
-    if shadow is None or evaluation is None:
+    golden = newest(desk, subject, form.golden)
+    if shadow is None or golden is None:
         raise NotReviewable(
             f"a review of {subject.name} was refused",
-            found=f"no {'shadow' if shadow is None else 'evaluation'} evidence",
+            found=f"no {'shadow' if shadow is None else form.golden} evidence",
             accepted="a release that was evaluated and shadowed",
             next_step=f"mangaops release run {unit} --logs ... --traffic ...",
         )
-    return shadow, evaluation
+    return shadow, golden
+
+
+def _titles(desk: Desk, golden: Evidence, queue: Evidence, given: Mapping[str, str] | None) -> pl.DataFrame:
+    """The titles of the items that the queue shows: item_id, title; what the catalogue lacks has none."""
+    if given is None:
+        _, tables = desk.snapshots.get_tables(golden.binding.dataset)
+        given = dict(tables["items"].select("item_id", "title").iter_rows())
+    both = [*queue.tables["items"]["baseline_label"], *queue.tables["items"]["release_label"]]
+    shown = sorted({item for listed in both for item in items_of(listed)} & set(given))
+    rows = [(item, given[item]) for item in shown]
+    return pl.DataFrame(rows, schema={"item_id": pl.String, "title": pl.String}, orient="row")
 
 
 def export_review(desk: Desk, unit: str, review: str, *, bom: bool = False) -> bytes:
@@ -83,8 +113,25 @@ def export_review(desk: Desk, unit: str, review: str, *, bom: bool = False) -> b
         UsageError: the unit has no such review.
     """
     _, ref = find(state(desk, unit), review)
-    items = desk.evidence.get(ref.answer or ref.evidence).tables["items"]
-    return review_sheet.to_csv(items, bom=bom)
+    queue = desk.evidence.get(ref.answer or ref.evidence)
+    return review_sheet.to_csv(queue.tables["items"], titles=titles_of(queue), bom=bom)
+
+
+def export_page(desk: Desk, unit: str, review: str) -> bytes:
+    """The same queue as one HTML page to look at: both answers side by side, numbered as in the CSV file.
+
+    Raises:
+        UsageError: the unit has no such review.
+    """
+    _, ref = find(state(desk, unit), review)
+    queue = desk.evidence.get(ref.answer or ref.evidence)
+    return review_page.to_html(queue.tables["items"], titles=titles_of(queue), unit=unit, review=review)
+
+
+def titles_of(queue: Evidence) -> dict[str, str] | None:
+    """The titles that a review of lists shows; None where answers are labels."""
+    frame = queue.tables.get("titles")
+    return None if frame is None else dict(frame.select("item_id", "title").iter_rows())
 
 
 def import_answers(
@@ -101,7 +148,9 @@ def import_answers(
     """
     release, ref = find(state(desk, unit), review)
     queue = desk.evidence.get(ref.evidence)
-    items = review_sheet.from_csv(queue.tables["items"], content, queue.facts["labels"], source=source)
+    items = review_sheet.from_csv(
+        queue.tables["items"], content, queue.facts["labels"], source=source, titles=titles_of(queue)
+    )
     return _record(desk, unit, release, review, queue, items, simulated=False, reason=reason)
 
 
@@ -109,16 +158,17 @@ def answer_by_truth(
     desk: Desk,
     unit: str,
     review: str,
-    truth: Mapping[str, str],
+    truth: Truth,
     *,
     reason: str,
     error: float = 0.0,
     unclear: float = 0.0,
     seed: int = 0,
 ) -> Evidence:
-    """Review evidence is recorded from hidden labels by request id, in a stack that says it is simulated.
+    """Review evidence is recorded from what is hidden, in a stack that says it is simulated.
 
-    With `error` and `unclear` the simulated reviewer of the world answers, who errs at these rates.
+    Of two lists the one with the higher NDCG@3 is preferred, and `neither` where they are equal. With
+    `error` and `unclear` the simulated reviewer of the world answers, who errs at these rates.
 
     Raises:
         NotReviewable: the stack is not simulated.
@@ -135,8 +185,7 @@ def answer_by_truth(
     release, ref = find(state(desk, unit), review)
     queue = desk.evidence.get(ref.evidence)
     items = queue.tables["items"]
-    known = {**truth, **dict(items.filter("planted").select("request_id", "known").iter_rows())}
-    known |= {row["request_id"]: _right_action(row, known) for row in _acted(items, known)}
+    known = _right_answers(items, truth)
     asked = items.select("item_id", "request_id", option_a="baseline_label", option_b="release_label")
     labels = pl.DataFrame({"request_id": list(known), "label": list(known.values())})
     rng = np.random.default_rng(seed)
@@ -144,6 +193,15 @@ def answer_by_truth(
     answered = items.with_columns(answers.get_column("answer"))
     hidden = replace(desk, actor=SIMULATED_REVIEWER if error or unclear else HIDDEN_LABELS)
     return _record(hidden, unit, release, review, queue, answered, simulated=True, reason=reason)
+
+
+def _right_answers(items: pl.DataFrame, truth: Truth) -> dict[str, str]:
+    """What is right, or preferred, by request id: of planted items what is known of them."""
+    planted = dict(items.filter("planted").select("request_id", "known").iter_rows())
+    if isinstance(truth, pl.DataFrame):
+        return review_lists.preferred(items, truth) | planted
+    known = {**truth, **planted}
+    return known | {row["request_id"]: _right_action(row, known) for row in _acted(items, known)}
 
 
 def _acted(items: pl.DataFrame, truth: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -188,19 +246,22 @@ def _asks_about(desk: Desk, ref: ReviewRef, shadow: Digest, seed: int | None = N
     return bool(facts["shadow"] == shadow and seed in (None, facts["seed"]))
 
 
-def _queue(desk: Desk, unit: str, name: str, shadow: Evidence, evaluation: Evidence, seed: int) -> Evidence:
+def _queue(
+    desk: Desk, unit: str, name: str, shadow: Evidence, golden: Evidence, form: AnswerForm, seed: int
+) -> Evidence:
     spec = unit_spec(desk, unit).review
     answers = shadow.tables["answers"]
-    outcomes = evaluation.tables["outcomes"]
-    items = review_queue.build(answers, outcomes, spec, review=name, rng=np.random.default_rng(seed))
+    plant = partial(form.plant, golden.tables)
+    items = review_queue.build(answers, plant, spec, review=name, rng=np.random.default_rng(seed))
     both = {*answers["baseline_label"], *answers["release_label"]}
+    other_label = pl.col("baseline_label") != pl.col("release_label")
     facts: dict[str, Any] = {
         "reviewer": None,
         "simulated": None,
         "requests": answers.height,
-        "disagreements": answers.filter(pl.col("baseline_label") != pl.col("release_label")).height,
+        "disagreements": answers.filter("disagrees", other_label).height,
         "planted_floor": spec.floor,
-        "labels": sorted(both | set(evaluation.facts["labels"])),
+        "labels": [] if form.listed else sorted(both | set(golden.facts["labels"])),
         "shadow": shadow.digest,
         "seed": seed,
     }
@@ -223,7 +284,9 @@ def _record(
     if unanswered and unanswered == items.height:
         raise NotReviewable(
             f"the answers to {review} were refused: there is none",
-            accepted=f"{', '.join(REVIEW_WORDS)} or a label in the column `answer`",
+            accepted=", ".join(REVIEW_WORDS)
+            + ("" if "titles" in queue.tables else " or a label")
+            + " in the column `answer`",
             next_step="fill in the exported file and import it",
         )
     facts = dict(queue.facts) | {
@@ -232,8 +295,7 @@ def _record(
         "unanswered": unanswered,
         "review": review,
     }
-    tables = {"items": items, "groups": queue.tables["groups"]}
-    evidence = Evidence(EvidenceKind.REVIEW, queue.binding, facts, tables)
+    evidence = Evidence(EvidenceKind.REVIEW, queue.binding, facts, {**queue.tables, "items": items})
     answered = drafts.review_answered(
         unit,
         release=release,

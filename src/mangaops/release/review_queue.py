@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -27,7 +28,10 @@ ITEMS: Final = {
     "planted": pl.Boolean,
     "known": pl.String,
 }
-_DRAWN: Final = [name for name in ITEMS if name not in ("item_id", "release_is_a", "answer")]
+DRAWN: Final = [name for name in ITEMS if name not in ("item_id", "release_is_a", "answer")]
+
+Plant = Callable[[int, np.random.Generator], pl.DataFrame]
+"""Up to so many known items, with the columns `DRAWN`."""
 
 _WITH_ACTION: Final = "{} ({})"
 
@@ -36,11 +40,11 @@ NO_SEQ: Final = -1
 
 
 def build(
-    answers: pl.DataFrame, outcomes: pl.DataFrame, spec: ReviewSpec, *, review: str, rng: np.random.Generator
+    answers: pl.DataFrame, plant: Plant, spec: ReviewSpec, *, review: str, rng: np.random.Generator
 ) -> pl.DataFrame:
     """The queue in the order in which it is shown: columns `ITEMS`, every `answer` null.
 
-    `answers` and `outcomes` are the tables of shadow and evaluation evidence. Up to a tenth of the budget
+    `answers` is the table of shadow evidence, `plant` makes so many known items. Up to a tenth of the budget
     asks about requests with the same label and another action (`by_action`: both labels are shown, and
     stored, with their actions), the rest about other labels (docs/adr/0063). Where nothing differs the
     queue is empty.
@@ -50,11 +54,11 @@ def build(
         _with_action("baseline"), _with_action("release")
     )
     actions = min(acted.height, -(-spec.budget // 10), spec.budget - 1)
-    labels = draw(answers.filter(other_label), spec.budget - actions, rng)
+    labels = draw(answers.filter("disagrees", other_label), spec.budget - actions, rng)
     drawn = pl.concat(
         [labels.with_columns(by_action=False), draw(acted, actions, rng).with_columns(by_action=True)]
-    ).select(_DRAWN)
-    planted = plant(outcomes, spec.planted if drawn.height else 0, rng)
+    ).select(DRAWN)
+    planted = plant(spec.planted if drawn.height else 0, rng)
     queue = pl.concat([drawn, planted])
     queue = queue[rng.permutation(queue.height).tolist()]
     ids = [_item_id(review, request) for request in queue["request_id"]]
@@ -104,7 +108,7 @@ def plant(outcomes: pl.DataFrame, count: int, rng: np.random.Generator) -> pl.Da
         if offered is not None and len(rows) < count:
             known = (NO_SEQ, row["group"], row["text"], 1.0, *offered, None, None, False, True, row["truth"])
             rows.append((f"golden:{row['row_id']}", *known))
-    return pl.DataFrame(rows, schema={name: ITEMS[name] for name in _DRAWN}, orient="row")
+    return pl.DataFrame(rows, schema={name: ITEMS[name] for name in DRAWN}, orient="row")
 
 
 def _surest_first(outcomes: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:

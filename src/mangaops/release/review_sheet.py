@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import polars as pl
@@ -12,16 +12,20 @@ import polars as pl
 from mangaops.datasets.personal import mask
 from mangaops.errors import InputError
 from mangaops.release.escape import csv_cell, like_a_number
+from mangaops.release.listed import lines
 from mangaops.vocabulary import REVIEW_WORDS, is_review_word
 
 COLUMNS: Final = ("item_id", "text", "A", "B", "answer")
+Titles = Mapping[str, str]
+
 _BOM: Final = "\ufeff"
 _MAX_BYTES: Final = 64 * 2**20
 
 
-def to_csv(items: pl.DataFrame, *, bom: bool = False) -> bytes:
+def to_csv(items: pl.DataFrame, *, titles: Titles | None = None, bom: bool = False) -> bytes:
     """The queue as UTF-8 CSV with the columns `COLUMNS`, `answer` to be filled in; `bom` for spreadsheets.
 
+    With `titles` of items A and B are lists, a numbered line a place; None: they are labels.
     Personal data in texts is masked, and no cell is read as a formula, a number or a date. Nothing tells
     which side a label is from, or which items are planted.
     """
@@ -29,23 +33,42 @@ def to_csv(items: pl.DataFrame, *, bom: bool = False) -> bytes:
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for row in items.iter_rows(named=True):
-        writer.writerow([*_shown(row), csv_cell(_given(row))])
+        writer.writerow([*_shown(row, titles), csv_cell(_given(row, titles))])
     return ((_BOM if bom else "") + out.getvalue()).encode()
 
 
-def _shown(row: dict[str, object]) -> list[str]:
-    a, b = ("release_label", "baseline_label") if row["release_is_a"] else ("baseline_label", "release_label")
-    return [str(row["item_id"]), *(csv_cell(str(cell)) for cell in (mask(str(row["text"])), row[a], row[b]))]
+def _shown(row: dict[str, object], titles: Titles | None) -> list[str]:
+    a, b = ordered(row)
+    options = (a, b) if titles is None else (lines(a, titles), lines(b, titles))
+    return [str(row["item_id"]), *(csv_cell(cell) for cell in (mask(str(row["text"])), *options))]
 
 
-def _given(row: dict[str, object]) -> str:
-    return "" if row["answer"] is None else str(row["answer"])
+def ordered(row: Mapping[str, object]) -> tuple[str, str]:
+    """What stands under A and under B."""
+    sides = str(row["baseline_label"]), str(row["release_label"])
+    return (sides[1], sides[0]) if row["release_is_a"] else sides
 
 
-def from_csv(items: pl.DataFrame, content: bytes, labels: Collection[str], *, source: str) -> pl.DataFrame:
+def _given(row: dict[str, object], titles: Titles | None) -> str:
+    """The answer that was imported before; of lists the letter under which the preferred one stands."""
+    if row["answer"] is None:
+        return ""
+    letters = dict(zip(ordered(row), "AB", strict=True)) if titles is not None else {}
+    return letters.get(str(row["answer"]), str(row["answer"]))
+
+
+def from_csv(
+    items: pl.DataFrame,
+    content: bytes,
+    labels: Collection[str],
+    *,
+    source: str,
+    titles: Titles | None = None,
+) -> pl.DataFrame:
     """The queue with its answers: labels, "neither" or "unclear"; null where the cell was left empty.
 
-    `A` and `B` stand for the labels of their columns. Every item must be in the file once, in any order.
+    `A` and `B` stand for the labels, or lists, of their columns: those of lists are the only ones, beside
+    the words. Every item must be in the file once, in any order. `titles` as they were exported.
 
     Raises:
         InputError: names the row that is unknown, doubled or edited, the item that is missing, or the
@@ -66,7 +89,7 @@ def from_csv(items: pl.DataFrame, content: bytes, labels: Collection[str], *, so
             )
         if item_id in answers:
             raise _refused(source, number, f"item {item_id} stands twice", "each item once")
-        _unedited(source, number, cells, _shown(row))
+        _unedited(source, number, cells, _shown(row, titles))
         answers[item_id] = _answer(source, number, cells, row, labels)
     missing = [item_id for item_id in expected if item_id not in answers]
     if missing:
@@ -133,15 +156,14 @@ def _answer(
     source: str, number: int, cells: list[str], row: dict[str, object], labels: Collection[str]
 ) -> str | None:
     given = cells[-1].strip().removeprefix("'").strip()
-    a, b = ("release_label", "baseline_label") if row["release_is_a"] else ("baseline_label", "release_label")
-    letters = {"a": str(row[a]), "b": str(row[b])}
+    letters = dict(zip("ab", ordered(row), strict=True))
     if not given:
         return None
     if given in letters.values() or (given in labels and not row["by_action"]):
         return given
     if is_review_word(given):
         return letters.get(given.lower(), given.lower())
-    accepted = f"{', '.join(REVIEW_WORDS)}, or a label of the stack"
+    accepted = ", ".join(REVIEW_WORDS) + (", or a label of the stack" if labels else "")
     raise _refused(source, number, f"answer {given[:60]!r}", accepted)
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Protocol
 
 import polars as pl
 
 from mangaops.errors import InputError
 from mangaops.evidence import Evidence
 from mangaops.evidence.envelope import table_digest
-from mangaops.inference import answers
+from mangaops.inference.answer import side_by_side
 from mangaops.registry import drafts
+from mangaops.release.answer_forms import AnswerForm, form_of
 from mangaops.release.desk import (
     Desk,
     Progress,
@@ -23,12 +25,47 @@ from mangaops.release.desk import (
     state,
     unit_spec,
 )
-from mangaops.release.evaluate import Pair, answer_both, answer_columns, retitled
 from mangaops.stack.share import in_share
 from mangaops.vocabulary import Digest, EvidenceKind, ShadowMode, State
 
 MODE: Final = ShadowMode.REPLAY
 _COLUMNS: Final = ("row_id", "group", "text", "at")
+
+
+class Answers(Protocol):
+    """What answers a text in the form of its family: a predictor, or a loaded retrieval release."""
+
+    @property
+    def name(self) -> str:
+        """Who answers, as reports name it."""
+
+    def answer(self, text: str, /) -> Any:
+        """The answer to any text at all."""
+
+
+class Sides(Protocol):
+    """The two that answer; `against` as in `evaluate.Pair`, which is one of these."""
+
+    @property
+    def baseline(self) -> Answers:
+        """The champion."""
+
+    @property
+    def release(self) -> Answers:
+        """The release on trial."""
+
+    @property
+    def against(self) -> Digest | None:
+        """The digest of what `baseline` answers for."""
+
+
+@dataclass(frozen=True)
+class Searches:
+    """Two retrieval releases side by side."""
+
+    baseline: Answers
+    release: Answers
+    against: Digest | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +84,7 @@ def replay(
     desk: Desk,
     unit: str,
     release: str,
-    pair: Pair,
+    pair: Sides,
     traffic: Traffic,
     *,
     reason: str,
@@ -76,8 +113,9 @@ def replay(
             accepted="one request or more",
             next_step="give a longer window with --traffic, or a larger share",
         )
-    table = _answers(mirrored, pair, progress)
-    facts = _facts(mirrored, table) | {"share": wanted}
+    form = form_of(desk, unit)
+    table = _answers(mirrored, pair, form, progress)
+    facts = _facts(mirrored, table) | form.facts(table) | {"share": wanted}
     evidence = Evidence(EvidenceKind.SHADOW, bound, facts, {"answers": table})
     return record_evidence(desk, unit, release, evidence, reason=reason)
 
@@ -120,10 +158,12 @@ def begin(desk: Desk, unit: str, release: str, reason: str) -> None:
         append(desk, [draft], expect={unit: current.revision})
 
 
-def _answers(mirrored: pl.DataFrame, pair: Pair, progress: Progress) -> pl.DataFrame:
-    both = answer_both(mirrored, pair, "shadow replay", progress)
-    again = answers(pair.baseline, mirrored["text"], retitled(progress, "shadow replay, control"))
-    whole = both.with_columns(answer_columns(again, "control"))
+def _answers(mirrored: pl.DataFrame, pair: Sides, form: AnswerForm, progress: Progress) -> pl.DataFrame:
+    whole, texts = mirrored, mirrored["text"].to_list()
+    asked = {"baseline": pair.baseline, "release": pair.release, "control": pair.baseline}
+    for side, answering in asked.items():
+        told = partial(progress, f"shadow replay, {side}") if progress else None
+        whole = whole.with_columns(form.columns(side_by_side(answering.answer, texts, told), side))
     return whole.select(
         pl.int_range(pl.len(), dtype=pl.Int64).alias("seq"),
         pl.col("row_id").alias("request_id"),
@@ -135,15 +175,9 @@ def _answers(mirrored: pl.DataFrame, pair: Pair, progress: Progress) -> pl.DataF
         "release_label",
         "release_action",
         "release_confidence",
-        disagrees=differs("baseline", "release"),
-        control_disagrees=differs("baseline", "control"),
+        disagrees=form.differs("baseline", "release"),
+        control_disagrees=form.differs("baseline", "control"),
     )
-
-
-def differs(one: str, other: str) -> pl.Expr:
-    """Whether two sides gave another label or another action; null where one gave no answer."""
-    labels = pl.col(f"{one}_label") != pl.col(f"{other}_label")
-    return labels | (pl.col(f"{one}_action") != pl.col(f"{other}_action"))
 
 
 def _answered(table: pl.DataFrame) -> int:

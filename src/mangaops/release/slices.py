@@ -1,23 +1,29 @@
-"""Accuracy of both sides on parts of the golden set, with the paired difference and its interval."""
+"""Both sides on parts of the golden rows or queries, with the paired difference and its interval."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
-from mangaops.metrics import METRICS, Scored, parts
+from mangaops.metrics import METRICS, Ranked, Scored, parts
 from mangaops.stats import PairedDifference, Undefined, holm, paired_difference
 
 LEVEL: Final = 0.95
 LEAST_ROWS: Final = 20
 """Smaller slices are not shown: their intervals say nothing."""
 
+COMPARED_BY: Final[Mapping[type, str]] = {Scored: "accuracy", Ranked: "ndcg@10"}
+"""The metric of a slice."""
+
+V = TypeVar("V", Scored, Ranked)
+
 
 @dataclass(frozen=True)
 class Slice:
-    """Accuracy of both sides on one part, and the difference (release minus baseline).
+    """Accuracy (of lists NDCG@10) of both sides on one part, and the difference (release minus baseline).
 
     `low` and `high` are its interval at level 0.95, of this part alone. `p` is for the claim that the sides
     differ here, adjusted for all parts that are shown (Holm).
@@ -48,7 +54,7 @@ class Slice:
         return self.p <= 1.0 - LEVEL
 
 
-def slices(scored: Scored, *, rng: np.random.Generator, resamples: int = 500) -> list[Slice]:
+def slices(view: V, *, rng: np.random.Generator, resamples: int = 500) -> list[Slice]:
     """Every slice with `LEAST_ROWS` rows or more, in the order of the metrics room.
 
     The intervals are one at a time: with many slices one in twenty misses. The claims `worse` and `better`
@@ -57,18 +63,18 @@ def slices(scored: Scored, *, rng: np.random.Generator, resamples: int = 500) ->
     Source: Holm (1979), Scandinavian Journal of Statistics 6:65.
     """
     found = []
-    for name, value, part in parts(scored):
+    for name, value, part in parts(view):
         paired = _paired(part, rng, resamples)
         if paired is not None:
-            found.append((name, value, part.outcomes.height, paired))
+            found.append((name, value, part.rows.height, paired))
     adjusted = holm([_p_value(paired) for *_, paired in found])
     return [_slice(*each, p=float(p)) for each, p in zip(found, adjusted, strict=True)]
 
 
-def _paired(part: Scored, rng: np.random.Generator, resamples: int) -> PairedDifference | None:
-    if part.outcomes.height < LEAST_ROWS:
+def _paired(part: V, rng: np.random.Generator, resamples: int) -> PairedDifference | None:
+    if part.rows.height < LEAST_ROWS:
         return None
-    sides = METRICS["accuracy"].rows(part, None)
+    sides = METRICS[COMPARED_BY[type(part)]].rows(part, None)
     try:
         return paired_difference(
             sides.baseline_numerator,

@@ -8,7 +8,7 @@ from typing import Any
 
 from mangaops.errors import IntegrityError, RefusedError
 from mangaops.gates import Decision
-from mangaops.registry import TRANSITIONS, Permit, Release, UnitState, fold_data, permit
+from mangaops.registry import TRANSITIONS, Permit, Release, UnitState, fold_data, judging, permit
 from mangaops.release.bootstrap import rules_for, specs_digest
 from mangaops.release.desk import Desk, bind, unit_spec
 from mangaops.release.review import counted_review
@@ -73,14 +73,14 @@ def require_golden(desk: Desk, current: UnitState, subject: Release, dataset: Di
                     f"deciding on {subject.name} was refused: it was compared on an older golden set",
                     found=found,
                     accepted="evidence on the newest golden set",
-                    next_step=f"mangaops release run {current.unit} --logs ...",
+                    next_step=judging(current.unit, first=current.generation == 0),
                 )
 
 
 def _refused(current: UnitState, subject: Release, found: str, how: str = "") -> RefusedError:
     closed = EventKind.REOPENED in TRANSITIONS[subject.state]
     reopen = f"it is {subject.state}: mangaops release reopen {subject.name} --reason '...', then "
-    again = f"judge it again: mangaops release run {current.unit} --logs ...{how}"
+    again = f"judge it again: {judging(current.unit, first=current.generation == 0)}{how}"
     return RefusedError(
         f"promoting {subject.name} was refused",
         found=found,

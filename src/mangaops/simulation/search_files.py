@@ -13,10 +13,12 @@ from mangaops.simulation.asked import about
 from mangaops.simulation.queries import POOL, queries
 from mangaops.simulation.searches import ETA, searches, span
 from mangaops.simulation.shop import shop
-from mangaops.simulation.written import FORMATS, write_frames
+from mangaops.simulation.written import FORMATS, require_own, write_frames
 
 Progress = Callable[[str, int, int], None]
 
+COMMAND: Final = "simulate searches"
+NAMES: Final = ("catalogue", "queries", "judgments", "searches")
 README: Final = """All of this is simulated. No customer searched, clicked or bought; no such titles,
 authors or users exist.
 
@@ -48,7 +50,8 @@ def write_searches(
     paths, the row counts and the time span of the searches, as JSON values.
 
     Raises:
-        UsageError: no week, no session, a number of titles outside the shop's limits, or an unknown format.
+        UsageError: no week, no session, a number of titles outside the shop's limits, an unknown format,
+            or a folder with other such files.
         SetupError: the folder cannot be written.
     """
     if weeks < 1 or sessions < 1 or format not in FORMATS:
@@ -58,6 +61,7 @@ def write_searches(
             accepted=f"at least 1 week of 1 session, as {', '.join(FORMATS)}",
             next_step="give other options",
         )
+    require_own(Path(folder), NAMES, COMMAND)
     titles_on_sale = shop(seed, titles, progress)
     asked_for, judged = queries(seed, about(weeks - 1).stop, titles_on_sale, progress)
     found = [searches(seed, week, sessions, titles_on_sale, progress=progress) for week in range(weeks)]
@@ -70,7 +74,7 @@ def write_searches(
     spans = {"from_": span(0)[0].isoformat(), "to": span(weeks - 1)[1].isoformat()}
     counts = {"seed": seed, "weeks": weeks, "sessions": sessions, "titles": titles}
     readme = README.format(**counts, **spans, suffix=format, pool=POOL, eta=ETA)
-    paths = write_frames(Path(folder), frames, readme, format, what="simulated searches were")
+    paths = write_frames(Path(folder), frames, readme, format, COMMAND)
     return {
         "simulated": True,
         **counts,

@@ -11,12 +11,14 @@ import polars as pl
 from mangaops.errors import UsageError
 from mangaops.simulation.catalogue import catalogue_frame
 from mangaops.simulation.world import World
-from mangaops.simulation.written import FORMATS, write_frames
+from mangaops.simulation.written import FORMATS, require_own, write_frames
 
 Progress = Callable[[str, int, int], None]
 
 TRAFFIC_COLUMNS: Final = ("request_id", "text", "conversation_id", "user_id", "at", "turn", "language")
 
+COMMAND: Final = "simulate traffic"
+NAMES: Final = ("logs", "traffic", "truth", "catalogue")
 README: Final = """All of this is simulated. No customer wrote these messages; no such titles,
 authors or users exist.
 
@@ -45,7 +47,7 @@ def write_traffic(
     the time span of the traffic, as JSON values.
 
     Raises:
-        UsageError: no week, no conversation, or an unknown format.
+        UsageError: no week, no conversation, an unknown format, or a folder with other such files.
         SetupError: the folder cannot be written.
     """
     if weeks < 1 or format not in FORMATS:
@@ -55,6 +57,7 @@ def write_traffic(
             accepted=f"at least 1 labelled week, as {', '.join(FORMATS)}",
             next_step="give other options",
         )
+    require_own(Path(folder), NAMES, COMMAND)
     world = World(seed)
     written = []
     for number in range(weeks + 1):
@@ -70,7 +73,7 @@ def write_traffic(
     }
     spans = {"from_": window.begins.isoformat(), "to": window.ends.isoformat()}
     readme = README.format(seed=seed, weeks=weeks, conversations=conversations, suffix=format, **spans)
-    paths = write_frames(Path(folder), frames, readme, format, what="simulated traffic was")
+    paths = write_frames(Path(folder), frames, readme, format, COMMAND)
     return {
         "simulated": True,
         "seed": seed,

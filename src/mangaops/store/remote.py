@@ -17,7 +17,7 @@ from mangaops.errors import ArtifactTampered
 from mangaops.store.addresses import without_credentials
 from mangaops.store.bundles import STALE_SECONDS, Bundles, LocalBundles, file_hashes, not_there, place
 from mangaops.store.foreign import object_errors
-from mangaops.store.silence import SILENCE, awaited
+from mangaops.store.silence import SILENCE, awaited, write
 from mangaops.vocabulary import Digest
 
 MARKER: Final = ".committed"
@@ -48,7 +48,10 @@ def default_cache() -> Path:
 
 
 class RemoteBundles:
-    """Bundles in an object store, or whatever fsspec calls a file system; no read waits without end."""
+    """Bundles in an object store, or whatever fsspec calls a file system.
+
+    No read, write or removal waits without end; listing all bundles does.
+    """
 
     def __init__(self, url: str, cache: Path, silence: float = SILENCE) -> None:
         import fsspec
@@ -69,6 +72,7 @@ class RemoteBundles:
 
         Raises:
             ArtifactTampered: the bundle is there already, and its files are others.
+            SetupError: the store cannot be reached, or takes nothing any more.
         """
         hashes = file_hashes(staged)
         refused = f"storing {digest} in {self.shown} was refused"
@@ -76,11 +80,11 @@ class RemoteBundles:
             listed = self._listed(digest, refused)
             if listed is not None and listed != hashes:
                 raise self._tampered(digest, f"files {', '.join(sorted(listed))}")
-            if listed is not None and self._all_there(digest, staged):
+            if listed is not None and self._all_there(digest, staged, refused):
                 return
             for name in hashes:
-                self._files.pipe_file(self._object(digest, name), (staged / name).read_bytes())
-            self._files.pipe_file(self._marker(digest), json.dumps(hashes, sort_keys=True).encode())
+                self._put(self._object(digest, name), (staged / name).read_bytes(), refused)
+            self._put(self._marker(digest), json.dumps(hashes, sort_keys=True).encode(), refused)
 
     def has(self, digest: Digest) -> bool:
         """Whether the bundle is there, marker and all."""
@@ -90,9 +94,10 @@ class RemoteBundles:
 
     def forget(self, digest: Digest) -> None:
         """The bundle is not there, nor in the cache; its objects go with the next sweep."""
-        with object_errors(f"removing {digest} from {self.shown} was refused"):
-            if self._files.exists(self._marker(digest)):
-                self._files.rm_file(self._marker(digest))
+        marker, refused = self._marker(digest), f"removing {digest} from {self.shown} was refused"
+        with object_errors(refused):
+            if self._there(marker, refused):
+                self._remove(marker, refused)
         self._cache.forget(digest)
 
     def path(self, digest: Digest) -> Path:
@@ -126,7 +131,8 @@ class RemoteBundles:
 
     def sweep(self, older_than: float = STALE_SECONDS) -> int:
         """Objects without a marker that are `older_than` seconds are gone; returns how many there were."""
-        with object_errors(f"sweeping {self.shown} was refused"):
+        refused = f"sweeping {self.shown} was refused"
+        with object_errors(refused):
             every = self._files.find(self._root, detail=True) if self._files.exists(self._root) else {}
             whole = {path.removesuffix(MARKER) for path in every if path.endswith(MARKER)}
             left = [
@@ -136,7 +142,7 @@ class RemoteBundles:
                 if time.time() - _written(info) >= older_than
             ]
             for path in left:
-                self._files.rm_file(path)
+                self._remove(path, refused)
         return len(left)
 
     def _bundle_of(self, path: str) -> str:
@@ -161,9 +167,18 @@ class RemoteBundles:
             raise self._tampered(digest, "a marker that is not JSON") from error
         return listed
 
-    def _all_there(self, digest: Digest, staged: Path) -> bool:
+    def _all_there(self, digest: Digest, staged: Path, refused: str) -> bool:
         names = (path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file())
-        return all(self._files.exists(self._object(digest, name)) for name in names)
+        return all(self._there(self._object(digest, name), refused) for name in names)
+
+    def _put(self, path: str, content: bytes, refused: str) -> None:
+        write(self._files, path, content, refused, self._silence)
+
+    def _there(self, path: str, refused: str) -> bool:
+        return bool(awaited(lambda _alive: self._files.exists(path), refused, self._silence))
+
+    def _remove(self, path: str, refused: str) -> None:
+        awaited(lambda _alive: self._files.rm_file(path), refused, self._silence)
 
     def _download(self, digest: Digest, name: str, target: Path, refused: str) -> None:
         from fsspec.callbacks import Callback

@@ -20,6 +20,9 @@ SILENCE: Final = 30.0
 MOST: Final = 16
 """So many calls of a process may hang; further ones are refused at once."""
 
+SLOWEST: Final = 256 * 1024
+"""Bytes a second that a store takes at least."""
+
 _given_up: set[threading.Thread] = set()
 """Calls that nobody awaits any more, and that may still hang; counted for the whole process."""
 
@@ -70,6 +73,21 @@ def awaited(
     if not well:
         raise found
     return found  # type: ignore[no-any-return]
+
+
+def write(files: Any, path: str, content: bytes, refused: str, silence: float = SILENCE) -> None:
+    """The object stands whole at `path` of an fsspec file system.
+
+    Raises:
+        SetupError: it took longer than `longest_write`, or too many earlier calls still hang.
+    """
+    limit = longest_write(len(content), silence)
+    awaited(lambda _alive: files.pipe_file(path, content), refused, limit)
+
+
+def longest_write(size: int, silence: float = SILENCE) -> float:
+    """For how many seconds a write of `size` bytes is awaited: a store says nothing before its end."""
+    return silence + size / SLOWEST
 
 
 def _ended(said: Heard, refused: str, silence: float, grows: Callable[[], object]) -> tuple[bool, Any]:

@@ -1,0 +1,237 @@
+"""What reports show of a search on golden queries: both sides in numbers, and what changed most."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from mangaops.gates import Finding
+from mangaops.metrics import METRICS, Ranked, Sides
+from mangaops.stats import PairedDifference, Undefined, paired_difference
+from mangaops.vocabulary import Cell, Side, Stage
+
+LEVEL: Final = 0.95
+QUALITY: Final = "ndcg@10"
+"""The metric by which slices and queries are compared."""
+
+SHOWN: Final[Mapping[Stage, tuple[str, ...]]] = {
+    Stage.SEARCH: (QUALITY, "recall@3", "mrr@10", "bad_top1", "judged@10", "coverage@10"),
+    Stage.ADAPTER: ("recall@3", QUALITY),
+    Stage.RERANKER: ("mrr@10", QUALITY),
+}
+_TOP: Final = 3
+_PLACES: Final = 5
+_MOST: Final = 20
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One metric of the lists of a stage; `low` and `high` bound the difference at 0.95, over groups.
+
+    None: the metric is no mean over queries, and its interval would say little (coverage).
+    """
+
+    stage: str
+    metric: str
+    unit: str
+    direction: str
+    baseline: float
+    release: float
+    difference: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place of a list; `grade` is None where nobody judged the item."""
+
+    number: int
+    item_id: str
+    title: str
+    grade: float | None
+
+    @property
+    def text(self) -> str:
+        """`Title, grade 2`; the id where there is no title."""
+        judged = "not judged" if self.grade is None else f"grade {self.grade:g}"
+        return f"{self.title or self.item_id}, {judged}"
+
+
+@dataclass(frozen=True)
+class Query:
+    """A golden query with the first places of both lists, and its NDCG@10 before and after.
+
+    `word`: "broken" where a relevant item stood in the first three places and none does now, "fixed" the
+    other way round, else empty.
+    """
+
+    text: str
+    before: float
+    after: float
+    word: str
+    baseline: tuple[Place, ...]
+    release: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The queries that lost and gained most, and how many did, of `queries` with a relevant item."""
+
+    lost: tuple[Query, ...]
+    gained: tuple[Query, ...]
+    worse: int
+    better: int
+    broken: int
+    fixed: int
+    queries: int
+
+
+def measured(ranked: Ranked, *, rng: np.random.Generator, resamples: int = 500) -> list[Measured]:
+    """The metrics of every stage that was measured; items that nobody judged count as irrelevant."""
+    found = []
+    for stage, names in SHOWN.items():
+        lists = ranked.at(stage, ranked.unjudged)
+        if not {Cell.BASELINE, Cell.RELEASE} <= lists.measured:
+            continue
+        deep = [name for name in names if (METRICS[name].places or 0) <= lists.depth]
+        told = [_measured(lists, name, rng, resamples) for name in deep]
+        found += [each for each in told if each is not None]
+    return found
+
+
+def _measured(lists: Ranked, name: str, rng: np.random.Generator, resamples: int) -> Measured | None:
+    metric = METRICS[name]
+    sides = metric.rows(lists, None)
+    paired = difference(sides, lists, rng, resamples)
+    if paired is None:
+        return None
+    bounds = paired.interval(LEVEL)
+    told = sides.scale <= 1.0
+    return Measured(
+        stage=str(lists.stage),
+        metric=name,
+        unit=metric.unit,
+        direction=str(metric.direction),
+        baseline=paired.estimate_a,
+        release=paired.estimate_b,
+        difference=paired.difference,
+        low=bounds.low if told else None,
+        high=bounds.high if told else None,
+        n=sides.rows(),
+    )
+
+
+def difference(
+    sides: Sides, lists: Ranked, rng: np.random.Generator, resamples: int
+) -> PairedDifference | None:
+    """Release minus baseline over groups of queries; None where no query bears the metric."""
+    columns = (
+        sides.baseline_numerator,
+        sides.baseline_denominator,
+        sides.release_numerator,
+        sides.release_denominator,
+    )
+    try:
+        return paired_difference(*columns, lists.groups, rng=rng, resamples=resamples, scale=sides.scale)
+    except Undefined:
+        return None
+
+
+def changes(ranked: Ranked, titles: Mapping[str, str]) -> Changes:
+    """What became of single queries end to end, those first whose weight makes the change largest."""
+    sides = METRICS[QUALITY].rows(ranked, None)
+    counted = sides.baseline_denominator > 0
+    before, after = (
+        np.divide(top, sides.baseline_denominator, out=np.zeros_like(top), where=counted)
+        for top in (sides.baseline_numerator, sides.release_numerator)
+    )
+    had, has = (
+        ranked.count(ranked.top(side, _TOP).filter(pl.col("grade") > 0)) > 0
+        for side in (Side.BASELINE, Side.RELEASE)
+    )
+    broken, fixed = counted & had & ~has, counted & has & ~had
+    frame = ranked.queries.select("query_id", "text", "weight").with_columns(
+        row=pl.int_range(pl.len()),
+        before=before,
+        after=after,
+        word=pl.when(pl.Series(broken)).then(pl.lit("broken")).when(pl.Series(fixed)).then(pl.lit("fixed")),
+        counted=counted,
+    )
+    moved = frame.filter("counted").with_columns(gain=pl.col("after") - pl.col("before"))
+    worse, better = moved.filter(pl.col("gain") < -1e-9), moved.filter(pl.col("gain") > 1e-9)
+    return Changes(
+        lost=_queries(ranked, worse, titles),
+        gained=_queries(ranked, better, titles),
+        worse=worse.height,
+        better=better.height,
+        broken=int(broken.sum()),
+        fixed=int(fixed.sum()),
+        queries=moved.height,
+    )
+
+
+def _queries(ranked: Ranked, moved: pl.DataFrame, titles: Mapping[str, str]) -> tuple[Query, ...]:
+    worth = moved.with_columns(worth=(pl.col("gain") * pl.col("weight")).abs())
+    first = worth.sort(["worth", "query_id"], descending=[True, False]).head(_MOST)
+    lists = {side: _places(ranked, side, first["row"], titles) for side in Side}
+    return tuple(
+        Query(
+            text=row["text"],
+            before=row["before"],
+            after=row["after"],
+            word=row["word"] or "",
+            baseline=lists[Side.BASELINE].get(row["row"], ()),
+            release=lists[Side.RELEASE].get(row["row"], ()),
+        )
+        for row in first.iter_rows(named=True)
+    )
+
+
+def _places(
+    ranked: Ranked, side: Side, rows: pl.Series, titles: Mapping[str, str]
+) -> dict[int, tuple[Place, ...]]:
+    """The first places of these queries' lists, by row."""
+    found: dict[int, tuple[Place, ...]] = {}
+    shown = ranked.shown(side, _PLACES).filter(pl.col("row").is_in(rows.implode()))
+    for row, rank, item, grade in (
+        shown.sort("row", "rank").select("row", "rank", "item_id", "grade").iter_rows()
+    ):
+        found[row] = (*found.get(row, ()), Place(rank, item, titles.get(item, ""), grade))
+    return found
+
+
+@dataclass(frozen=True)
+class Square:
+    """The 2 x 2 table of a `pair` finding: a metric of the four pairs of models, and the interaction.
+
+    `gains` holds for every cell but the baseline its gain with interval, positive where it is better.
+    """
+
+    subject: str
+    unit: str
+    values: Mapping[str, float]
+    gains: Mapping[str, Mapping[str, Any]]
+    interaction: Mapping[str, Any]
+    changed: tuple[str, ...]
+
+
+def square(finding: Finding) -> Square | None:
+    """The table that the finding holds; None where it holds none."""
+    facts = finding.facts or {}
+    if "table" not in facts or not all(math.isfinite(number) for number in facts["table"].values()):
+        return None
+    return Square(
+        finding.subject,
+        finding.unit,
+        facts["table"],
+        facts["gains"],
+        facts["interaction"],
+        tuple(facts["changed"]),
+    )

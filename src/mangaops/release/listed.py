@@ -1,0 +1,29 @@
+"""A ranked list in the place of a label: a JSON array of its first ids, and how people read it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+PLACES: Final = 10
+"""Places of a list that shadow and review evidence keep."""
+
+NOTHING: Final = "(nothing found)"
+
+
+def as_list(items: Sequence[str]) -> str:
+    """The first `PLACES` ids as the JSON array that stands in a label's place: `["i7","i3"]`."""
+    return json.dumps(list(items[:PLACES]), ensure_ascii=False, separators=(",", ":"))
+
+
+def items_of(listed: str) -> list[str]:
+    """The ids of such an array, best first."""
+    return [str(item) for item in json.loads(listed)]
+
+
+def lines(listed: str, titles: Mapping[str, str]) -> str:
+    """The list as people read it, a line a place: `1. Title (id)`; the id alone where it has no title."""
+    named = [(item, " ".join(titles.get(item, "").split())) for item in items_of(listed)]
+    told = [f"{title} ({item})" if title else item for item, title in named]
+    return "\n".join(f"{place}. {each}" for place, each in enumerate(told, 1)) or NOTHING

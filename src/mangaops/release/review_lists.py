@@ -1,0 +1,120 @@
+"""Reviews of ranked lists: known pairs of lists among the items, and which list hidden grades prefer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from mangaops.datasets.text import normalised
+from mangaops.errors import InputError
+from mangaops.metrics import TOP, discounted_gain
+from mangaops.release.listed import PLACES, as_list, items_of
+from mangaops.release.review_queue import DRAWN, ITEMS, NO_SEQ
+from mangaops.vocabulary import NEITHER, Cell, Stage
+
+Grades = Mapping[str, float]
+_GRADES: Final = {"query": pl.String, "item_id": pl.String, "grade": pl.Float64}
+
+
+def plant(tables: Mapping[str, pl.DataFrame], count: int, rng: np.random.Generator) -> pl.DataFrame:
+    """Up to `count` golden queries, each with its best judged items on one side and strangers on the other.
+
+    `tables` are those of ranking evidence. The good list begins with the relevant items, best grade first,
+    and goes on as the baseline does; the other holds as many items that other queries were shown, none of
+    them judged relevant for this one or shown for it. Queries with most relevant items come first, up to
+    `TOP`: the more there are, the clearer it is (docs/adr/0091).
+    """
+    queries = tables["queries"].sort("query_id")
+    shown = _shown(tables["ranked"])
+    graded = _graded(tables["judgments"])
+    pool = sorted({item for items in shown.values() for item in items})
+    rows: list[tuple[object, ...]] = []
+    for row in _clearest_first(queries, graded, rng):
+        offered = _offered(graded.get(row["query_id"], {}), shown.get(row["query_id"], []), pool, rng)
+        if offered is not None and len(rows) < count:
+            good, bad = map(as_list, offered)
+            known = (NO_SEQ, row["group"], row["text"], 1.0, good, bad, None, None, False, True, good)
+            rows.append((f"golden:{row['query_id']}", *known))
+    return pl.DataFrame(rows, schema={name: ITEMS[name] for name in DRAWN}, orient="row")
+
+
+def _shown(ranked: pl.DataFrame) -> dict[str, list[str]]:
+    """What the baseline shows by query, best first."""
+    mine = ranked.filter(pl.col("stage") == Stage.SEARCH, pl.col("side") == Cell.BASELINE)
+    lists = mine.sort("query_id", "rank").group_by("query_id", maintain_order=True).agg("item_id")
+    return dict(lists.iter_rows())
+
+
+def _graded(judgments: pl.DataFrame) -> dict[str, dict[str, float]]:
+    """Items with a grade over 0 by query, the best first."""
+    found: dict[str, dict[str, float]] = {}
+    relevant = judgments.filter(pl.col("grade") > 0)
+    ordered = relevant.sort(["query_id", "grade", "item_id"], descending=[False, True, False])
+    for query, item, grade in ordered.select("query_id", "item_id", "grade").iter_rows():
+        found.setdefault(query, {})[item] = grade
+    return found
+
+
+def _clearest_first(
+    queries: pl.DataFrame, graded: Mapping[str, Grades], rng: np.random.Generator
+) -> list[dict[str, str]]:
+    clear = [min(TOP, len(graded.get(query, {}))) for query in queries["query_id"]]
+    ordered = queries.with_columns(
+        clear=pl.Series(clear, dtype=pl.Int64), luck=pl.Series(rng.random(queries.height))
+    ).sort(["clear", "luck"], descending=[True, False])
+    return ordered.filter(pl.col("clear") > 0).select("query_id", "group", "text").to_dicts()
+
+
+def _offered(
+    relevant: Grades, shown: list[str], pool: list[str], rng: np.random.Generator
+) -> tuple[list[str], list[str]] | None:
+    """A list that begins with what is relevant, and one of as many strangers; None where they are too few."""
+    good = [*dict.fromkeys([*relevant, *shown])][:PLACES]
+    known = {*relevant, *shown}
+    strangers = [item for item in pool if item not in known]
+    if len(strangers) < len(good):
+        return None
+    places = rng.choice(len(strangers), size=len(good), replace=False).tolist()
+    return good, [strangers[at] for at in places]
+
+
+def preferred(items: pl.DataFrame, grades: pl.DataFrame) -> dict[str, str]:
+    """By request id the list with the higher NDCG of the first `TOP` places; `neither` where they are equal.
+
+    `grades` has query, item_id and grade; an item without one is irrelevant. Queries are the same where
+    only case, width, spaces and punctuation differ. Planted items are left out.
+
+    Raises:
+        InputError: a column is missing, or nothing is graded of a reviewed query.
+    """
+    lacking = [name for name in _GRADES if name not in grades.columns]
+    known = _by_query(grades) if not lacking else {}
+    asked = items.filter(~pl.col("planted"))
+    missing = [text for text in asked["text"] if normalised(text) not in known]
+    if lacking or missing:
+        raise InputError(
+            "hidden grades were refused: they do not answer every reviewed query",
+            found=f"without {', '.join(lacking)}" if lacking else f"nothing of {missing[0]!r}",
+            accepted="columns query, item_id and grade, with every query of the traffic",
+            next_step="give the judgments that were written with this traffic",
+        )
+    return {row["request_id"]: _better(row, known[normalised(row["text"])]) for row in asked.to_dicts()}
+
+
+def _by_query(grades: pl.DataFrame) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    for query, item, grade in grades.select(*_GRADES).cast(_GRADES).drop_nulls().iter_rows():  # type: ignore[arg-type]
+        found.setdefault(normalised(query), {})[item] = grade
+    return found
+
+
+def _better(row: Mapping[str, str], grades: Grades) -> str:
+    """Both lists are measured against the same best one, so that their gains decide."""
+    sides = (row["baseline_label"], row["release_label"])
+    gains = [discounted_gain(items_of(listed), grades, TOP) for listed in sides]
+    if abs(gains[0] - gains[1]) < 1e-9:
+        return NEITHER
+    return sides[int(gains[1] > gains[0])]

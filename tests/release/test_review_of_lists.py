@@ -1,0 +1,223 @@
+"""People see two lists side by side, blind, and say which one they prefer."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from desk_world import WHY
+from shop_desk import CHAMPION, NEW, NEXT, OLD, SearchWorld, search_world, traffic
+
+from mangaops.errors import InputError, NotReviewable
+from mangaops.evidence import Evidence
+from mangaops.release import review, review_lists, review_sheet
+from mangaops.release.listed import items_of
+from mangaops.vocabulary import NEITHER, Verdict
+
+ORDER = ("item_id", "text", "A", "B", "answer")
+
+
+@pytest.fixture
+def searching(tmp_path: Path) -> SearchWorld:
+    world = search_world(tmp_path)
+    world.ranked(CHAMPION, NEXT)
+    world.shadowed()
+    return world
+
+
+def opened(world: SearchWorld, **more: object) -> str:
+    return review.open_review(world.desk, "retrieval", world.release, reason=WHY, **more)  # type: ignore[arg-type]
+
+
+def queue_of(world: SearchWorld, name: str) -> Evidence:
+    _, ref = review.find(review.state(world.desk, "retrieval"), name)
+    return world.desk.evidence.get(ref.answer or ref.evidence)
+
+
+def rows_of(content: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+
+
+def as_csv(rows: list[dict[str, str]]) -> bytes:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, ORDER)
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue().encode()
+
+
+def test_only_other_sets_on_top_are_asked_about_and_both_lists_are_shown_with_titles(
+    searching: SearchWorld,
+) -> None:
+    name = opened(searching)
+    rows = rows_of(review.export_review(searching.desk, "retrieval", name))
+    assert len(rows) == 40 + 6
+    for row in rows:
+        assert re.match(r"'?1\. \w+ \w+ \(i\d+\)\n2\. ", row["A"])
+        assert row["A"] != row["B"]
+    queue = queue_of(searching, name)
+    asked = queue.tables["items"].filter(~pl.col("planted"))
+    assert (asked["seq"] % 2 == 0).all()
+    assert set(asked["probability"]) == {40 / 150}
+    assert queue.facts["disagreements"] == 150
+
+
+def test_the_page_shows_the_queue_side_by_side_and_tells_no_side(searching: SearchWorld) -> None:
+    name = opened(searching)
+    page = review.export_page(searching.desk, "retrieval", name).decode()
+    ids = [row["item_id"] for row in rows_of(review.export_review(searching.desk, "retrieval", name))]
+    assert re.findall(r'<section class="asked" id="(item-[0-9a-f]+)"', page) == ids
+    assert page.count("<ol>") == 2 * len(ids)
+    assert "in this list alone" in page
+    for word in ("golden", "planted", "baseline", "challenger", "<script"):
+        assert word not in page.partition("</style>")[2]
+
+
+def test_user_text_and_titles_are_harmless_on_the_page(searching: SearchWorld) -> None:
+    hostile = {f"i{n}": "<img src=x>\u202e" for n in range(60)}
+    name = opened(searching, titles=hostile)
+    page = review.export_page(searching.desk, "retrieval", name).decode()
+    assert "<img" not in page
+    assert "\u202e" not in page
+    assert "&lt;img src=x&gt;\\u202e" in page
+
+
+def test_a_review_of_labels_has_a_page_too() -> None:
+    from mangaops.release.review_page import to_html
+
+    items = pl.DataFrame(
+        {"item_id": ["item-1"], "text": ["where is it"], "baseline_label": ["faq"], "answer": [None]}
+    ).with_columns(release_label=pl.lit("promotion"), release_is_a=pl.lit(True))
+    page = to_html(items, titles=None, unit="router", review="review-1").decode()
+    assert page.index("promotion") < page.index("faq")
+    assert "<ol>" not in page
+
+
+def test_letters_become_the_preferred_list_and_export_as_letters_again(searching: SearchWorld) -> None:
+    name = opened(searching)
+    rows = rows_of(review.export_review(searching.desk, "retrieval", name))
+    words = ["A", "b", "neither", "unclear"]
+    given = [{**row, "answer": words[at % 4]} for at, row in enumerate(rows)]
+    people = replace(searching.desk, actor="aiko")
+    found = review.import_answers(people, "retrieval", name, as_csv(given), reason="looked at all")
+    items = found.tables["items"]
+    first = items.row(0, named=True)
+    assert first["answer"] == first["release_label" if first["release_is_a"] else "baseline_label"]
+    again = rows_of(review.export_review(searching.desk, "retrieval", name))
+    assert [row["answer"] for row in again] == [row["answer"].replace("b", "B") for row in given]
+    assert (
+        review.import_answers(people, "retrieval", name, as_csv(again), reason="again").digest == found.digest
+    )
+
+
+@pytest.mark.parametrize("answer", ["faq", "i1", "the first", "1"])
+def test_no_label_and_no_item_is_an_answer_to_two_lists(searching: SearchWorld, answer: str) -> None:
+    name = opened(searching)
+    rows = rows_of(review.export_review(searching.desk, "retrieval", name))
+    given = [{**row, "answer": answer} for row in rows]
+    with pytest.raises(InputError) as caught:
+        review.import_answers(searching.desk, "retrieval", name, as_csv(given), reason="done")
+    assert caught.value.accepted == "A, B, neither, unclear"
+    swapped = [{**row, "A": row["B"], "B": row["A"], "answer": "A"} for row in rows]
+    with pytest.raises(InputError, match="column A was edited"):
+        review.import_answers(searching.desk, "retrieval", name, as_csv(swapped), reason="done")
+
+
+def test_planted_lists_have_a_clear_answer(searching: SearchWorld) -> None:
+    items = queue_of(searching, opened(searching)).tables["items"].filter("planted")
+    assert items.height == 6
+    graded = {
+        row["query"]: row["item_id"]
+        for row in searching.snapshot.judgments.join(searching.snapshot.queries, on="query_id")
+        .filter(pl.col("grade") > 0)
+        .to_dicts()
+    }
+    for row in items.to_dicts():
+        good, bad = items_of(row["baseline_label"]), items_of(row["release_label"])
+        assert row["known"] == row["baseline_label"]
+        assert good[0] == graded[row["text"]]
+        assert len(good) == len(bad)
+        assert not set(good) & set(bad)
+
+
+def test_planted_lists_need_a_relevant_item_and_enough_strangers() -> None:
+    rng = np.random.default_rng(1)
+    queries = pl.DataFrame({"query_id": ["q1", "q2"], "group": ["g1", "g2"], "text": ["one", "two"]})
+    ranked = pl.DataFrame(
+        [("q1", "search", "baseline", 1, "a"), ("q2", "search", "baseline", 1, "b")],
+        schema=["query_id", "stage", "side", "rank", "item_id"],
+        orient="row",
+    )
+    nothing = pl.DataFrame({"query_id": ["q1"], "item_id": ["a"], "grade": [0.0]})
+    tables = {"queries": queries, "ranked": ranked, "judgments": nothing}
+    assert review_lists.plant(tables, 5, rng).is_empty()
+    one = nothing.with_columns(grade=pl.lit(2.0))
+    (row,) = review_lists.plant({**tables, "judgments": one}, 5, rng).to_dicts()
+    assert (row["text"], row["known"], row["release_label"]) == ("one", '["a"]', '["b"]')
+    many = pl.DataFrame({"query_id": ["q1"] * 2, "item_id": ["a", "c"], "grade": [2.0, 1.0]})
+    assert review_lists.plant({**tables, "judgments": many}, 5, rng).is_empty(), "one stranger for two items"
+
+
+def test_hidden_grades_prefer_the_list_with_the_better_top(searching: SearchWorld) -> None:
+    name = opened(searching)
+    found = review.answer_by_truth(searching.desk, "retrieval", name, searching.grades(), reason=WHY)
+    asked = found.tables["items"].filter(~pl.col("planted"))
+    assert (asked["answer"] == asked["release_label"]).all(), "the release has the asked item at the top"
+    planted = found.tables["items"].filter("planted")
+    assert (planted["answer"] == planted["known"]).all()
+    assert found.facts["simulated"] is True
+    (judged,) = [each for each in searching.judged().rows if each.subject == "preference on shadow_review"]
+    assert judged.finding.verdict is Verdict.PASS
+    assert judged.finding.observed == pytest.approx(0.5)
+
+
+def test_equal_gains_are_no_preference_and_an_unknown_query_is_told() -> None:
+    items = pl.DataFrame(
+        {
+            "request_id": ["r1", "r2"],
+            "text": ["Red  Garden", "red garden!"],
+            "baseline_label": ['["a","b","x"]', '["a","b","c","d"]'],
+            "release_label": ['["b","a","y"]', '["x","y","z","a"]'],
+            "planted": [False, False],
+        }
+    )
+    grades = pl.DataFrame({"query": ["red garden"] * 2, "item_id": ["a", "b"], "grade": [1, 1]})
+    assert review_lists.preferred(items, grades) == {"r1": NEITHER, "r2": '["a","b","c","d"]'}
+    with pytest.raises(InputError, match="nothing of 'Red  Garden'"):
+        review_lists.preferred(items, grades.with_columns(query=pl.lit("blue")))
+    with pytest.raises(InputError, match="without grade"):
+        review_lists.preferred(items, grades.drop("grade"))
+
+
+def test_a_reviewer_who_errs_is_simulated_as_for_labels(searching: SearchWorld) -> None:
+    name = opened(searching)
+    found = review.answer_by_truth(
+        searching.desk, "retrieval", name, searching.grades(), reason=WHY, error=0.3, unclear=0.1, seed=3
+    )
+    answers = found.tables["items"].filter(~pl.col("planted"))
+    right = (answers["answer"] == answers["release_label"]).mean()
+    assert 0.4 < float(right) < 0.85  # type: ignore[arg-type]
+    assert (answers["answer"] == "unclear").any()
+
+
+def test_a_review_without_ranking_evidence_is_refused(tmp_path: Path) -> None:
+    bare = search_world(tmp_path)
+    bare.shadowed()
+    with pytest.raises(NotReviewable, match="no ranking evidence"):
+        opened(bare)
+
+
+def test_lists_that_differ_nowhere_on_top_are_answered_as_the_review_opens(tmp_path: Path) -> None:
+    world = search_world(tmp_path)
+    world.ranked(CHAMPION, NEXT)
+    odd = traffic(60).rows.filter(pl.int_range(pl.len()) % 2 == 1)
+    world.shadowed(NEW, OLD, replace(traffic(), rows=odd))
+    found = queue_of(world, opened(world))
+    assert (found.facts["reviewer"], found.tables["items"].height) == (review.NOBODY, 0)
+    assert review_sheet.to_csv(found.tables["items"], titles={}).decode().strip() == ",".join(ORDER)
