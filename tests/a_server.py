@@ -24,11 +24,11 @@ def answer(intent: str = "faq.1", release: str | None = "router-1", generation: 
 
 
 @contextmanager
-def serving(answering: Answering, **gets: Answering) -> Iterator[str]:
+def serving(answering: Answering, path: str = "/v1/route", **gets: Answering) -> Iterator[str]:
     """The URL of a server on loopback, in a thread of its own; `gets` are answered to GET /NAME."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         routes = [Route(f"/{name}", each) for name, each in gets.items()]
-        app = Starlette(routes=[Route("/v1/route", answering, methods=["POST"]), *routes])
+        app = Starlette(routes=[Route(path, answering, methods=["POST"]), *routes])
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
         thread.start()

@@ -101,6 +101,21 @@ def test_while_threads_are_free_texts_are_never_answered_together() -> None:
     run(scenario)
 
 
+def test_what_gains_nothing_from_company_is_answered_alone_under_load_too() -> None:
+    async def scenario() -> None:
+        gate = Gate()
+        lane, slot = lane_of(batch=3, rested=[]), slot_of(gate)
+        asked = [lane.ask(slot, text, together=False) for text in ("first", "a", "b", "c")]
+        await gate.entered.get()
+        gate.opened.set()
+        assert await answered(asked) == ["first", "a", "b", "c"]
+        assert gate.batches == [("first",), ("a",), ("b",), ("c",)]
+        assert [each.batch for each in asked] == [1, 1, 1, 1]
+        lane.close()
+
+    run(scenario)
+
+
 def test_under_load_like_lengths_are_answered_together_and_the_oldest_is_among_them() -> None:
     async def scenario() -> None:
         gate = Gate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from schemathesis.specs.openapi.checks import (
     negative_data_rejection,
     status_code_conformance,
 )
-from serving_room import Server
+from servers import tiny_search_world
+from serving_room import Server, serving
 
 SPARSE = settings(
     max_examples=15,
@@ -56,6 +58,35 @@ def test_bodies_that_the_document_forbids_are_422(document: Any) -> None:
     for path in ("/v1/route", "/v1/feedback"):
         wrong = document[path]["POST"].as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
         SPARSE(given(case=wrong)(refused))()
+
+
+@pytest.fixture(scope="module")
+def searching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose unit searches; tests only look."""
+    folder = tmp_path_factory.mktemp("searching") / "gateway"
+    with serving(tiny_search_world(tmp_path_factory), folder) as running:
+        yield running
+
+
+def test_the_document_tells_what_a_search_takes_and_gives(searching: Server) -> None:
+    document = schemathesis.openapi.from_url(f"{searching.url}/openapi.json")
+    search = document["/v1/search"]["POST"]
+    SPARSE(given(case=search.as_strategy())(check))()
+
+    def refused(case: Any) -> None:
+        response = case.call()
+        case.validate_response(response, checks=[negative_data_rejection])
+        assert response.status_code in (413, 422)
+
+    wrong = search.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
+    SPARSE(given(case=wrong)(refused))()
+    told = searching.ask("GET", "/openapi.json").json["paths"]["/v1/search"]["post"]
+    asked = told["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    assert {"query", "k", "filters"} <= asked.keys()
+    reply = searching.ask("POST", "/v1/search", {"query": "x", "k": 2}).json
+    told_reply = {"items", "catalogue_generation", "request_id", "release", "generation"}
+    assert reply.keys() == told_reply
+    assert reply["items"][0].keys() == {"item_id", "title", "score"}
 
 
 def test_the_document_tells_every_path(server: Server) -> None:

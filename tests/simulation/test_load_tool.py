@@ -19,9 +19,9 @@ from starlette.responses import Response
 from a_server import answer, serving, speaking
 from mangaops.errors import SetupError, UsageError
 from mangaops.simulation.histogram import Histogram, bucket_of, middle_of
-from mangaops.simulation.load import LoadPlan, Question, moments, run_load
+from mangaops.simulation.load import SEARCH, LoadPlan, Question, moments, run_load
 from mangaops.simulation.loader import Loader
-from mangaops.simulation.outcome import LoadReport
+from mangaops.simulation.outcome import LoadReport, marked
 
 ASKED = (Question("where is my order", "c1", "u1"), Question("hello"))
 
@@ -336,6 +336,26 @@ def test_answers_without_a_release_are_those_of_the_fallback() -> None:
         report = run_load(plan(url))
     assert dict(report.versions) == {("fallback", 3): 120}
     assert report.mixed({3: "fallback"}) == 0
+
+
+def test_a_list_of_another_release_or_question_is_mixed() -> None:
+    def item(name: str) -> dict[str, object]:
+        return {"item_id": name, "title": "a title", "score": 0.25}
+
+    async def searched(request: Request) -> Response:
+        asked = (await request.json())["query"]
+        told = {"items": [item(f"{asked}.1")], "release": "retrieval-1", "generation": 1}
+        return Response(json.dumps(told))
+
+    own = tuple(marked([item(f"{each.text}.1")]) for each in ASKED)
+    asking = {"path": SEARCH.path, "body": SEARCH.body, "reads": SEARCH.reads}
+    with serving(searched, path=SEARCH.path) as url:
+        right = run_load(plan(url, expected={"retrieval-1": own}, **asking))
+        torn = run_load(plan(url, expected={"retrieval-1": (own[0], "of another release")}, **asking))
+        turned = run_load(plan(url, expected={"retrieval-1": own[::-1]}, **asking))
+        unknown = run_load(plan(url, **asking))
+    assert (right.answered, right.mixed(), unknown.mixed()) == (120, 0, 0)
+    assert (torn.mixed(), turned.mixed()) == (60, 120)
 
 
 # What is sent -------------------------------------------------------------------------------------

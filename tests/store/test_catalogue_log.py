@@ -41,6 +41,36 @@ def test_deltas_are_numbered_from_one_and_read_as_they_were_appended(ledger: Led
     assert (log.read(after=3), log.read(after=9), log.last()) == ([], [], 3)
 
 
+def test_who_appended_a_delta_and_why_stands_with_it(ledger: Ledger) -> None:
+    log = CatalogueLog(ledger, "manga")
+    log.append({"a": ITEM}, actor="kim", reason="week 17")
+    log.append({"b": ITEM})
+    assert [(each.actor, each.reason) for each in log.read()] == [("kim", "week 17"), ("", "")]
+
+
+def test_so_many_deltas_are_read_as_asked_for(ledger: Ledger) -> None:
+    log = CatalogueLog(ledger, "manga")
+    for _ in range(4):
+        log.append({"a": ITEM})
+    assert [each.number for each in log.read(after=1, most=2)] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    "body", ["", "[]", "{}", '{"added": 3, "removed": []}', '{"added": {}, "removed": 1}']
+)
+def test_a_row_that_is_no_delta_is_refused_and_those_before_it_are_read(ledger: Ledger, body: str) -> None:
+    log = CatalogueLog(ledger, "manga")
+    log.append({"a": ITEM})
+    log.append({"b": ITEM})
+    with ledger.database.writing() as connection:
+        connection.execute(
+            sa.text("UPDATE catalogue_deltas SET body = :body WHERE number = 2"), {"body": body}
+        )
+    with pytest.raises(IntegrityError, match="delta 2 of the catalogue manga"):
+        log.read()
+    assert [each.number for each in log.read(most=1)] == [1]
+
+
 def test_each_catalogue_counts_for_itself(ledger: Ledger) -> None:
     assert CatalogueLog(ledger, "manga").append({"a": 1}) == 1
     assert CatalogueLog(ledger, "novels").append({"b": 1}) == 1

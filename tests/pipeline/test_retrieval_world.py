@@ -1,0 +1,82 @@
+"""The scratch world that searches: releases of real pairs, whose lists say which of them gave it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from mangaops.errors import UsageError
+from mangaops.inference.families import SERVING
+from mangaops.inference.retrieval import Retrieval
+from mangaops.pipeline.gateway_bench import BenchPlan
+from mangaops.pipeline.retrieval_world import RetrievalWorld
+from mangaops.pipeline.scratch_pair import FAMILIES
+from mangaops.registry import permit
+from mangaops.simulation.outcome import marked
+from mangaops.vocabulary import Family, Part, Purpose
+from mangaops.wiring import bench_gateway, make_search_world
+from tiny_pairs import place, shared
+
+pytestmark = pytest.mark.xdist_group("pairs")
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pair")
+    for name, family in FAMILIES.items():
+        os.symlink(shared(place(tmp_path_factory), family).folder, folder / name)
+    return folder
+
+
+def marks(world: RetrievalWorld, release: str) -> tuple[str, ...]:
+    """What the release answers to each question, loaded as it serves."""
+    served = cast(Retrieval, world.shop.load(permit(world.state(), release, Purpose.MEASURE)))
+    says = SERVING[Family.EMBEDDING_ADAPTER].says
+    return tuple(marked(says(served.answer(each.text))["items"]) for each in world.questions())
+
+
+def test_each_release_has_models_an_index_and_lists_of_its_own(pair: Path, tmp_path: Path) -> None:
+    world = make_search_world(tmp_path / "world", pair)
+    assert world.champion == "retrieval-1"
+    assert world.promote_next().champion == "retrieval-2"
+    first, second = (world.state().releases[name] for name in ("retrieval-1", "retrieval-2"))
+    assert all(first.models[name] != second.models[name] for name in FAMILIES)
+    assert first.parts[Part.INDEX] != second.parts[Part.INDEX]
+    expected = world.expected()
+    assert {name: marks(world, name) for name in expected} == expected
+    assert set(expected["retrieval-1"]).isdisjoint(expected["retrieval-2"])
+    assert world.roll_back().to == "retrieval-1"
+    assert world.ready() == "retrieval-2"
+    assert world.history() == {0: "fallback", 1: "retrieval-1", 2: "retrieval-2", 3: "retrieval-1"}
+
+
+@pytest.mark.parametrize(
+    ("plan", "coming"),
+    [
+        (BenchPlan(), 0),
+        (BenchPlan(shadow=True), 1),
+        (BenchPlan(cutovers=3), 3),
+        (BenchPlan(cutovers=9, rollbacks=9), 1),
+        (BenchPlan(cutovers=9, rollbacks=4), 6),
+    ],
+)
+def test_as_many_releases_are_expected_as_a_bench_may_register(plan: BenchPlan, coming: int) -> None:
+    assert plan.coming == coming
+
+
+def test_a_unit_without_a_scratch_world_is_not_benched() -> None:
+    with pytest.raises(UsageError, match="no scratch world") as refused:
+        bench_gateway(
+            BenchPlan(),
+            unit="response",
+            url=None,
+            workers=1,
+            threads=None,
+            artifact=None,
+            plot=None,
+            progress=lambda *_told: None,
+        )
+    assert "router, retrieval" in refused.value.accepted
