@@ -270,7 +270,8 @@ from mangaops import inference
 from mangaops.registry.permit import Permit
 folder, load, *digests = sys.argv[1:]
 made = getattr(inference, load)(Path(folder), Permit("m", "v1", *digests))
-print(made.vectors(["a", "b"]).shape[0] if load == "load_embedder" else made.scores("a", ["b", "c"], [0.5, 0.4]).size)
+embeds = load == "load_embedder"
+print(made.vectors(["a", "b"]).shape[0] if embeds else made.scores("a", ["b", "c"], [0.5, 0.4]).size)
 """
 
 

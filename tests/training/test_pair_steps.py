@@ -131,7 +131,7 @@ def test_hard_negatives_are_within_their_ranks_and_never_relevant(
     drawn = negatives.draw(pool, np.arange(5), each, rng)
     for row, query in zip(drawn.tolist(), range(5), strict=True):
         allowed = set(ranked[query][first - 1 : first + more]) - relevant[query]
-        assert set(row) <= (allowed or {negatives.NONE})
+        assert set(row) <= (allowed or {NONE})
         assert len(set(row)) == min(each, len(allowed)) or not allowed
 
 

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from mangaops.inference.embedder import Embedder
 from mangaops.inference.manifest import file_digest
-from mangaops.inference.nearest import nearest
+from mangaops.inference.nearest import NONE, nearest
 from mangaops.inference.preprocessing import TOKENIZER, Encoder, Preprocessing
 from mangaops.inference.session import MODEL, session
 from mangaops.training.foreign import translated
@@ -166,7 +166,7 @@ class Teacher:
         queries, items = self.pairs[chosen].T
         if self.pool is not None:
             drawn = negatives.draw(self.pool, queries, self.run.options.hard_negatives, self.rng).ravel()
-            items = np.concatenate([items, drawn[drawn != negatives.NONE]])
+            items = np.concatenate([items, drawn[drawn != NONE]])
         relevant = np.asarray([[item in self.training.grades[query] for item in items] for query in queries])
         device = self.items.device
         return (

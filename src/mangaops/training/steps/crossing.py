@@ -114,7 +114,8 @@ class Crossing(CrossEncoder):  # type: ignore[misc]
         self, inputs: Sequence[tuple[str, Candidate]], *_: Any, **__: Any
     ) -> dict[str, torch.Tensor]:
         """Ids, mask and types of shape (pairs, longest of them), and similarities of shape (pairs, 1)."""
-        read = [self.reads.ids(self.reads.query(query), offered.text) for query, offered in inputs]
+        asked = {query: self.reads.query(query) for query in dict.fromkeys(query for query, _ in inputs)}
+        read = [self.reads.ids(asked[query], offered.text) for query, offered in inputs]
         longest = max(len(ids) for ids, _ in read)
         names = ("input_ids", "attention_mask", "token_type_ids")
         made = {name: np.zeros((len(read), longest), dtype=np.int64) for name in names}
