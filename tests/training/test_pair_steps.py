@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mangaops.errors import TrainingError
+from mangaops.inference.nearest import NONE
 from mangaops.inference.preprocessing import PairEncoder, PairPreprocessing
 from mangaops.training import AdapterTraining, PairRequest, RerankerTraining
 from tiny_pairs import SLANG, adapter_request, reranker_request, tiny_items
