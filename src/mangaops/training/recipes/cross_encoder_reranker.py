@@ -21,7 +21,14 @@ from mangaops.training.foreign import translated
 from mangaops.training.parameters import RerankerTraining
 from mangaops.training.request import PairRequest, Progress, Trained
 from mangaops.training.steps import bases, crossing, evidence, export, parity, precision, sealing, weighing
-from mangaops.training.steps.judged import Candidate, Judged, Shortlists, judged, recall_and_ndcg
+from mangaops.training.steps.judged import (
+    Candidate,
+    Judged,
+    Shortlists,
+    judged,
+    recall_and_ndcg,
+    recalls_and_ndcgs,
+)
 from mangaops.training.steps.network import used_tokens
 from mangaops.training.steps.run import Pace, Run, diverged
 from mangaops.training.steps.seed import seeded
@@ -36,7 +43,8 @@ def train(request: PairRequest, folder: Path, progress: Progress | None = None) 
     """`folder` is a sealed reranker, trained on exactly this request and the candidates that it names.
 
     Equal requests give equal bytes on one machine (same CPU, cores and libraries). A kill leaves no `folder`.
-    On the validation queries it ranks no worse than the adapter did, before it is quantised.
+    On the validation queries it ranks no worse than the adapter did, before it is quantised. Where the
+    network adds nothing to what is weighed, the artifact has none.
 
     Raises:
         TrainingError: rows or candidates that cannot be trained on, a loss that is not a number, or a broken
@@ -85,7 +93,7 @@ def _encoder(folder: Path, options: RerankerTraining) -> PairEncoder:
 
 @dataclass(frozen=True)
 class Kept:
-    """What the model carries: NDCG with similarity and evidence weighed, and the best epoch after it."""
+    """What the model carries: the best epoch, 0 without a network; `weighed` is the NDCG before the first."""
 
     weighed: float
     epochs: int
@@ -94,16 +102,22 @@ class Kept:
 def _fit(
     run: RerankerRun, model: crossing.Crossing, sides: tuple[Shortlists, ...], rng: np.random.Generator
 ) -> Kept:
-    """The model carries the best weights on validation: as drawn, weighed, or those of the best epoch."""
+    """The model carries the best weights on validation: as drawn, weighed, or those of the best epoch.
+
+    An epoch counts only if it gains more than the standard error of its gain: the network costs time.
+    """
     options, held_out = run.options, sides[1]
     model.to(precision.device())
-    drawn = recall_and_ndcg(held_out.candidates, held_out.queries, options.top)[::-1]
+    encoder, model.scoring.encoder = model.scoring.encoder, None
     start = copy.deepcopy(model.scoring.weighing.state_dict())
+    drawn = best = _ndcgs(held_out, held_out.candidates, options.top)
     weighing.weigh(run, model, sides[0], rng)
-    weighed = best = _judged(run, model, held_out)
-    if weighed <= drawn:
+    weighed = _judged(run, model, held_out)
+    if weighed.mean() > drawn.mean():
+        best = weighed
+    else:
         model.scoring.weighing.load_state_dict(start)
-        best = drawn
+    model.scoring.encoder = encoder
     best_epoch, best_weights = 0, None
     with used_tokens(model.scoring.encoder, _tokens(model.reads, sides)):
         teacher = Teacher(run, model, sides[0], rng)
@@ -112,13 +126,16 @@ def _fit(
             for batch in teacher.batches():
                 teacher.step(epoch, batch)
             run.say(f"judging epoch {epoch}", epoch, options.epochs)
-            if (score := _judged(run, model, held_out)) > best:
-                best, best_epoch, best_weights = score, epoch, copy.deepcopy(model.state_dict())
+            gain = (found := _judged(run, model, held_out)) - best
+            if gain.mean() > gain.std() / len(gain) ** 0.5:
+                best, best_epoch, best_weights = found, epoch, copy.deepcopy(model.state_dict())
             elif options.early_stopping and epoch - best_epoch >= options.early_stopping:
                 break
         model.load_state_dict(best_weights or teacher.before)
+    if not best_epoch:
+        model.scoring.encoder = None
     model.cpu()
-    return Kept(weighed[0], best_epoch)
+    return Kept(float(weighed.mean()), best_epoch)
 
 
 def _tokens(reads: PairEncoder, sides: tuple[Shortlists, ...]) -> list[list[int]]:
@@ -128,16 +145,17 @@ def _tokens(reads: PairEncoder, sides: tuple[Shortlists, ...]) -> list[list[int]
     return [framed, *(reads.plain(text).ids for text in (*queries, *sides[0].texts))]
 
 
-def _judged(run: RerankerRun, model: crossing.Crossing, held_out: Shortlists) -> tuple[float, float]:
-    return _score(held_out, crossing.scores(model, held_out.asked(), run.options.precision), run.options.top)
-
-
-def _score(held_out: Shortlists, given: list[NDArray[np.float32]], top: int) -> tuple[float, float]:
-    """NDCG and recall of the reranked candidates; (-1, -1) for a broken model."""
+def _judged(run: RerankerRun, model: crossing.Crossing, held_out: Shortlists) -> NDArray[np.float64]:
+    """The NDCG of each query as reranked; all -1 for a broken model."""
+    given = crossing.scores(model, held_out.asked(), run.options.precision)
     if not all(np.isfinite(row).all() for row in given):
-        return (-1.0, -1.0)
-    recall, ndcg = recall_and_ndcg(held_out.reranked(given), held_out.queries, top)
-    return ndcg, recall
+        return np.full(len(held_out.queries), -1.0)
+    return _ndcgs(held_out, held_out.reranked(given), run.options.top)
+
+
+def _ndcgs(held_out: Shortlists, ranked: list[list[int]], top: int) -> NDArray[np.float64]:
+    _, found = recalls_and_ndcgs(ranked, held_out.queries, top)
+    return found
 
 
 class Teacher:
@@ -236,7 +254,7 @@ def _served(
 
 def _figures(held_out: Shortlists, scores: list[NDArray[np.float32]], top: int) -> dict[str, float]:
     """Of the sealed graph, beside the order in which the adapter drew."""
-    ndcg, recall = _score(held_out, scores, top)
+    recall, ndcg = recall_and_ndcg(held_out.reranked(scores), held_out.queries, top)
     drawn_recall, drawn_ndcg = recall_and_ndcg(held_out.candidates, held_out.queries, top)
     return {
         "validation_recall": recall,
@@ -254,7 +272,7 @@ def _config(
     config = run.config(base)
     return config | {
         "candidates_from": {"version": by.version, "digest": by.digest} if by is not None else None,
-        "layers": model.scoring.encoder.config.num_hidden_layers,
+        "layers": model.scoring.layers,
         "items": run.request.items.height,
         "queries": {"train": len(sides[0]), "validation": len(sides[1])},
         "libraries": config["libraries"] | sealing.libraries("sentence-transformers"),

@@ -60,6 +60,7 @@ class Scoring(nn.Module):
     """The network with plain inputs, which is exported: what weighing says, and the encoder's correction.
 
     The correction is linear in the mean of the encoder's states over both texts, and 0 until it is learnt.
+    Once `encoder` is None there is none.
     """
 
     def __init__(self, encoder: Any, rarity: NDArray[np.float32], *, typed: bool) -> None:
@@ -76,15 +77,21 @@ class Scoring(nn.Module):
         similarity: torch.Tensor,
     ) -> torch.Tensor:
         """Logits of shape (pairs, 1)."""
-        types = {"token_type_ids": token_type_ids} if self.typed else {}
-        states = self.encoder(
-            input_ids=input_ids, attention_mask=attention_mask, **types
-        ).last_hidden_state.float()
-        mask = attention_mask.unsqueeze(-1).to(states.dtype)
-        pooled = (states * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
-        weighed: torch.Tensor = self.weighing(similarity, self.evidence(input_ids, token_type_ids))
-        logits: torch.Tensor = (weighed + (pooled * self.head).sum(1)).unsqueeze(1)
-        return logits
+        score: torch.Tensor = self.weighing(similarity, self.evidence(input_ids, token_type_ids))
+        if self.encoder is not None:
+            types = {"token_type_ids": token_type_ids} if self.typed else {}
+            states = self.encoder(
+                input_ids=input_ids, attention_mask=attention_mask, **types
+            ).last_hidden_state.float()
+            mask = attention_mask.unsqueeze(-1).to(states.dtype)
+            pooled = (states * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
+            score = score + (pooled * self.head).sum(1)
+        return score.unsqueeze(1)
+
+    @property
+    def layers(self) -> int:
+        """How many layers the encoder has; 0 without one."""
+        return self.encoder.config.num_hidden_layers if self.encoder is not None else 0
 
 
 class _Scores(nn.Module):

@@ -163,17 +163,23 @@ def refused(found: str, accepted: str, next_step: str = "see `mangaops data show
 
 
 def recall_and_ndcg(ranked: Sequence[Sequence[int]], queries: Judged, top: int) -> tuple[float, float]:
-    """Mean recall and NDCG in the first `top` of each ranking; (-1, -1) without queries.
+    """Mean recall and NDCG in the first `top` of each ranking; (-1, -1) without queries."""
+    rows = recalls_and_ndcgs(ranked, queries, top)
+    return (float(rows[0].mean()), float(rows[1].mean())) if rows.size else (-1.0, -1.0)
+
+
+def recalls_and_ndcgs(ranked: Sequence[Sequence[int]], queries: Judged, top: int) -> NDArray[np.float64]:
+    """Recall and NDCG in the first `top` of each ranking, of shape (2, queries).
 
     As the metrics `recall@k` and `ndcg@k`: recall is of all relevant items, gains are the grades themselves.
 
     Source: Järvelin and Kekäläinen 2002, Cumulated Gain-Based Evaluation of IR Techniques, section 2.2.
     """
-    recalls, gains = [], []
+    rows = np.empty((2, len(queries)))
     discount = 1.0 / np.log2(np.arange(2, top + 2))
-    for items, grades in zip(ranked, queries.grades, strict=True):
+    for at, (items, grades) in enumerate(zip(ranked, queries.grades, strict=True)):
         found = np.asarray([grades.get(item, 0.0) for item in items[:top]])
         ideal = np.sort(np.asarray(list(grades.values())))[::-1][:top]
-        recalls.append(float((found > 0).sum()) / len(grades))
-        gains.append(float((found * discount[: len(found)]).sum() / (ideal * discount[: len(ideal)]).sum()))
-    return (float(np.mean(recalls)), float(np.mean(gains))) if recalls else (-1.0, -1.0)
+        rows[0, at] = (found > 0).sum() / len(grades)
+        rows[1, at] = (found * discount[: len(found)]).sum() / (ideal * discount[: len(ideal)]).sum()
+    return rows

@@ -16,6 +16,7 @@ from mangaops.training.steps.evidence import NUMBERS
 from mangaops.training.steps.judged import Shortlists
 from mangaops.training.steps.run import Run
 
+_MOST: Final = 5000
 _PASSES: Final = 20
 _TOGETHER: Final = 128
 _RATE: Final = 0.02
@@ -33,11 +34,11 @@ def telling(training: Shortlists, most: int | None = None) -> list[int]:
 def weigh(
     run: Run[PairRequest, RerankerTraining], model: Crossing, training: Shortlists, rng: np.random.Generator
 ) -> None:
-    """The model's weighing is trained by ListNet's loss over the whole list of every telling query.
+    """The model's weighing is trained by ListNet's loss over the whole lists of telling queries.
 
     Source: Cao et al. 2007, Learning to Rank: From Pairwise Approach to Listwise Approach, section 4.2.
     """
-    rows = telling(training)
+    rows = telling(training, _MOST)
     if not rows:
         return
     read = _read(run, model, training, rows)
