@@ -3,7 +3,7 @@
 Reads `movies.parquet` and `judgments.parquet`, trains the adapter and the reranker that stack.yaml beside
 this file declares, and prints, on the same golden queries with paired 95 % intervals: the adapter over the
 frozen base, the reranker over none, the pair over each alone, and BM25 beside; then what fewer candidates
-give up, and how long a search takes. Models and vectors are kept in `--keep`, and found there by the next run.
+give up, and how long a search takes. Models and vectors are kept in `--keep`; the next run finds them.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Shop:
 def opened(stack: Path, data: Path, keep: Path) -> Shop:
     """The two files as a dataset version."""
     declared = parse_stack(stack.read_bytes(), str(stack))
-    (name, spec), *_ = declared.data.items()
+    (name, spec), *_ = declared.search_data.items()
     items = collect_items(Source((str(data / "movies.parquet"),)), spec)
     judgments = collect_judgments(Source((str(data / "judgments.parquet"),)), spec)
     snapshot = search_snapshot(SearchData(items, judgments), spec, name=name, at=date(2026, 11, 27))

@@ -154,7 +154,7 @@ def _judged(run: RerankerRun, model: crossing.Crossing, held_out: Shortlists) ->
 
 
 def _ndcgs(held_out: Shortlists, ranked: list[list[int]], top: int) -> NDArray[np.float64]:
-    _, found = recalls_and_ndcgs(ranked, held_out.queries, top)
+    found: NDArray[np.float64] = recalls_and_ndcgs(ranked, held_out.queries, top)[1]
     return found
 
 
