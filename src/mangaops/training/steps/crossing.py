@@ -153,14 +153,19 @@ def crossing(folder: Path, layers: int, reads: PairEncoder, rarity: NDArray[np.f
             next_step="mend `training: layers` in stack.yaml",
         )
     logging.disable_progress_bar()
-    encoder = AutoModel.from_pretrained(
-        str(folder),
-        local_files_only=True,
-        use_safetensors=True,
-        trust_remote_code=False,
-        dtype=torch.float32,
-        **({"num_hidden_layers": layers} if layers else {}),
-    )
+    loud = logging.get_verbosity()
+    logging.set_verbosity_error()  # each layer that is left out is a warning
+    try:
+        encoder = AutoModel.from_pretrained(
+            str(folder),
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            **({"num_hidden_layers": layers} if layers else {}),
+        )
+    finally:
+        logging.set_verbosity(loud)
     typed = int(getattr(config, "type_vocab_size", 0) or 0) > 1
     model = Crossing(modules=[_Scores(Scoring(encoder, rarity, typed=typed))], device="cpu")
     model.reads = reads
