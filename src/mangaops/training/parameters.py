@@ -89,6 +89,7 @@ class RerankerTraining(BaseModel):
     train the network; all of them weigh similarity and evidence. A query is a list of `listed` of its
     candidates, half of them relevant where there are so many, drawn anew each epoch; `batch`: pairs a step
     at the most.
+    `network`: `auto` leaves it out where it gains nothing on validation, `always` keeps the best epoch.
     `loss`: `softmax` is ListNet's, `lambda` LambdaLoss, of each list. `early_stopping`: as with the intent
     classifier, by NDCG in the first `top`. `int8_correlation`: the least correlation between the scores that
     torch, fp32 and int8 give. `precision` and `threads`: as with the intent classifier.
@@ -103,6 +104,7 @@ class RerankerTraining(BaseModel):
     epochs: int = Field(default=2, ge=1, le=100)
     batch: int = Field(default=64, ge=2, le=1024)
     listed: int = Field(default=8, ge=2, le=64)
+    network: Literal["auto", "always"] = "auto"
     loss: Literal["softmax", "lambda"] = "softmax"
     learning_rate: float = Field(default=1e-4, gt=0, le=1)
     head_learning_rate: float = Field(default=1e-3, gt=0, le=1)

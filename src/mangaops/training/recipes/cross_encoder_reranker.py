@@ -104,7 +104,8 @@ def _fit(
 ) -> Kept:
     """The model carries the best weights on validation: as drawn, weighed, or those of the best epoch.
 
-    An epoch counts only if it gains more than the standard error of its gain: the network costs time.
+    An epoch counts only if it gains more than the standard error of its gain: the network costs time. With
+    `network: always` the first one counts whatever it gains.
     """
     options, held_out = run.options, sides[1]
     model.to(precision.device())
@@ -127,7 +128,8 @@ def _fit(
                 teacher.step(epoch, batch)
             run.say(f"judging epoch {epoch}", epoch, options.epochs)
             gain = (found := _judged(run, model, held_out)) - best
-            if gain.mean() > gain.std() / len(gain) ** 0.5:
+            first = options.network == "always" and not best_epoch
+            if first or gain.mean() > gain.std() / len(gain) ** 0.5:
                 best, best_epoch, best_weights = found, epoch, copy.deepcopy(model.state_dict())
             elif options.early_stopping and epoch - best_epoch >= options.early_stopping:
                 break

@@ -16,7 +16,7 @@ from mangaops.training.steps.evidence import NUMBERS
 from mangaops.training.steps.judged import Shortlists
 from mangaops.training.steps.run import Run
 
-_MOST: Final = 5000
+_MOST: Final = 2000
 _PASSES: Final = 20
 _TOGETHER: Final = 128
 _RATE: Final = 0.02
