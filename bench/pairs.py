@@ -1,6 +1,6 @@
 """What it would save to embed texts, or to score a query's candidates, together; and what it would change.
 
-    python -m bench.pairs [--embedder FOLDER] [--reranker FOLDER] [--depth 50] [--queries 20]
+    python -m bench.pairs [--embedder FOLDER] [--reranker FOLDER] [--depth 20] [--queries 20]
 
 Folders are sealed artifacts; without one, the embedded base stands in, its scores untrained. Alone is how
 they serve; together is one padded batch, sorted by length. Sides alternate, on one thread; ratios are medians
@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from mangaops.inference.preprocessing import encoder, pair_encoder
-from mangaops.inference.session import MODEL, session
+from mangaops.inference.session import MODEL, SIMILARITY, session
 
 ROUNDS = 3
+NEAR = 0.5
 WORDS = (
     "manga",
     "volume",
@@ -47,6 +48,8 @@ def texts(count: int, least: int, most: int, rng: np.random.Generator) -> list[s
 def padded(runs: Any, read: list[tuple[list[int], list[int] | None]]) -> np.ndarray:
     """The rows of one batch of ids and types, padded to the longest."""
     feed = {name: np.zeros((len(read), max(len(ids) for ids, _ in read)), np.int64) for name in runs.inputs}
+    if SIMILARITY in feed:
+        feed[SIMILARITY] = np.full((len(read), 1), NEAR, np.float32)
     for row, (ids, types) in enumerate(read):
         feed["input_ids"][row, : len(ids)] = ids
         feed["attention_mask"][row, : len(ids)] = 1
@@ -93,21 +96,22 @@ class Opened:
 
 
 def stand_ins(folder: Path) -> tuple[Path, Path]:
-    """Folders of an embedder and a reranker (four layers) of the embedded base, int8 and untrained."""
+    """Folders of an embedder and a reranker (two layers) of the embedded base, int8 and untrained."""
     from tokenizers import Tokenizer
 
     from mangaops.inference.preprocessing import Encoder, PairEncoder, PairPreprocessing, Preprocessing
     from mangaops.training.foreign import translated
     from mangaops.training.steps import bases, export
-    from mangaops.training.steps.crossing import Scoring, crossing, token_types
+    from mangaops.training.steps.crossing import crossing
     from mangaops.training.steps.embedding import embedding
 
     base = bases.find("minilm-l6").folder
-    spec = PairPreprocessing(max_tokens=128, takes="query and text", token_types=token_types(base))
+    spec = PairPreprocessing(max_tokens=64, takes="query and text")
     pairs = PairEncoder(Tokenizer.from_file(str(base / "tokenizer.json")), spec)
     single = Encoder(Tokenizer.from_file(str(base / "tokenizer.json")), Preprocessing(max_tokens=128))
     with translated("making stand-ins"):
-        made = ((single, embedding(base)), (pairs, Scoring(crossing(base, 4, pairs).model)))
+        flat = np.ones(pairs.tokenizer.get_vocab_size(), np.float32)
+        made = ((single, embedding(base)), (pairs, crossing(base, 2, pairs, flat).scoring))
         for (reads, network), name in zip(made, ("embedder", "reranker"), strict=True):
             (folder / name).mkdir()
             export.to_onnx(network, folder / "fp32.onnx", reads.inputs)
@@ -121,7 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--embedder", type=Path)
     parser.add_argument("--reranker", type=Path)
-    parser.add_argument("--depth", type=int, default=50)
+    parser.add_argument("--depth", type=int, default=20)
     parser.add_argument("--queries", type=int, default=20)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -148,7 +152,12 @@ def compare(asked: argparse.Namespace) -> None:
         for query in texts(asked.queries, 2, 8, rng):
             read = [pairs.ids(pairs.query(query), text) for text in texts(asked.depth, 20, 80, rng)]
             batches.append(sorted(read, key=lambda one: len(one[0])))
-        shown(f"a query of {asked.depth} candidates", batches, lambda one: scored.session.alone(*one), scored)
+        shown(
+            f"a query of {asked.depth} candidates",
+            batches,
+            lambda one: scored.session.pair(*one, NEAR),
+            scored,
+        )
 
 
 if __name__ == "__main__":

@@ -53,7 +53,10 @@ def tiny_judgments(side: str, asked: tuple[str, ...]) -> pl.DataFrame:
 
 
 def tiny_candidates(*sides: pl.DataFrame) -> pl.DataFrame:
-    """Twelve candidates a query: two relevant ones among ten others, in an order that says nothing."""
+    """Twelve candidates a query: two relevant ones among ten others, in an order that says nothing.
+
+    They are nearly alike to the adapter, so that what is learnt from the words decides.
+    """
     rng = np.random.default_rng(5)
     items = tiny_items().get_column("item_id").to_list()
     rows = []
@@ -63,7 +66,10 @@ def tiny_candidates(*sides: pl.DataFrame) -> pl.DataFrame:
             others = [item for item in items if item not in right]
             drawn = [*rng.choice(right, 2, replace=False), *rng.choice(others, 10, replace=False)]
             ranks = enumerate(rng.permutation(drawn).tolist(), start=1)
-            rows += [{"query_id": query, "item_id": item, "rank": rank} for rank, item in ranks]
+            rows += [
+                {"query_id": query, "item_id": item, "rank": rank, "similarity": 0.5 - 0.001 * rank}
+                for rank, item in ranks
+            ]
     return pl.DataFrame(rows)
 
 
@@ -77,6 +83,7 @@ def adapter_request(base: str, cache: Path | None = None, **training: object) ->
 def reranker_request(base: str, **training: object) -> PairRequest:
     """A request for a reranker that trains in seconds."""
     parameters = {"layers": 2, "depth": 12, "max_tokens": 32, "epochs": 4, "top": 4, "learning_rate": 1e-3}
+    parameters |= {"batch": 32, "head_learning_rate": 1e-2}
     options = RerankerTraining.model_validate({**parameters, "int8_correlation": 0.95, **training})
     made = _request(Family.CROSS_ENCODER_RERANKER, base, options, None)
     drawn = tiny_candidates(made.train, made.validation)

@@ -126,3 +126,19 @@ def test_multidogo_is_made_of_the_published_files(tmp_path: Path) -> None:
     assert logs.height + traffic.height == 90
     assert set(logs.get_column("label")) == {"openinggreeting"}
     assert set(logs.get_column("turn")) <= set(range(30))
+
+
+def compared(*flags: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(EXAMPLES / "msrd" / "compare.py"), *flags]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_msrd_is_compared_only_with_both_files_and_their_columns(tmp_path: Path) -> None:
+    assert compared("--data", str(tmp_path)).returncode == 2
+    flags = ("--data", str(tmp_path), "--keep", str(tmp_path / "keep"))
+    missing = compared(*flags)
+    assert (missing.returncode, missing.stdout) == (4, "")
+    assert "movies.parquet" in missing.stderr
+    film = {"title": ["Alien"], "overview": ["A ship."], "year": [1979]}
+    pl.DataFrame(film).write_parquet(tmp_path / "movies.parquet")
+    assert "doc_id" in compared(*flags).stderr

@@ -92,18 +92,31 @@ def test_a_vector_is_the_same_whatever_is_embedded_beside_it(embedder: Embedder)
 
 def test_a_score_is_the_same_whatever_is_scored_beside_it(scorer: Reranker) -> None:
     texts = [*tiny_items()["text"], "order " * 1000, ""]
-    scores = scorer.scores("any glimmerfax please", texts)
+    near = np.linspace(0.9, 0.1, len(texts)).tolist()
+    scores = scorer.scores("any glimmerfax please", texts, near)
     assert (scores.shape, scores.dtype) == ((len(texts),), np.float32)
-    assert np.array_equal(scorer.scores("any glimmerfax please", texts[::-1])[::-1], scores)
-    assert np.array_equal(scorer.scores("any glimmerfax please", texts[5:6]), scores[5:6])
-    assert scorer.scores("any glimmerfax please", []).shape == (0,)
+    assert np.array_equal(scorer.scores("any glimmerfax please", texts[::-1], near[::-1])[::-1], scores)
+    assert np.array_equal(scorer.scores("any glimmerfax please", texts[5:6], near[5:6]), scores[5:6])
+    assert scorer.scores("any glimmerfax please", [], []).shape == (0,)
+
+
+def test_threads_of_a_reranker_change_no_score(reranker: Trained, scorer: Reranker) -> None:
+    texts = tiny_items()["text"].to_list()
+    near = [0.5] * len(texts)
+    both = load_reranker(reranker.folder, permit_of(reranker), threads=2)
+    assert np.array_equal(both.scores("brontle", texts, near), scorer.scores("brontle", texts, near))
+
+
+def test_of_equal_texts_the_nearer_scores_higher(scorer: Reranker) -> None:
+    near, far = scorer.scores("any glimmerfax please", ["a chef cooks"] * 2, [0.9, 0.1])
+    assert near > far
 
 
 def test_what_was_learnt_is_what_is_answered(embedder: Embedder, scorer: Reranker) -> None:
     topics, texts = list(SLANG), [f"{text} in autumn" for text in SLANG.values()]
     near = embedder.vectors([f"is there {word}" for word in topics]) @ embedder.vectors(texts).T
     assert (near.argmax(axis=1) == np.arange(len(topics))).mean() > 0.8
-    best = [int(scorer.scores(f"is there {word}", texts).argmax()) for word in topics]
+    best = [int(scorer.scores(f"is there {word}", texts, [0.5] * len(texts)).argmax()) for word in topics]
     assert (np.asarray(best) == np.arange(len(topics))).mean() > 0.6
 
 
@@ -111,16 +124,16 @@ def test_what_was_learnt_is_what_is_answered(embedder: Embedder, scorer: Reranke
     "text", BAD, ids=["empty", "blank", "nul", "surrogate", "long", "special", "controls"]
 )
 def test_bad_texts_are_scored_on_both_sides(scorer: Reranker, text: str) -> None:
-    assert np.isfinite(scorer.scores(text, [text, "a chef cooks"])).all()
+    assert np.isfinite(scorer.scores(text, [text, "a chef cooks"], [0.5, -1.0])).all()
 
 
 def test_threads_may_share_them(embedder: Embedder, scorer: Reranker) -> None:
     texts = tiny_items()["text"].to_list()
     with ThreadPoolExecutor(4) as pool:
         rows = list(pool.map(embedder.vector, texts))
-        scores = list(pool.map(lambda text: scorer.scores("brontle", [text])[0], texts))
+        scores = list(pool.map(lambda text: scorer.scores("brontle", [text], [0.5])[0], texts))
     assert np.array_equal(np.stack(rows), embedder.vectors(texts))
-    assert np.array_equal(np.asarray(scores), scorer.scores("brontle", texts))
+    assert np.array_equal(np.asarray(scores), scorer.scores("brontle", texts, [0.5] * len(texts)))
 
 
 # ---- pairs
@@ -131,11 +144,9 @@ def test_the_text_is_cut_before_the_query_and_a_query_at_half(reranker: Trained)
     most = reads.preprocessing.max_tokens
     long, short = "chef " * 100, "slow manga about cooking"
     ids, types = reads.ids(reads.query(short), long)
-    assert types is not None
     assert len(ids) == len(types) == most
     assert reads.plain(short).ids == ids[1 : 1 + len(reads.plain(short).ids)]
     ids, types = reads.ids(reads.query(long), long)
-    assert types is not None
     assert len(ids) == most
     assert abs(types.count(0) - types.count(1)) <= 2
     ids, types = reads.ids(reads.query(long), "a cat")
@@ -259,7 +270,8 @@ from mangaops import inference
 from mangaops.registry.permit import Permit
 folder, load, *digests = sys.argv[1:]
 made = getattr(inference, load)(Path(folder), Permit("m", "v1", *digests))
-print(made.vectors(["a", "b"]).shape[0] if load == "load_embedder" else made.scores("a", ["b", "c"]).size)
+embeds = load == "load_embedder"
+print(made.vectors(["a", "b"]).shape[0] if embeds else made.scores("a", ["b", "c"], [0.5, 0.4]).size)
 """
 
 

@@ -36,10 +36,11 @@ class Scores:
     """A reranker made of a function from an item's number to its score."""
 
     def __init__(self, say: Callable[[int], float]) -> None:
-        self.say, self.seen = say, list[list[str]]()
+        self.say, self.seen, self.near = say, list[list[str]](), list[float]()
 
-    def scores(self, _query: str, texts: Sequence[str]) -> Floats:
+    def scores(self, _query: str, texts: Sequence[str], similarities: Sequence[float]) -> Floats:
         self.seen.append(list(texts))
+        self.near = list(similarities)
         return np.array([self.say(int(text.rpartition("i")[2])) for text in texts], dtype=np.float32)
 
 
@@ -62,6 +63,7 @@ def test_the_reranker_orders_what_was_retrieved_and_nothing_else() -> None:
     found = search(reranks).search("7", 2)
     assert [(hit.item_id, hit.retrieved) for hit in found.hits] == [("i9", 5), ("i8", 3)]
     assert sorted(reranks.seen[0]) == [f"text of i{n}" for n in (5, 6, 7, 8, 9)]
+    assert reranks.near == [0, -1, -1, -2, -2], "it is told how near each is"
     assert found.generation == 3
     assert list(found.milliseconds) == list(STEPS)
     assert all(each >= 0 for each in found.milliseconds.values())

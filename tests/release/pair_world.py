@@ -92,10 +92,10 @@ class Worth:
     """A reranker that knows what each distance is worth, and counts what it is asked."""
 
     def __init__(self, worth: Mapping[int, float], other: float) -> None:
-        self.worth, self.other, self.asked = worth, other, Counter[tuple[str, str]]()
+        self.worth, self.other, self.asked = worth, other, Counter[tuple[str, str, float]]()
 
-    def scores(self, query: str, texts: Sequence[str]) -> Floats:
-        self.asked.update((query, text) for text in texts)
+    def scores(self, query: str, texts: Sequence[str], similarities: Sequence[float]) -> Floats:
+        self.asked.update((query, *each) for each in zip(texts, similarities, strict=True))
         offsets = [(int(text[1:]) - number(query)) % ITEMS for text in texts]
         return np.array([self.worth.get(each, self.other) for each in offsets], dtype=np.float32)
 

@@ -144,7 +144,7 @@ def test_each_reranker_orders_as_many_candidates_as_it_was_made_for(golden: Sear
     assert right == dict.fromkeys(("new_reranker", "release"), golden.golden.height)
 
 
-def test_a_pair_is_scored_once_by_each_reranker(golden: SearchSnapshot) -> None:
+def test_a_pair_is_scored_once_by_each_reranker_at_one_similarity(golden: SearchSnapshot) -> None:
     old, new = Worth({0: 1.0}, 0.0), Worth({0: 2.0}, 0.0)
     champion = pair(OLD_ADAPTER, old, "adapter@v1", "reranker@v1")
     compare_pairs(champion, pair(NEW_ADAPTER, new, "adapter@v2", "reranker@v2"), golden)
@@ -160,8 +160,8 @@ def test_a_pair_without_a_reranker_is_in_the_order_of_retrieval(golden: SearchSn
 
 def test_a_reranker_that_gives_too_few_scores_is_refused(golden: SearchSnapshot) -> None:
     class Short(Worth):
-        def scores(self, query: str, texts: Sequence[str]) -> Floats:
-            return super().scores(query, texts)[:-1]
+        def scores(self, query: str, texts: Sequence[str], similarities: Sequence[float]) -> Floats:
+            return super().scores(query, texts, similarities)[:-1]
 
     bad = pair(NEW_ADAPTER, Short({}, 0.0), "adapter@v2", "reranker@v2")
     with pytest.raises(IntegrityError, match="gave no score for an item"):

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from mangaops.errors import TrainingError
-from mangaops.inference import load_embedder
+from mangaops.inference import Reranker, load_embedder
 from mangaops.inference.assembling import assembled
 from mangaops.inference.embedder import assemble_embedder
 from mangaops.inference.manifest import verify
@@ -73,6 +73,37 @@ def test_equal_requests_give_equal_adapters_with_and_without_kept_vectors(
         adapter_request("minilm-l6", place(tmp_path_factory) / "kept"), tmp_path / "artifact", None
     )
     assert again.digest == adapter.digest
+
+
+@pytest.fixture(scope="module")
+def flat(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trained]:
+    """Rerankers of a base that cannot learn the slang in one short epoch, as `network` says."""
+    folder = tmp_path_factory.mktemp("flat")
+    base = str(tiny_base(folder / "base"))
+    made = {}
+    for network in ("auto", "always"):
+        request = reranker_request(
+            base, layers=1, epochs=1, learning_rate=1e-9, head_learning_rate=1e-9, network=network
+        )
+        made[network] = RECIPES[Family.CROSS_ENCODER_RERANKER](request, folder / network, None)
+    return made
+
+
+def test_a_network_that_gains_nothing_is_left_out(flat: dict[str, Trained]) -> None:
+    made = flat["auto"]
+    assert (made.config["layers"], made.metrics["epochs"]) == (0, 0.0)
+    assert made.metrics["validation_ndcg"] >= made.metrics["drawn_ndcg"]
+    reranker = assembled(made.folder, "flat")
+    assert isinstance(reranker, Reranker)
+    near, far = reranker.scores("brontle", ["a chef cooks"] * 2, [0.9, 0.1])
+    assert near > far
+
+
+def test_a_network_is_kept_where_the_stack_says_so(flat: dict[str, Trained]) -> None:
+    made = flat["always"]
+    assert (made.config["layers"], made.metrics["epochs"]) == (1, 1.0)
+    sizes = {name: (each.folder / "model.onnx").stat().st_size for name, each in flat.items()}
+    assert sizes["always"] > sizes["auto"]
 
 
 def test_equal_requests_give_equal_rerankers(reranker: Trained, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,8 +20,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mangaops.errors import TrainingError
-from mangaops.training import AdapterTraining, RerankerTraining
-from tiny_pairs import adapter_request, reranker_request
+from mangaops.inference.nearest import NONE
+from mangaops.inference.preprocessing import PairEncoder, PairPreprocessing
+from mangaops.training import AdapterTraining, PairRequest, RerankerTraining
+from tiny_pairs import SLANG, adapter_request, reranker_request, tiny_items
 
 # ---- the network and its loss
 
@@ -129,16 +132,8 @@ def test_hard_negatives_are_within_their_ranks_and_never_relevant(
     drawn = negatives.draw(pool, np.arange(5), each, rng)
     for row, query in zip(drawn.tolist(), range(5), strict=True):
         allowed = set(ranked[query][first - 1 : first + more]) - relevant[query]
-        assert set(row) <= (allowed or {negatives.NONE})
+        assert set(row) <= (allowed or {NONE})
         assert len(set(row)) == min(each, len(allowed)) or not allowed
-
-
-def test_nearest_items_are_by_falling_product_and_ties_by_row() -> None:
-    from mangaops.training.steps.negatives import nearest
-
-    items = np.asarray([[0.0, 1.0], [1.0, 0.0], [1.0, 0.0]], np.float32)
-    assert nearest(np.asarray([[1.0, 0.1]], np.float32), items, 3) == [[1, 2, 0]]
-    assert nearest(np.asarray([[1.0, 0.1]], np.float32), items, 9) == [[1, 2, 0]]
 
 
 def test_a_batch_of_the_recipe_holds_no_relevant_negative(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,6 +295,7 @@ def test_rows_that_cannot_be_trained_on_are_one_plain_error(
         ({"candidates": None}, "no candidates"),
         ({"candidates_from": None}, "which adapter drew them"),
         ({"candidates": "of one query"}, "no candidates for 23 of 24 queries"),
+        ({"candidates": "without similarities"}, "candidates without a similarity"),
         ({"candidates": "of items that are gone"}, "1 unknown items among the candidates"),
     ],
 )
@@ -312,6 +308,7 @@ def test_a_reranker_without_candidates_is_refused_with_the_next_step(
     assert request.candidates is not None
     kinds = {
         "of one query": request.candidates.head(12),
+        "without similarities": request.candidates.drop("similarity"),
         "of items that are gone": request.candidates.with_columns(item_id=pl.lit("gone")),
     }
     changes = {name: kinds.get(str(value), value) for name, value in changes.items()}
@@ -372,35 +369,164 @@ def test_runtimes_that_answer_alike_are_let_through_and_others_refused() -> None
 # ---- the cross-encoder
 
 
-@pytest.mark.parametrize("kind", ["binary", "lambda"])
-def test_each_loss_of_the_reranker_lifts_the_relevant_text_over_the_others(kind: str) -> None:
-    import torch
+def _read_by(folder: Path) -> PairEncoder:
     from tokenizers import Tokenizer
 
-    from mangaops.inference.preprocessing import PairEncoder, PairPreprocessing
+    spec = PairPreprocessing(max_tokens=32, takes="query and text")
+    return PairEncoder(Tokenizer.from_file(str(folder / "tokenizer.json")), spec)
+
+
+def _crossing(folder: Path) -> Any:
+    from mangaops.training.steps import crossing, evidence
+
+    reads = _read_by(folder)
+    telling = evidence.rarity(reads.tokenizer, (reads.plain(text).ids for text in tiny_items()["text"]))
+    return crossing.crossing(folder, 1, reads, telling)
+
+
+@pytest.mark.parametrize("kind", ["softmax", "lambda"])
+def test_each_loss_of_the_reranker_lifts_the_relevant_text_over_the_others(kind: str) -> None:
+    import torch
+
     from mangaops.training.steps import bases, crossing
+    from mangaops.training.steps.judged import Candidate
     from mangaops.training.steps.seed import seeded
 
-    base = bases.find("minilm-l6").folder
-    spec = PairPreprocessing(max_tokens=32, takes="query and text", token_types=crossing.token_types(base))
-    reads = PairEncoder(Tokenizer.from_file(str(base / "tokenizer.json")), spec)
+    texts = [Candidate(text, 0.5) for text in ("giant robots in space", "a chef cooks", "a witch and a cat")]
     lists = [
-        ("brontle", ["giant robots in space", "a chef cooks", "a witch and a cat"], [1.0, 0.0, 0.0]),
-        ("dwimsy", ["giant robots in space", "a chef cooks", "a witch and a cat"], [0.0, 0.0, 2.0]),
+        crossing.Offered("brontle", texts, [1.0, 0.0, 0.0]),
+        crossing.Offered("dwimsy", texts, [0.0, 0.0, 2.0]),
     ]
     with seeded(3, 1):
-        model = crossing.crossing(base, 1, reads).eval()
+        model = _crossing(bases.find("minilm-l6").folder).eval()
         loss = crossing.Loss(model, kind)
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
         first = float(loss(lists).detach())
-        for _ in range(12):
+        for _ in range(30):
             optimizer.zero_grad()
             value = loss(lists)
             value.backward()
             optimizer.step()
     assert float(loss(lists).detach()) < first / 2
-    given = crossing.scores(model, [(query, texts) for query, texts, _ in lists], "fp32")
+    given = crossing.scores(model, [(each.query, each.candidates) for each in lists], "fp32")
     assert [int(row.argmax()) for row in given] == [0, 2]
+
+
+def test_the_untrained_reranker_scores_in_the_order_of_the_similarities() -> None:
+    from mangaops.training.steps import bases, crossing
+    from mangaops.training.steps.judged import Candidate
+
+    near = [0.31, 0.9, -0.2, 0.32]
+    offered = [Candidate(text, each) for text, each in zip(tiny_items()["text"], near, strict=False)]
+    (given,) = crossing.scores(
+        _crossing(bases.find("minilm-l6").folder), [("any glimmerfax please", offered)], "fp32"
+    )
+    assert np.allclose(given, np.float32(crossing.PRIOR) * np.asarray(near, np.float32), atol=1e-4)
+
+
+def test_listnet_is_that_of_the_equation() -> None:
+    from mangaops.training.steps import bases, crossing
+    from mangaops.training.steps.judged import Candidate
+
+    near, grades = [0.1, 0.05, 0.0], [2.0, 0.0, 1.0]
+    offered = [Candidate("a chef cooks", each) for each in near]
+    loss = crossing.Loss(_crossing(bases.find("minilm-l6").folder).eval(), "softmax")
+    found = float(loss([crossing.Offered("any glimmerfax please", offered, grades)]).detach())
+    exps = [math.exp(crossing.PRIOR * each) for each in near]
+    expected = -sum(g / 3 * math.log(e / sum(exps)) for g, e in zip(grades, exps, strict=True))
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+# ---- evidence
+
+
+def _evidence(query: str, *texts: str) -> np.ndarray:
+    import torch
+
+    from mangaops.training.steps import bases, evidence
+
+    reads = _read_by(bases.find("minilm-l6").folder)
+    telling = evidence.rarity(reads.tokenizer, (reads.plain(text).ids for text in tiny_items()["text"]))
+    rows = []
+    for text in texts:
+        ids, types = reads.ids(reads.query(query), text)
+        rows.append(evidence.Evidence(telling)(torch.tensor([ids]), torch.tensor([types])).numpy()[0])
+    return np.stack(rows)
+
+
+def test_evidence_is_the_share_of_rare_words_that_match() -> None:
+    from mangaops.training.steps import evidence
+
+    full, half, none = _evidence("giant robots", "giant robots fight", "a robots fight", "a chef cooks")
+    whole = [0, 1, 2]
+    assert full[whole].tolist() == [1.0] * 3
+    assert full[-2] == full[-3] == 1.0, "side by side"
+    assert 0 < half[0] < 1
+    assert half[-2] == 0.0
+    assert none.tolist() == [0.0] * evidence.NUMBERS
+    assert _evidence("robots", "robots")[0][3:6].tolist() == [1.0] * 3, "all of the text is asked for"
+
+
+def test_evidence_at_the_front_counts_only_there() -> None:
+    (late,) = _evidence("robots", "a chef cooks warm food in a small diner by robots")
+    assert late[0] == late[1] == 1.0
+    assert late[2:6].tolist() == [0.0] * 4
+
+
+def test_special_tokens_padding_and_empty_sides_are_no_evidence() -> None:
+    import torch
+
+    from mangaops.training.steps import bases, evidence
+
+    assert not _evidence("", "a chef cooks", "").any()
+    assert not _evidence("[SEP] [CLS]", "").any()
+    reads = _read_by(bases.find("minilm-l6").folder)
+    telling = evidence.rarity(reads.tokenizer, [[5000], [5000, 5001]])
+    ids, types = reads.ids(reads.query("giant robots"), "giant robots fight")
+    found = evidence.Evidence(telling)
+    alone = found(torch.tensor([ids]), torch.tensor([types]))
+    padded = found(torch.tensor([[*ids, 0, 0]]), torch.tensor([[*types, 0, 0]]))
+    assert torch.equal(alone, padded)
+    assert telling[5001] > telling[5000] > 0
+    assert telling[reads.ids(reads.query(""), "")[0]].tolist() == [0.0] * 3
+
+
+def test_weighing_learns_from_the_words_what_the_similarities_do_not_say() -> None:
+    from mangaops.training.recipes.cross_encoder_reranker import RerankerRun
+    from mangaops.training.steps import bases, crossing, weighing
+    from mangaops.training.steps.judged import Shortlists, judged, recall_and_ndcg
+
+    request = reranker_request("minilm-l6", depth=12)
+    plain = {name: f"any {text} please" for name, text in SLANG.items()}
+    train = request.train.with_columns(
+        query=pl.col("query").replace({f"any {k} please": v for k, v in plain.items()})
+    )
+    run = RerankerRun(request, RerankerTraining.model_validate(request.spec.training.model_dump()), None)
+    side = Shortlists(replace(request, train=train), judged(replace(request, train=train))[0], 12)
+    model = _crossing(bases.find("minilm-l6").folder)
+    weighing.weigh(run, model, side, np.random.default_rng(0))
+    given = crossing.scores(model, side.asked(), "fp32")
+    before = recall_and_ndcg(side.candidates, side.queries, 4)[1]
+    assert recall_and_ndcg(side.reranked(given), side.queries, 4)[1] > before + 0.1
+
+
+def test_queries_whose_lists_say_nothing_are_left_out_and_others_evenly_spread() -> None:
+    from mangaops.training.steps.judged import Shortlists, judged
+    from mangaops.training.steps.weighing import telling
+
+    request = reranker_request("minilm-l6")
+    side = Shortlists(request, judged(request)[0], 12)
+    assert telling(side) == list(range(24))
+    assert telling(side, 3) == [0, 12, 23]
+    nothing = Shortlists(replace(request, candidates=_best_alone(request)), judged(request)[0], 12)
+    assert telling(nothing) == []
+
+
+def _best_alone(request: PairRequest) -> pl.DataFrame:
+    """Candidates of which every one is relevant."""
+    assert request.candidates is not None
+    both = pl.concat([request.train, request.validation]).filter(pl.col("grade") > 0)
+    return request.candidates.join(both.select("query_id", "item_id"), on=["query_id", "item_id"], how="semi")
 
 
 def test_more_layers_than_the_base_has_are_refused(tmp_path: Path) -> None:
@@ -412,31 +538,36 @@ def test_more_layers_than_the_base_has_are_refused(tmp_path: Path) -> None:
     assert caught.value.found == "the base has 6 layers"
 
 
-def test_a_base_without_token_types_is_exported_without_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("types", [1, 2])
+def test_a_base_with_and_without_token_types_is_exported_as_it_was_trained(
+    tmp_path: Path, types: int
+) -> None:
+    """The graph is told which token is whose either way: evidence is counted by it."""
     import torch
-    from tokenizers import Tokenizer
     from transformers import BertConfig, BertModel
 
-    from mangaops.inference.preprocessing import PairEncoder, PairPreprocessing
     from mangaops.inference.reranker import Reranker
     from mangaops.inference.session import session
     from mangaops.training.foreign import translated
     from mangaops.training.steps import crossing, export
+    from mangaops.training.steps.judged import Candidate
     from tiny import tiny_base
 
     base = tiny_base(tmp_path / "base")
     told = json.loads((base / "config.json").read_text())
     torch.manual_seed(0)
-    BertModel(BertConfig(**{**told, "type_vocab_size": 1})).save_pretrained(str(base))
-    assert not crossing.token_types(base)
-    spec = PairPreprocessing(max_tokens=32, takes="query and text", token_types=False)
-    reads = PairEncoder(Tokenizer.from_file(str(base / "tokenizer.json")), spec)
+    BertModel(BertConfig(**{**told, "type_vocab_size": types})).save_pretrained(str(base))
     with translated("exporting"):
-        model = crossing.crossing(base, 1, reads)
-        export.to_onnx(crossing.Scoring(model.model), tmp_path / "model.onnx", reads.inputs)
-    texts = ["my parcel", "a coupon code"]
-    served = Reranker("tiny", reads, session(tmp_path, inputs=reads.inputs)).scores(
-        "where is my order", texts
+        model = _crossing(base)
+        torch.nn.init.normal_(model.scoring.head)
+        torch.nn.init.normal_(model.scoring.weighing.out)
+        export.to_onnx(model.scoring, tmp_path / "model.onnx", model.reads.inputs)
+    assert model.scoring.typed == (types == 2)
+    texts, near = ["my parcel", "where is a coupon code"], [0.4, 0.6]
+    served = Reranker("tiny", model.reads, session(tmp_path, inputs=model.reads.inputs)).scores(
+        "where is my order", texts, near
     )
-    (trained,) = crossing.scores(model, [("where is my order", texts)], "fp32")
-    assert np.allclose(served, trained, atol=1e-5)
+    offered = [Candidate(*each) for each in zip(texts, near, strict=True)]
+    (trained,) = crossing.scores(model, [("where is my order", offered)], "fp32")
+    assert np.allclose(served, trained, atol=1e-4)
+    assert abs(served[0] - served[1]) > 0.1

@@ -89,7 +89,7 @@ def test_retraining_from_the_record_gives_the_identical_artifact(
         scratch=tmp_path,
     )
     assert found.identical, found.text()
-    assert (found.agreement, found.probability_gap, found.differing) == (1.0, 0.0, {})
+    assert (found.answers, found.differing) == ({}, {})
     assert "other code" in found.text()
     assert any("loss" in what and "s left" in what for what in told)
 
@@ -109,8 +109,8 @@ def test_another_outcome_is_told_file_by_file_and_answer_by_answer(
     found = reproduce(colder, tiny_request(base), record, trained.folder, "0" * 40, scratch=tmp_path)
     assert not found.identical
     assert set(found.differing) == {"MANIFEST.json", "labels.json"}
-    assert found.agreement == 1.0
-    assert found.probability_gap > 0.1
+    assert found.answers["agreement"] == 1.0
+    assert found.answers["probability_gap"] > 0.1
     assert "labels.json" in found.text()
     assert found.as_dict()["rows"] == 90
 

@@ -46,12 +46,11 @@ class PairPreprocessing(Preprocessing):
     """How a query and an item's text become the tokens of one sequence.
 
     The text is cut before any token of the query is, but a query has at most half of the room, so that
-    there is always something to tell items apart by. `token_types`: the model is told which token is whose.
+    there is always something to tell items apart by. The graph is told which token is whose.
     """
 
     takes: Literal["query and text"]
     cut: Literal["text first, query at half"] = "text first, query at half"
-    token_types: bool
 
 
 _SPEC: Final = TypeAdapter[Preprocessing | PairPreprocessing](Preprocessing | PairPreprocessing)
@@ -111,14 +110,21 @@ class PairEncoder:
         read.truncate(max(1, self._room // 2))
         return read
 
-    def ids(self, query: Encoding, text: str) -> tuple[list[int], list[int] | None]:
-        """Token ids of the pair, and whose each is (0: the query's); None where the model takes no types."""
+    def ids(self, query: Encoding, text: str) -> tuple[list[int], list[int]]:
+        """Token ids of the pair, and whose each is: 1 from the text's first token on, 0 before."""
         read = self.plain(text)
         read.truncate(self._room - len(query.ids))
         pair = self._tokenizer.post_process(query, read, add_special_tokens=True)
         if not pair.ids:
-            return [0], [0] if self.preprocessing.token_types else None
-        return pair.ids, pair.type_ids if self.preprocessing.token_types else None
+            return [0], [0]
+        sides = pair.sequence_ids
+        begins = sides.index(1) if 1 in sides else len(sides)
+        return pair.ids, [int(place >= begins) for place in range(len(sides))]
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What makes the tokens."""
+        return self._tokenizer
 
     def plain(self, text: str) -> Encoding:
         """The text's own tokens, uncut and without special ones."""
@@ -126,8 +132,8 @@ class PairEncoder:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The inputs of a graph that takes what is read."""
-        return PAIR if self.preprocessing.token_types else TEXT
+        """The inputs of a graph that takes what is read, and how near the text is to the query."""
+        return PAIR
 
     def save(self, folder: Path) -> None:
         """tokenizer.json and preprocessing.json stand in `folder`."""

@@ -31,8 +31,11 @@ class Encodes(Protocol):
 class Reranks(Protocol):
     """How well items fit a query."""
 
-    def scores(self, query: str, texts: Sequence[str]) -> Floats:
-        """One number an item, higher where it fits better; of no scale that two queries share."""
+    def scores(self, query: str, texts: Sequence[str], similarities: Sequence[float]) -> Floats:
+        """One number an item, higher where it fits better; of no scale that two queries share.
+
+        `similarities` are those of retrieval, an item each: a reranker may start from them.
+        """
 
 
 class Shelf(Protocol):
@@ -121,7 +124,8 @@ class Search:
     def _reranked(self, query: str, shelf: Shelf, near: Sequence[tuple[str, float]]) -> tuple[Hit, ...]:
         if self._reranks is None or not near:
             return tuple(Hit(item_id, score, rank) for rank, (item_id, score) in enumerate(near, 1))
-        scores = self._reranks.scores(query, [shelf.text(item_id) for item_id, _ in near])
+        texts = [shelf.text(item_id) for item_id, _ in near]
+        scores = self._reranks.scores(query, texts, [similarity for _, similarity in near])
         if scores.shape != (len(near),) or not np.isfinite(scores).all():
             raise IntegrityError(
                 f"{self.name} was refused: its reranker gave no score for an item",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 MODEL: Final = "model.onnx"
 TEXT: Final = ("input_ids", "attention_mask")
-PAIR: Final = (*TEXT, "token_type_ids")
+SIMILARITY: Final = "similarity"
+PAIR: Final = (*TEXT, "token_type_ids", SIMILARITY)
 _FATAL_ONLY: Final = 4
 _SLOWER: Final = ["SkipLayerNormFusion"]
 """Its kernel takes longer on a CPU than the addition and the normalisation that it joins: see ADR 0079."""
@@ -28,14 +29,15 @@ class Session:
     def __init__(self, session: InferenceSession) -> None:
         self._session = session
 
-    def alone(self, ids: list[int], types: list[int] | None = None) -> NDArray[np.float32]:
-        """The graph's row for one text or pair, in a batch of one; `types` where the graph takes them."""
-        tokens = np.asarray([ids], dtype=np.int64)
-        feed = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
-        if types is not None:
-            feed["token_type_ids"] = np.asarray([types], dtype=np.int64)
-        row: NDArray[np.float32] = self._session.run(None, feed)[0][0]
-        return row
+    def alone(self, ids: list[int]) -> NDArray[np.float32]:
+        """The graph's row for one text, in a batch of one."""
+        return self._row(_text(ids))
+
+    def pair(self, ids: list[int], types: list[int], similarity: float) -> NDArray[np.float32]:
+        """The graph's row for one pair, in a batch of one."""
+        types_of = np.asarray([types], dtype=np.int64)
+        near = np.asarray([[similarity]], dtype=np.float32)
+        return self._row(_text(ids) | {"token_type_ids": types_of, SIMILARITY: near})
 
     def batch(self, texts: Sequence[list[int]]) -> NDArray[np.float32]:
         """A row a text, computed together; shorter texts are padded and masked.
@@ -51,6 +53,15 @@ class Session:
             mask[row, : len(ids)] = 1
         rows: NDArray[np.float32] = self._session.run(None, {"input_ids": tokens, "attention_mask": mask})[0]
         return rows
+
+    def _row(self, feed: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+        row: NDArray[np.float32] = self._session.run(None, feed)[0][0]
+        return row
+
+
+def _text(ids: list[int]) -> dict[str, NDArray[Any]]:
+    tokens = np.asarray([ids], dtype=np.int64)
+    return {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
 
 
 def session(folder: Path, threads: int = 1, file: str = MODEL, inputs: Sequence[str] = TEXT) -> Session:

@@ -16,15 +16,14 @@ from mangaops.datasets.search_data import ITEMS, item_text
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.inference import Embedder, load_embedder
 from mangaops.inference.catalogue import Catalogue, Item, reading
-from mangaops.inference.index import Index, build
-from mangaops.inference.nearest import NONE
+from mangaops.inference.index import build
 from mangaops.inference.vectors import Vectors
 from mangaops.pipeline.embedding_run import embed_catalogue
 from mangaops.pipeline.steps import code_sha
 from mangaops.pipeline.workshop import Progress, Workshop
 from mangaops.registry import Permit
 from mangaops.store import CatalogueLog
-from mangaops.training import Drawn, PairRequest, RerankerTraining
+from mangaops.training import Drawn, PairRequest, RerankerTraining, draw_candidates
 from mangaops.vocabulary import Digest, Split
 
 
@@ -55,7 +54,7 @@ def reranker_request(
     assert isinstance(options, RerankerTraining)
     index = build(embedded(shop, adapter, snapshot, progress), progress=progress)
     asked = pl.concat([request.train, request.validation]).unique("query_id", maintain_order=True)
-    drawn = _drawn(index, _embedder(shop, adapter), asked, options.depth, progress)
+    drawn = draw_candidates(index, _embedder(shop, adapter), asked, options.depth, progress)
     return PairRequest(
         **{
             **vars(request),
@@ -149,19 +148,3 @@ def _known(snapshot: SearchSnapshot, split: Split) -> pl.DataFrame:
 
 def _embedder(shop: Workshop, adapter: Permit) -> Embedder:
     return load_embedder(shop.desk.artifacts.open(adapter.artifact), adapter)
-
-
-def _drawn(
-    index: Index, embedder: Embedder, asked: pl.DataFrame, depth: int, progress: Progress
-) -> pl.DataFrame:
-    """The `depth` nearest items of each query: query_id, item_id, rank from 1."""
-    vectors = embedder.vectors(asked["query"].to_list(), progress)
-    found = index.search(vectors, depth).positions
-    rows = [
-        (query, index.ids[at], rank)
-        for query, row in zip(asked["query_id"], found.tolist(), strict=True)
-        for rank, at in enumerate(row, 1)
-        if at != NONE
-    ]
-    schema = {"query_id": pl.String, "item_id": pl.String, "rank": pl.Int64}
-    return pl.DataFrame(rows, schema=schema, orient="row")

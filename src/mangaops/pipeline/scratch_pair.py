@@ -94,7 +94,7 @@ def scratch_pair(folder: Path, progress: Progress | None = None) -> Path:
     """`folder` holds a sealed `adapter` and a sealed `reranker`, int8 as the recipes make them."""
     options: dict[str, AdapterTraining | RerankerTraining] = {
         ADAPTER: AdapterTraining(hidden=32, steps=10, batch=16, checks=1, mined_to=50, max_tokens=64),
-        RERANKER: RerankerTraining(layers=2, depth=20, epochs=1, max_tokens=64, int8_correlation=0.9),
+        RERANKER: RerankerTraining(layers=2, depth=20, epochs=1, network="always", int8_correlation=0.9),
     }
     for name, training in options.items():
         RECIPES[FAMILIES[name]](_request(name, training), folder / name, progress)
@@ -110,6 +110,7 @@ def _request(name: str, training: AdapterTraining | RerankerTraining) -> PairReq
         for low, high in _SIDES.values()
     )
     ranked = judged.select("query_id", "item_id", rank=pl.int_range(1, pl.len() + 1).over("query_id"))
+    drawn = ranked.filter(pl.col("rank") <= _POOL).with_columns(similarity=1 / pl.col("rank"))
     return PairRequest(
         model=name,
         version_hint=DATA,
@@ -123,7 +124,7 @@ def _request(name: str, training: AdapterTraining | RerankerTraining) -> PairReq
         validation=validation,
         seed=1,
         code_sha="0" * 40,
-        candidates=ranked.filter(pl.col("rank") <= _POOL) if name == RERANKER else None,
+        candidates=drawn if name == RERANKER else None,
         candidates_from=Drawn(f"{ADAPTER}@v1", "sha256:" + "0" * 64) if name == RERANKER else None,
     )
 

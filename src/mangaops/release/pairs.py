@@ -72,20 +72,23 @@ class PairModels:
 
 @dataclass
 class Remembered:
-    """A reranker that scores a query and item once, however many searches ask."""
+    """A reranker that scores a query and item once, however many searches ask with the same similarity."""
 
     reranks: Reranks
-    known: dict[tuple[str, str], float] = field(default_factory=dict)
+    known: dict[tuple[str, str, float], float] = field(default_factory=dict)
 
-    def scores(self, query: str, texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def scores(
+        self, query: str, texts: Sequence[str], similarities: Sequence[float]
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
         """The scores, those that were asked before as they were then."""
-        new = [text for text in dict.fromkeys(texts) if (query, text) not in self.known]
+        asked = [(query, text, near) for text, near in zip(texts, similarities, strict=True)]
+        new = [each for each in dict.fromkeys(asked) if each not in self.known]
         if new:
-            found = self.reranks.scores(query, new)
+            found = self.reranks.scores(query, [text for _, text, _ in new], [near for *_, near in new])
             if found.shape != (len(new),):
                 return found  # the search that asked refuses it
-            self.known |= {(query, text): score for text, score in zip(new, found.tolist(), strict=True)}
-        return np.array([self.known[query, text] for text in texts], dtype=np.float32)
+            self.known |= dict(zip(new, found.tolist(), strict=True))
+        return np.array([self.known[each] for each in asked], dtype=np.float32)
 
 
 @dataclass(frozen=True)

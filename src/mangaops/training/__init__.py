@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from mangaops.training.candidates import draw_candidates
 from mangaops.training.parameters import PARAMETERS, AdapterTraining, IntentTraining, RerankerTraining
 from mangaops.training.reproduce import Reproduction, reproduce
 from mangaops.training.request import Drawn, PairRequest, Progress, Recipe, Trained, TrainingRequest
@@ -71,6 +72,7 @@ __all__ = [
     "Trained",
     "TrainingRequest",
     "baseline",
+    "draw_candidates",
     "frozen_base",
     "reproduce",
 ]

@@ -85,23 +85,29 @@ class RerankerTraining(BaseModel):
     """Parameters of the cross-encoder reranker's recipe.
 
     `layers`: so many first layers of the base are used, 0 all. `depth`: so many candidates a query are
-    reranked, in training, evaluation and serving. `negatives`: candidates a relevant item that are not
-    judged relevant, drawn anew each epoch. `loss`: `binary` is the cross-entropy of each pair, `lambda` the
-    LambdaLoss of each query's list. `batch`: pairs a step at the most. `early_stopping`: as with the intent
+    reranked, in training, evaluation and serving. `queries` training queries at the most, evenly spread,
+    train the network; all of them weigh similarity and evidence. A query is a list of `listed` of its
+    candidates, half of them relevant where there are so many, drawn anew each epoch; `batch`: pairs a step
+    at the most.
+    `network`: `auto` leaves it out where it gains nothing on validation, `always` keeps the best epoch.
+    `loss`: `softmax` is ListNet's, `lambda` LambdaLoss, of each list. `early_stopping`: as with the intent
     classifier, by NDCG in the first `top`. `int8_correlation`: the least correlation between the scores that
     torch, fp32 and int8 give. `precision` and `threads`: as with the intent classifier.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    layers: int = Field(default=4, ge=0, le=64)
-    depth: int = Field(default=50, ge=2, le=1000)
-    max_tokens: int = Field(default=128, ge=16, le=512)
+    layers: int = Field(default=2, ge=0, le=64)
+    depth: int = Field(default=20, ge=2, le=1000)
+    max_tokens: int = Field(default=64, ge=16, le=512)
+    queries: int = Field(default=2000, ge=1, le=1_000_000)
     epochs: int = Field(default=2, ge=1, le=100)
-    batch: int = Field(default=32, ge=2, le=1024)
-    negatives: int = Field(default=4, ge=1, le=64)
-    loss: Literal["binary", "lambda"] = "binary"
-    learning_rate: float = Field(default=2e-4, gt=0, le=1)
+    batch: int = Field(default=64, ge=2, le=1024)
+    listed: int = Field(default=8, ge=2, le=64)
+    network: Literal["auto", "always"] = "auto"
+    loss: Literal["softmax", "lambda"] = "softmax"
+    learning_rate: float = Field(default=1e-4, gt=0, le=1)
+    head_learning_rate: float = Field(default=1e-3, gt=0, le=1)
     weight_decay: float = Field(default=0.01, ge=0, le=1)
     warm_up: float = Field(default=0.1, ge=0, lt=1)
     early_stopping: int = Field(default=2, ge=0)

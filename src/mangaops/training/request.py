@@ -48,10 +48,10 @@ class PairRequest:
     """All that a training on pairs of query and item depends on; equal requests, equal artifacts, as above.
 
     `items` has `item_id, text`; `train` and `validation` have `query_id, query, item_id, grade`, a row a
-    judgment, where a grade over 0 is relevant. `candidates` has `query_id, item_id, rank` (1 is the best),
-    drawn by `candidates_from`: the reranker learns on them. `cache` is a folder of
-    this machine where vectors of the frozen base are kept from one training to the next; it changes nothing
-    but the time.
+    judgment, where a grade over 0 is relevant. `candidates` has `query_id, item_id, rank, similarity` (rank 1
+    is the nearest), drawn by `candidates_from`: the reranker learns on them. `cache` is a folder of this
+    machine where vectors of the frozen base are kept from one training to the next; it changes nothing but
+    the time.
     """
 
     model: str

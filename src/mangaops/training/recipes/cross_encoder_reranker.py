@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -19,15 +20,22 @@ from mangaops.inference.session import MODEL, session
 from mangaops.training.foreign import translated
 from mangaops.training.parameters import RerankerTraining
 from mangaops.training.request import PairRequest, Progress, Trained
-from mangaops.training.steps import bases, crossing, export, negatives, parity, precision, sealing
-from mangaops.training.steps.judged import Judged, Shortlists, judged, recall_and_ndcg
+from mangaops.training.steps import bases, crossing, evidence, export, parity, precision, sealing, weighing
+from mangaops.training.steps.judged import (
+    Candidate,
+    Judged,
+    Shortlists,
+    judged,
+    recall_and_ndcg,
+    recalls_and_ndcgs,
+)
 from mangaops.training.steps.network import used_tokens
 from mangaops.training.steps.run import Pace, Run, diverged
 from mangaops.training.steps.seed import seeded
 
 RerankerRun = Run[PairRequest, RerankerTraining]
 
-_JUDGED_QUERIES: Final = 100
+_JUDGED_QUERIES: Final = 300
 _LEAST_TOLERANCE, _MOST_TOLERANCE = 0.05, 0.5
 
 
@@ -35,6 +43,8 @@ def train(request: PairRequest, folder: Path, progress: Progress | None = None) 
     """`folder` is a sealed reranker, trained on exactly this request and the candidates that it names.
 
     Equal requests give equal bytes on one machine (same CPU, cores and libraries). A kill leaves no `folder`.
+    On the validation queries it ranks no worse than the adapter did, before it is quantised. Where the
+    network adds nothing to what is weighed, the artifact has none.
 
     Raises:
         TrainingError: rows or candidates that cannot be trained on, a loss that is not a number, or a broken
@@ -56,9 +66,10 @@ def train(request: PairRequest, folder: Path, progress: Progress | None = None) 
             run.say(f"reading the base {request.spec.base}", 0, 1)
             base = bases.find(request.spec.base)
             reads = _encoder(base.folder, run.options)
-            model = crossing.crossing(base.folder, run.options.layers, reads)
+            telling = evidence.rarity(reads.tokenizer, (reads.plain(text).ids for text in sides[0].texts))
+            model = crossing.crossing(base.folder, run.options.layers, reads, telling)
         with run.timed("fit"):
-            epochs = _fit(run, model, sides, rng)
+            kept = _fit(run, model, sides, rng)
         with run.timed("export"):
             fp32 = _exported(run, model, scratch)
         with run.timed("parity"):
@@ -68,44 +79,65 @@ def train(request: PairRequest, folder: Path, progress: Progress | None = None) 
             tolerance = sealing.tolerance(fp32, int8, _LEAST_TOLERANCE, _MOST_TOLERANCE)
             config = _config(run, base, model, (training, whole))
             digest, fingerprint = sealing.seal_into(folder, scratch / "sealed", config, (reads,), tolerance)
-    figures = _figures(sides[1], scores, run.options.top) | {"epochs": float(epochs)}
+    figures = _figures(sides[1], scores, run.options.top) | {
+        "weighed_ndcg": kept.weighed,
+        "epochs": float(kept.epochs),
+    }
     return Trained(folder, digest, fingerprint, config, figures, found, run.seconds)
 
 
 def _encoder(folder: Path, options: RerankerTraining) -> PairEncoder:
-    spec = PairPreprocessing(
-        max_tokens=options.max_tokens,
-        takes="query and text",
-        token_types=crossing.token_types(folder),
-    )
+    spec = PairPreprocessing(max_tokens=options.max_tokens, takes="query and text")
     return PairEncoder(Tokenizer.from_file(str(folder / TOKENIZER)), spec)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the model carries: the best epoch, 0 without a network; `weighed` is the NDCG before the first."""
+
+    weighed: float
+    epochs: int
 
 
 def _fit(
     run: RerankerRun, model: crossing.Crossing, sides: tuple[Shortlists, ...], rng: np.random.Generator
-) -> int:
-    """The model carries the weights of its best epoch on validation, whose number is returned."""
+) -> Kept:
+    """The model carries the best weights on validation: as drawn, weighed, or those of the best epoch.
+
+    An epoch counts only if it gains more than the standard error of its gain: the network costs time. With
+    `network: always` the first one counts whatever it gains.
+    """
     options, held_out = run.options, sides[1]
     model.to(precision.device())
-    best, best_epoch, best_weights = (-1.0, -1.0), 0, model.state_dict()
-    with used_tokens(model.model, _tokens(model.reads, sides)):
+    encoder, model.scoring.encoder = model.scoring.encoder, None
+    start = copy.deepcopy(model.scoring.weighing.state_dict())
+    drawn = best = _ndcgs(held_out, held_out.candidates, options.top)
+    weighing.weigh(run, model, sides[0], rng)
+    weighed = _judged(run, model, held_out)
+    if weighed.mean() > drawn.mean():
+        best = weighed
+    else:
+        model.scoring.weighing.load_state_dict(start)
+    model.scoring.encoder = encoder
+    best_epoch, best_weights = 0, None
+    with used_tokens(model.scoring.encoder, _tokens(model.reads, sides)):
         teacher = Teacher(run, model, sides[0], rng)
         for epoch in range(1, options.epochs + 1):
             model.train()
             for batch in teacher.batches():
                 teacher.step(epoch, batch)
             run.say(f"judging epoch {epoch}", epoch, options.epochs)
-            given = crossing.scores(model, held_out.asked(), options.precision)
-            score = _score(held_out, given, options.top)
-            if score > best:
-                best, best_epoch, best_weights = score, epoch, copy.deepcopy(model.state_dict())
+            gain = (found := _judged(run, model, held_out)) - best
+            first = options.network == "always" and not best_epoch
+            if first or gain.mean() > gain.std() / len(gain) ** 0.5:
+                best, best_epoch, best_weights = found, epoch, copy.deepcopy(model.state_dict())
             elif options.early_stopping and epoch - best_epoch >= options.early_stopping:
                 break
-        if not best_epoch:
-            raise diverged("epoch 1", float("nan"))
-        model.load_state_dict(best_weights)
+        model.load_state_dict(best_weights or teacher.before)
+    if not best_epoch:
+        model.scoring.encoder = None
     model.cpu()
-    return best_epoch
+    return Kept(float(weighed.mean()), best_epoch)
 
 
 def _tokens(reads: PairEncoder, sides: tuple[Shortlists, ...]) -> list[list[int]]:
@@ -115,48 +147,57 @@ def _tokens(reads: PairEncoder, sides: tuple[Shortlists, ...]) -> list[list[int]
     return [framed, *(reads.plain(text).ids for text in (*queries, *sides[0].texts))]
 
 
-def _score(held_out: Shortlists, given: list[NDArray[np.float32]], top: int) -> tuple[float, float]:
-    """NDCG and recall of the reranked candidates; (-1, -1) for a broken model."""
+def _judged(run: RerankerRun, model: crossing.Crossing, held_out: Shortlists) -> NDArray[np.float64]:
+    """The NDCG of each query as reranked; all -1 for a broken model."""
+    given = crossing.scores(model, held_out.asked(), run.options.precision)
     if not all(np.isfinite(row).all() for row in given):
-        return (-1.0, -1.0)
-    recall, ndcg = recall_and_ndcg(held_out.reranked(given), held_out.queries, top)
-    return ndcg, recall
+        return np.full(len(held_out.queries), -1.0)
+    return _ndcgs(held_out, held_out.reranked(given), run.options.top)
+
+
+def _ndcgs(held_out: Shortlists, ranked: list[list[int]], top: int) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = recalls_and_ndcgs(ranked, held_out.queries, top)[1]
+    return found
 
 
 class Teacher:
-    """One optimizer over one model, and lists of a relevant item and what the adapter drew in its stead."""
+    """One optimizer over one model, and lists of what the adapter drew for a query, relevant and not."""
 
     def __init__(
         self, run: RerankerRun, model: crossing.Crossing, training: Shortlists, rng: np.random.Generator
     ) -> None:
         self.run, self.model, self.training, self.rng, options = run, model, training, rng, run.options
-        self.pairs = training.queries.pairs()
-        self.pool = negatives.pools(training.candidates, training.queries.grades, 1, options.depth)
+        self.before = copy.deepcopy(model.state_dict())
+        self.rows = weighing.telling(training, options.queries)
         self.loss = crossing.Loss(model, options.loss)
+        scoring = model.scoring
+        heads = [*scoring.weighing.parameters(), scoring.head]
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+            [
+                {"params": [*scoring.encoder.parameters()], "lr": options.learning_rate},
+                {"params": heads, "lr": options.head_learning_rate, "weight_decay": 0.0},
+            ],
+            weight_decay=options.weight_decay,
         )
-        self.each = max(1, options.batch // (1 + options.negatives))
-        self.pace = Pace(run, options.epochs * -(-len(self.pairs) // self.each), options.warm_up)
+        self.each = max(1, options.batch // options.listed)
+        self.pace = Pace(run, options.epochs * -(-len(self.rows) // self.each), options.warm_up)
         self.rates = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self.pace)
 
-    def batches(self) -> list[list[tuple[str, list[str], list[float]]]]:
-        """Every relevant pair once, with negatives drawn anew, in another order."""
-        order = self.rng.permutation(len(self.pairs))
-        return [self._lists(order[start : start + self.each]) for start in range(0, len(order), self.each)]
+    def batches(self) -> list[list[crossing.Offered]]:
+        """Every query's list once, drawn anew, in another order."""
+        rows = self.rng.permutation(self.rows).tolist()
+        starts = range(0, len(rows), self.each)
+        return [[self._list(row) for row in rows[start : start + self.each]] for start in starts]
 
-    def _lists(self, chosen: NDArray[np.int64]) -> list[tuple[str, list[str], list[float]]]:
-        rows = self.pairs[chosen]
-        drawn_items = negatives.draw(self.pool, rows[:, 0], self.run.options.negatives, self.rng)
-        made = []
-        for (query, item), others in zip(rows.tolist(), drawn_items.tolist(), strict=True):
-            against = [other for other in dict.fromkeys(others) if other != negatives.NONE]
-            texts = [self.training.texts[each] for each in (item, *against)]
-            grades = [self.training.queries.grades[query][item], *[0.0] * len(against)]
-            made.append((self.training.queries.queries[query], texts, grades))
-        return made
+    def _list(self, row: int) -> crossing.Offered:
+        grades = self.training.relevant(row)
+        right, wrong = (self.rng.permutation(np.flatnonzero(some)) for some in (grades > 0, grades <= 0))
+        half = right[: self.run.options.listed // 2]
+        places = [*half.tolist(), *wrong[: self.run.options.listed - len(half)].tolist()]
+        query = self.training.queries.queries[row]
+        return crossing.Offered(query, self.training.offered(row, places), grades[places].tolist())
 
-    def step(self, epoch: int, batch: list[tuple[str, list[str], list[float]]]) -> None:
+    def step(self, epoch: int, batch: list[crossing.Offered]) -> None:
         """The weights are one batch better.
 
         Raises:
@@ -176,7 +217,7 @@ class Teacher:
 
 def _exported(run: RerankerRun, model: crossing.Crossing, scratch: Path) -> Reranker:
     run.say("exporting to ONNX", 0, 1)
-    export.to_onnx(crossing.Scoring(model.model), scratch / "fp32.onnx", model.reads.inputs)
+    export.to_onnx(model.scoring, scratch / "fp32.onnx", model.reads.inputs)
     return Reranker("fp32", model.reads, session(scratch, file="fp32.onnx", inputs=model.reads.inputs))
 
 
@@ -201,18 +242,21 @@ def _quantised(
     return int8, scores["int8"], found
 
 
-def _served(run: RerankerRun, by: Reranker, asked: list[tuple[str, list[str]]]) -> list[NDArray[np.float32]]:
+def _served(
+    run: RerankerRun, by: Reranker, asked: list[tuple[str, list[Candidate]]]
+) -> list[NDArray[np.float32]]:
     """Each query's scores in the shape that serves."""
 
-    def scores(one: tuple[str, list[str]]) -> NDArray[np.float32]:
-        return by.scores(*one)
+    def scores(one: tuple[str, list[Candidate]]) -> NDArray[np.float32]:
+        query, offered = one
+        return by.scores(query, [each.text for each in offered], [each.similarity for each in offered])
 
     return side_by_side(scores, asked, partial(run.say, f"parity of {by.name}"))
 
 
 def _figures(held_out: Shortlists, scores: list[NDArray[np.float32]], top: int) -> dict[str, float]:
     """Of the sealed graph, beside the order in which the adapter drew."""
-    ndcg, recall = _score(held_out, scores, top)
+    recall, ndcg = recall_and_ndcg(held_out.reranked(scores), held_out.queries, top)
     drawn_recall, drawn_ndcg = recall_and_ndcg(held_out.candidates, held_out.queries, top)
     return {
         "validation_recall": recall,
@@ -230,7 +274,7 @@ def _config(
     config = run.config(base)
     return config | {
         "candidates_from": {"version": by.version, "digest": by.digest} if by is not None else None,
-        "layers": model.model.config.num_hidden_layers,
+        "layers": model.scoring.layers,
         "items": run.request.items.height,
         "queries": {"train": len(sides[0]), "validation": len(sides[1])},
         "libraries": config["libraries"] | sealing.libraries("sentence-transformers"),

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 from mangaops.inference.embedder import Embedder
 from mangaops.inference.manifest import file_digest
+from mangaops.inference.nearest import NONE, nearest
 from mangaops.inference.preprocessing import TOKENIZER, Encoder, Preprocessing
 from mangaops.inference.session import MODEL, session
 from mangaops.training.foreign import translated
@@ -109,21 +110,18 @@ class Teacher:
         self.pairs = self.training.pairs()
         self.adapter = Adapter(known.items.shape[1], options.hidden).to(precision.device())
         self.items = torch.from_numpy(known.items).to(precision.device())
-        ranked = (
-            negatives.nearest(known.training, known.items, options.mined_to) if options.hard_negatives else []
-        )
-        mined = (
-            negatives.pools(ranked, self.training.grades, options.mined_from, options.mined_to)
-            if ranked
-            else None
-        )
-        self.pool = mined
+        self.pool = self._mined() if options.hard_negatives else None
         self.optimizer = torch.optim.AdamW(
             self.adapter.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
         )
         self.pace = Pace(run, options.steps, options.warm_up)
         self.rates = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self.pace)
         self.order: list[int] = []
+
+    def _mined(self) -> NDArray[np.int64]:
+        first, last = self.run.options.mined_from, self.run.options.mined_to
+        ranked = nearest(self.known.items, self.known.training, last).positions.tolist()
+        return negatives.pools(ranked, self.training.grades, first, last)
 
     def fit(self) -> int:
         """The adapter has the weights of its best check on validation, the untrained ones among them."""
@@ -168,7 +166,7 @@ class Teacher:
         queries, items = self.pairs[chosen].T
         if self.pool is not None:
             drawn = negatives.draw(self.pool, queries, self.run.options.hard_negatives, self.rng).ravel()
-            items = np.concatenate([items, drawn[drawn != negatives.NONE]])
+            items = np.concatenate([items, drawn[drawn != NONE]])
         relevant = np.asarray([[item in self.training.grades[query] for item in items] for query in queries])
         device = self.items.device
         return (
@@ -188,7 +186,7 @@ class Teacher:
 def _score(
     asked: NDArray[np.float32], offered: NDArray[np.float32], queries: Judged, top: int
 ) -> tuple[float, float]:
-    return recall_and_ndcg(negatives.nearest(asked, offered, top), queries, top)
+    return recall_and_ndcg(nearest(offered, asked, top).positions.tolist(), queries, top)
 
 
 def _figures(

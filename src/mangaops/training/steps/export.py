@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import nn
 
-from mangaops.inference.session import TEXT
+from mangaops.inference.session import SIMILARITY, TEXT
 
 if TYPE_CHECKING:
     import onnx
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 def to_onnx(network: nn.Module, path: Path, inputs: Sequence[str] = TEXT, output: str = "logits") -> None:
     """`path` holds the network in float32 with free batch and length, and nothing about this machine.
 
-    `inputs`, all of shape (batch, tokens), are what its `forward` takes, by name. The network is left in
-    evaluation mode, and attends plainly: torch's fused kernel exports as more nodes, among them guards for
-    rows without a token, of which there are none. Source paths and stack traces that the exporter notes are
-    removed, so that the same weights give the same bytes.
+    `inputs` are what its `forward` takes, by name: all of shape (batch, tokens), but the similarity, which is
+    (batch, 1). The network is left in evaluation mode, and attends plainly: torch's fused kernel exports as
+    more nodes, among them guards for rows without a token, of which there are none. Source paths and stack
+    traces that the exporter notes are removed, so that the same weights give the same bytes.
     """
     import onnx
 
     network.eval()
     _attend_plainly(network)
-    ids = torch.ones((2, 7), dtype=torch.int64)
-    free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    tokens, number = torch.ones((2, 7), dtype=torch.int64), torch.ones((2, 1))
+    rows, both = {0: torch.export.Dim.DYNAMIC}, dict.fromkeys((0, 1), torch.export.Dim.DYNAMIC)
     program = torch.onnx.export(
         network,
-        tuple(torch.ones_like(ids) for _ in inputs),
+        tuple((number if name == SIMILARITY else tokens).clone() for name in inputs),
         dynamo=True,
-        dynamic_shapes=dict.fromkeys(inputs, free),
+        dynamic_shapes={name: rows if name == SIMILARITY else both for name in inputs},
         input_names=list(inputs),
         output_names=[output],
         verbose=False,
@@ -83,17 +83,24 @@ the last rung the embeddings alone are int8.
 def to_int8(source: Path, path: Path, keep: frozenset[str] = LADDER[0]) -> None:
     """`path` holds the graph of `source` with int8 weights per channel; activations follow as it runs.
 
-    Products of a shape in `keep` (`narrowing`, `widening`, `square`) stay in float32.
+    Products of a shape in `keep` (`narrowing`, `widening`, `square`) stay in float32, and so do lists of
+    numbers that tokens are looked up in.
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     proto = onnx.load(str(source))
     del proto.graph.value_info[:]
-    left_out = _products(proto, keep)
+    left_out = _products(proto, keep) + _lists(proto)
     quantize_dynamic(
         proto, str(path), weight_type=QuantType.QInt8, per_channel=True, nodes_to_exclude=left_out
     )
+
+
+def _lists(proto: onnx.ModelProto) -> list[str]:
+    """The names of the look-ups in a list of numbers; embeddings are tables."""
+    lists = {each.name for each in proto.graph.initializer if len(each.dims) == 1}
+    return [node.name for node in proto.graph.node if node.op_type == "Gather" and node.input[0] in lists]
 
 
 def _products(proto: onnx.ModelProto, shapes: frozenset[str]) -> list[str]:

@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-NONE: Final = -1
-_TOGETHER: Final = 256
-
-
-def nearest(queries: NDArray[np.float32], items: NDArray[np.float32], depth: int) -> list[list[int]]:
-    """For each query the rows of its `depth` nearest items by dot product, best first; ties by row."""
-    found: list[list[int]] = []
-    for start in range(0, len(queries), _TOGETHER):
-        products = queries[start : start + _TOGETHER] @ items.T
-        found += np.argsort(-products, axis=1, kind="stable")[:, :depth].tolist()
-    return found
+from mangaops.inference.nearest import NONE
 
 
 def pools(
@@ -30,7 +19,7 @@ def pools(
     least one wide.
     """
     found = [
-        [item for item in row[first - 1 : last] if item not in known]
+        [item for item in row[first - 1 : last] if item != NONE and item not in known]
         for row, known in zip(ranked, relevant, strict=True)
     ]
     width = max([1, *map(len, found)])

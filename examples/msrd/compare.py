@@ -1,0 +1,218 @@
+"""What each part of a pair is worth: `python compare.py --data FOLDER --keep FOLDER`.
+
+Reads `movies.parquet` and `judgments.parquet`, trains the adapter and the reranker that stack.yaml beside
+this file declares, and prints, on the same golden queries with paired 95 % intervals: the adapter over the
+frozen base, the reranker over none, the pair over each alone, and BM25 beside; then what fewer candidates
+give up, and how long a search takes. Models and vectors are kept in `--keep`; the next run finds them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from mangaops.datasets.search_data import SearchData, collect_items, collect_judgments, item_text
+from mangaops.datasets.search_snapshot import SearchSnapshot, search_snapshot
+from mangaops.datasets.source import Source
+from mangaops.errors import MangaopsError
+from mangaops.evidence import Binding, Evidence
+from mangaops.inference import Embedder
+from mangaops.inference.embedder import assemble_embedder
+from mangaops.inference.index import build
+from mangaops.inference.manifest import MANIFEST, verify
+from mangaops.inference.reranker import assemble_reranker
+from mangaops.inference.search import STEPS, Search
+from mangaops.inference.shelf import IndexShelf
+from mangaops.metrics import METRICS, Ranked
+from mangaops.pipeline.embedding_run import embed_catalogue
+from mangaops.release.pairs import Finds, PairModels, compare_pairs
+from mangaops.stack import Stack
+from mangaops.stats import paired_difference
+from mangaops.store import EmbeddedChunks
+from mangaops.training import (
+    RECIPES,
+    Drawn,
+    PairRequest,
+    RerankerTraining,
+    Trained,
+    draw_candidates,
+    frozen_base,
+)
+from mangaops.training.steps.lexical import lexical
+from mangaops.vocabulary import EvidenceKind, Family, Split, Stage, Unjudged
+from mangaops.wiring import parse_stack
+
+SHOWN = ("ndcg@10", "recall@3", "mrr@10", "bad_top1")
+DEPTHS = (10, 20, 50)
+TIMED = 300
+
+
+@dataclass(frozen=True)
+class Shop:
+    """One dataset version, its stack, and where things are kept."""
+
+    stack: Stack
+    snapshot: SearchSnapshot
+    keep: Path
+
+    @property
+    def items(self) -> pl.DataFrame:
+        """`item_id, text`."""
+        return self.snapshot.items.select("item_id", text=item_text(self.snapshot.items))
+
+    def request(self, model: str) -> PairRequest:
+        """What a recipe is asked to train; candidates come later."""
+        known = self.snapshot.items.select("item_id")
+        train, validation = (
+            self.snapshot.judged(split).join(known, on="item_id", how="semi")
+            for split in (Split.TRAIN, Split.VALIDATION)
+        )
+        spec, snapshot = self.stack.models[model], self.snapshot
+        seed = int(getattr(spec.training, "seed", 0))
+        told = (model, "example", spec, snapshot.digest, snapshot.name, self.items, train, validation)
+        return PairRequest(*told, seed, "0" * 40, cache=self.keep / "base vectors")
+
+
+def opened(stack: Path, data: Path, keep: Path) -> Shop:
+    """The two files as a dataset version."""
+    declared = parse_stack(stack.read_bytes(), str(stack))
+    (name, spec), *_ = declared.search_data.items()
+    items = collect_items(Source((str(data / "movies.parquet"),)), spec)
+    judgments = collect_judgments(Source((str(data / "judgments.parquet"),)), spec)
+    snapshot = search_snapshot(SearchData(items, judgments), spec, name=name, at=date(2026, 11, 27))
+    return Shop(declared, snapshot, keep)
+
+
+def progress(what: str, done: int, total: int) -> None:
+    """One line that is written over."""
+    sys.stderr.write(f"\r\033[K{what} {done}/{total}")
+
+
+def made(folder: Path, train: Callable[[Path], Trained]) -> Path:
+    """The artifact in `folder`, trained where there is none; what training says of it is told."""
+    if not (folder / MANIFEST).is_file():
+        trained = train(folder)
+        took = sum(trained.seconds.values())
+        figures = ", ".join(f"{name} {value:.3f}" for name, value in trained.metrics.items())
+        sys.stderr.write("\r\033[K")
+        sys.stdout.write(f"trained {folder.name} in {took:.0f} s: {figures}\n")
+    return folder
+
+
+def adapter_of(shop: Shop, folder: Path) -> tuple[Embedder, PairModels]:
+    """The adapter in `folder` with its vectors of the catalogue, without a reranker."""
+    embedder, digest = assemble_embedder(folder, folder.name), verify(folder)
+    vectors = embed_catalogue(
+        list(shop.items.iter_rows()),
+        embedder.vectors,
+        embedder=digest,
+        catalogue=shop.snapshot.manifest["tables"]["items"],
+        chunks=EmbeddedChunks(shop.keep / "vectors"),
+        progress=progress,
+    )
+    shelf = IndexShelf.of(build(vectors), dict(shop.items.iter_rows()))
+    return embedder, PairModels(digest, embedder, shelf)
+
+
+def reranker_of(shop: Shop, model: str, embedder: Embedder, drawn_by: PairModels) -> Path:
+    """The reranker that is trained on what this adapter draws."""
+
+    def train(folder: Path) -> Trained:
+        request = shop.request(model)
+        options = request.spec.training
+        assert isinstance(options, RerankerTraining)
+        asked = pl.concat([request.train, request.validation]).unique("query_id", maintain_order=True)
+        index = drawn_by.shelf.standing.base  # type: ignore[attr-defined]
+        drawn = draw_candidates(index, embedder, asked, options.depth, progress)
+        by = Drawn("adapter@example", drawn_by.adapter)
+        whole = replace(request, candidates=drawn, candidates_from=by)
+        return RECIPES[Family.CROSS_ENCODER_RERANKER](whole, folder, progress)
+
+    return made(shop.keep / model, train)
+
+
+def shown(shop: Shop, name: str, baseline: PairModels | Finds, release: PairModels) -> None:
+    """A line a metric: the baseline's, the release's, and the difference with its interval."""
+    lists = compare_pairs(baseline, release, shop.snapshot, progress=progress)
+    binding = Binding("retrieval", "sha256:" + "a" * 64, "sha256:" + "b" * 64, shop.snapshot.digest)
+    facts = {**lists.facts, "golden_judgements": 1}
+    view = Ranked.of(Evidence(EvidenceKind.RANKING, binding, facts, lists.tables))
+    sys.stderr.write("\r\033[K")
+    sys.stdout.write(f"\n{name}, {shop.snapshot.golden.height:,} golden queries\n")
+    for metric in SHOWN:
+        of = view.at(Stage.SEARCH, Unjudged.IRRELEVANT)
+        rows = METRICS[metric].rows(of, None)
+        found = paired_difference(
+            rows.baseline_numerator,
+            rows.baseline_denominator,
+            rows.release_numerator,
+            rows.release_denominator,
+            of.groups,
+            rng=np.random.default_rng(20260420),
+        )
+        within = found.interval(0.95)
+        sys.stdout.write(
+            f"  {metric:9} {found.estimate_a:.3f} -> {found.estimate_b:.3f}   "
+            f"{found.difference:+.3f} ({within.low:+.3f} to {within.high:+.3f})\n"
+        )
+
+
+def timed(shop: Shop, pair: PairModels) -> None:
+    """What a search takes, one at a time on one thread."""
+    search = Search("pair", pair.encodes, lambda: pair.shelf, pair.reranks, depth=pair.depth)
+    queries = shop.snapshot.golden.sort("query_id").head(TIMED)["query"].to_list()
+    took = [search.search(query).milliseconds for query in queries]
+    rows = {step: np.asarray([each[step] for each in took]) for step in STEPS}
+    whole = sum(rows.values())
+    parts = ", ".join(f"{step} {np.quantile(each, 0.95):.1f}" for step, each in rows.items())
+    sys.stdout.write(f"  P95 of a search {np.quantile(whole, 0.95):.1f} ms ({parts}), one thread\n")
+
+
+def compare(shop: Shop) -> None:
+    """Train what is not kept, and print every comparison."""
+    request = shop.request("adapter")
+    frozen = made(shop.keep / "base", lambda folder: frozen_base(request, folder, progress))
+    recipe = RECIPES[Family.EMBEDDING_ADAPTER]
+    trained = made(shop.keep / "adapter", lambda folder: recipe(request, folder, progress))
+    _, base = adapter_of(shop, frozen)
+    embedder, adapter = adapter_of(shop, trained)
+    folder = reranker_of(shop, "reranker", embedder, adapter)
+    told = shop.stack.models["reranker"].training
+    assert isinstance(told, RerankerTraining)
+    added = {"reranker": verify(folder), "reranks": assemble_reranker(folder, "reranker")}
+    pair = replace(adapter, **added, depth=told.depth)
+    words = lexical(shop.items)
+    shown(shop, "adapter over the frozen base", base, adapter)
+    shown(shop, "adapter over BM25", words, adapter)
+    shown(shop, "reranker over none, both on the adapter: the pair over the adapter alone", adapter, pair)
+    shown(shop, "the pair over the reranker alone, on the frozen base", replace(base, **added), pair)
+    shown(shop, "the pair over BM25", words, pair)
+    for depth in sorted({*DEPTHS, told.depth}):
+        shown(shop, f"the pair with {depth} candidates over the adapter", adapter, replace(pair, depth=depth))
+        timed(shop, replace(pair, depth=depth))
+
+
+def main() -> None:
+    """Parse the flags and print; exit code 4 where the data is refused."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="holds movies.parquet and judgments.parquet")
+    parser.add_argument("--keep", type=Path, required=True, help="a folder for models and vectors")
+    parser.add_argument("--stack", type=Path, default=Path(__file__).with_name("stack.yaml"))
+    flags = parser.parse_args()
+    try:
+        flags.keep.mkdir(parents=True, exist_ok=True)
+        compare(opened(flags.stack, flags.data, flags.keep))
+    except MangaopsError as error:
+        sys.stderr.write(f"\r\033[Kcompare.py: {error}\n")
+        sys.exit(4)
+
+
+if __name__ == "__main__":
+    main()
