@@ -195,6 +195,20 @@ def test_equal_gains_are_no_preference_and_an_unknown_query_is_told() -> None:
         review_lists.preferred(items, grades.drop("grade"))
 
 
+def test_a_query_that_nobody_graded_is_unclear_whatever_the_reviewer_does(searching: SearchWorld) -> None:
+    name = opened(searching)
+    some = searching.grades().filter(pl.int_range(pl.len()) % 4 != 0)
+    found = review.answer_by_truth(searching.desk, "retrieval", name, some, reason=WHY)
+    asked = found.tables["items"].filter(~pl.col("planted"))
+    graded = (
+        asked["text"]
+        .str.to_uppercase()
+        .is_in(some["query"].str.to_uppercase().str.strip_chars("!").implode())
+    )
+    assert (asked["answer"] == "unclear").to_list() == (~graded).to_list()
+    assert 0 < graded.sum() < asked.height
+
+
 def test_a_reviewer_who_errs_is_simulated_as_for_labels(searching: SearchWorld) -> None:
     name = opened(searching)
     found = review.answer_by_truth(

@@ -21,7 +21,7 @@ from mangaops.release import review_lists, review_page, review_queue, review_she
 from mangaops.release.answer_forms import AnswerForm, form_of
 from mangaops.release.desk import Desk, append, newest, record_evidence, release_of, state, unit_spec
 from mangaops.release.listed import items_of
-from mangaops.vocabulary import NEITHER, REVIEW_WORDS, Action, Digest, EvidenceKind, Side
+from mangaops.vocabulary import NEITHER, REVIEW_WORDS, UNCLEAR, Action, Digest, EvidenceKind, Side
 
 SEED: Final = 7
 """The seed of a review that was opened without one."""
@@ -167,12 +167,13 @@ def answer_by_truth(
 ) -> Evidence:
     """Review evidence is recorded from what is hidden, in a stack that says it is simulated.
 
-    Of two lists the one with the higher NDCG@3 is preferred, and `neither` where they are equal. With
+    Of two lists the one with the higher NDCG@3 is preferred, `neither` where they are equal, and `unclear`
+    where nobody graded the query. With
     `error` and `unclear` the simulated reviewer of the world answers, who errs at these rates.
 
     Raises:
         NotReviewable: the stack is not simulated.
-        InputError: a reviewed request is not in `truth`.
+        InputError: a reviewed request is not in `truth`, or no reviewed query is graded.
     """
     if not desk.stack.simulated:
         raise NotReviewable(
@@ -190,7 +191,9 @@ def answer_by_truth(
     labels = pl.DataFrame({"request_id": list(known), "label": list(known.values())})
     rng = np.random.default_rng(seed)
     answers = answer_review(asked, labels, error_rate=error, unclear_rate=unclear, rng=rng)
-    answered = items.with_columns(answers.get_column("answer"))
+    unknown = [label == UNCLEAR for label in items["request_id"].replace_strict(known, default=None)]
+    told = pl.when(pl.Series(unknown, dtype=pl.Boolean)).then(pl.lit(UNCLEAR)).otherwise(answers["answer"])
+    answered = items.with_columns(answer=told)
     hidden = replace(desk, actor=SIMULATED_REVIEWER if error or unclear else HIDDEN_LABELS)
     return _record(hidden, unit, release, review, queue, answered, simulated=True, reason=reason)
 

@@ -13,7 +13,7 @@ from mangaops.errors import InputError
 from mangaops.metrics import TOP, discounted_gain
 from mangaops.release.listed import PLACES, as_list, items_of
 from mangaops.release.review_queue import DRAWN, ITEMS, NO_SEQ
-from mangaops.vocabulary import NEITHER, Cell, Stage
+from mangaops.vocabulary import NEITHER, UNCLEAR, Cell, Stage
 
 Grades = Mapping[str, float]
 _GRADES: Final = {"query": pl.String, "item_id": pl.String, "grade": pl.Float64}
@@ -84,24 +84,28 @@ def _offered(
 def preferred(items: pl.DataFrame, grades: pl.DataFrame) -> dict[str, str]:
     """By request id the list with the higher NDCG of the first `TOP` places; `neither` where they are equal.
 
-    `grades` has query, item_id and grade; an item without one is irrelevant. Queries are the same where
-    only case, width, spaces and punctuation differ. Planted items are left out.
+    `grades` has query, item_id and grade; an item without one is irrelevant. Of a query that nobody graded
+    it is `unclear`: the hidden grades cannot tell. Queries are the same where only case, width, spaces and
+    punctuation differ. Planted items are left out.
 
     Raises:
-        InputError: a column is missing, or nothing is graded of a reviewed query.
+        InputError: a column is missing, or no reviewed query is graded at all.
     """
     lacking = [name for name in _GRADES if name not in grades.columns]
     known = _by_query(grades) if not lacking else {}
     asked = items.filter(~pl.col("planted"))
-    missing = [text for text in asked["text"] if normalised(text) not in known]
-    if lacking or missing:
+    told = [normalised(text) in known for text in asked["text"]]
+    if lacking or (told and not any(told)):
         raise InputError(
-            "hidden grades were refused: they do not answer every reviewed query",
-            found=f"without {', '.join(lacking)}" if lacking else f"nothing of {missing[0]!r}",
-            accepted="columns query, item_id and grade, with every query of the traffic",
+            "hidden grades were refused: they answer no reviewed query",
+            found=f"without {', '.join(lacking)}" if lacking else f"nothing of {asked['text'][0]!r}",
+            accepted="columns query, item_id and grade, of the queries of the traffic",
             next_step="give the judgments that were written with this traffic",
         )
-    return {row["request_id"]: _better(row, known[normalised(row["text"])]) for row in asked.to_dicts()}
+    return {
+        row["request_id"]: _better(row, known[normalised(row["text"])]) if graded else UNCLEAR
+        for row, graded in zip(asked.to_dicts(), told, strict=True)
+    }
 
 
 def _by_query(grades: pl.DataFrame) -> dict[str, dict[str, float]]:
