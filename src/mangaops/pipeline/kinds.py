@@ -47,7 +47,8 @@ class Measuring(Protocol):
 class Kind:
     """`version`: the plan's data as a recorded dataset version. `measuring`: a release on the bench.
 
-    `find`: a recorded version by name or digest, and of that dataset where one is named. `newest`: the one of a dataset that was recorded last.
+    `find`: a recorded version by name or digest, and of that dataset where one is named. `newest`: the one
+    of a dataset that was recorded last.
     """
 
     version: Callable[[Workshop, Plan, Steps, Progress], Version]
