@@ -76,8 +76,23 @@ def test_the_second_pair_was_decided_on_and_has_a_report(weekly: tuple[SearchWor
     _, result = weekly
     assert result.outcome == Outcome.PROMOTE, result.says
     page = Path(result.files["report"]).read_text()
-    assert "interaction" in page
+    assert "Interaction" in page
     assert {finding["gate"] for finding in result.findings} >= {"pair", "leakage", "fingerprint", "latency"}
+
+
+def test_a_review_of_lists_is_a_file_to_answer_and_a_page_to_look_at(
+    weekly: tuple[SearchWorld, RunResult], tmp_path: Path
+) -> None:
+    world, result = weekly
+    shop = world.workshop()
+    csv, page = tmp_path / "queue.csv", tmp_path / "queue.html"
+    for out in (csv, page):
+        verbs.export_review(shop, result.release, out, bom=False)
+    assert csv.read_text().startswith("item_id,text,A,B,answer")
+    assert page.read_text().startswith("<!doctype html>")
+    title = catalogue()["title"][0]
+    assert title in csv.read_text()
+    assert title in page.read_text()
 
 
 def test_equal_inputs_give_the_same_release_and_train_nothing(weekly: tuple[SearchWorld, RunResult]) -> None:

@@ -49,7 +49,13 @@ def open_review(
 def export(
     call: Call,
     release: Release,
-    out: Annotated[Path, typer.Option("--out", help="The CSV file to write for the reviewers.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            help="The CSV file to write for the reviewers; one that ends in .html is a page to look at.",
+        ),
+    ],
     bom: Annotated[
         bool, typer.Option("--bom", help="Begin with a byte order mark, as Excel wants it.")
     ] = False,

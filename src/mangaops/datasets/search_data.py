@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -13,7 +14,7 @@ from mangaops.datasets.collect import read
 from mangaops.datasets.groups import grouped
 from mangaops.datasets.source import Progress, Provenance, Source
 from mangaops.errors import InputError
-from mangaops.inference.catalogue import READ, reading
+from mangaops.inference.catalogue import READ, Item, reading
 
 if TYPE_CHECKING:
     from mangaops.stack import SearchDataSpec
@@ -135,6 +136,20 @@ def item_text(items: pl.DataFrame) -> pl.Series:
     """What models read of each item: title, genres, tags and synopsis, those that it has."""
     told = [reading(item) for item in items.select(READ).iter_rows(named=True)]
     return pl.Series("text", told, dtype=pl.String)
+
+
+def items_by_id(items: pl.DataFrame) -> dict[str, Item]:
+    """The columns of each item as JSON values, by its id: as catalogues and their deltas hold them."""
+    held = items.select(list(ITEMS)).iter_rows(named=True)
+    return {
+        str(row.pop("item_id")): {name: _plain(value) for name, value in row.items() if value is not None}
+        for row in held
+    }
+
+
+def _plain(value: Any) -> Any:
+    """The value as a JSON value."""
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _collected(

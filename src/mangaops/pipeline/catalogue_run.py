@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
 
 import polars as pl
 
-from mangaops.datasets.search_data import ITEMS, collect_items
+from mangaops.datasets.search_data import collect_items, items_by_id
 from mangaops.datasets.source import Source
 from mangaops.errors import InputError, UsageError
 from mangaops.inference.catalogue import Item
@@ -79,10 +77,4 @@ def read_items(source: Source, spec: SearchDataSpec, progress: Progress) -> dict
             accepted="each item once",
             next_step="keep the row that holds today",
         )
-    held = rows.select(list(ITEMS)).iter_rows(named=True)
-    return {str(row.pop("item_id")): {k: _plain(v) for k, v in row.items() if v is not None} for row in held}
-
-
-def _plain(value: Any) -> Any:
-    """The value as a JSON value."""
-    return value.isoformat() if isinstance(value, datetime) else value
+    return items_by_id(rows)

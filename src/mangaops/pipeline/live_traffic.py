@@ -13,7 +13,7 @@ import polars as pl
 
 from mangaops.errors import UsageError
 from mangaops.pipeline.server_process import ServerProcess
-from mangaops.simulation.load import LoadPlan, Question, run_load
+from mangaops.simulation.load import ROUTER, LoadPlan, Question, Way, run_load
 from mangaops.simulation.loader import Loader
 from mangaops.simulation.outcome import LoadReport
 
@@ -60,9 +60,17 @@ class Told:
 class LiveTraffic:
     """A gateway that serves a home, and its users. Within `with` it runs."""
 
-    def __init__(self, stack: Path, home: Path, questions: tuple[Question, ...], diary: Path) -> None:
-        """`diary` gets the true label of each request that is answered, by its id."""
-        self._questions, self._diary = questions, diary
+    def __init__(
+        self,
+        stack: Path,
+        home: Path,
+        questions: tuple[Question, ...],
+        diary: Path | None = None,
+        *,
+        way: Way = ROUTER,
+    ) -> None:
+        """`diary` gets the true label of each request that is answered, by its id; `way`: how it is asked."""
+        self._questions, self._diary, self._way = questions, diary, way
         told = ["serve", "--stack", str(stack), "--home", str(home), "--port", "0", "--roll", "1"]
         command = [sys.executable, "-c", "from mangaops.cli import main; main()", *told]
         self._server = ServerProcess(command, environment={"MANGAOPS_LEDGER": "", "MANGAOPS_FILES": ""})
@@ -118,7 +126,10 @@ class LiveTraffic:
             seconds=seconds,
             rate=rate,
             concurrency=_CLIENTS,
-            diary=str(self._diary) if rate else None,
+            diary=str(self._diary) if rate and self._diary else None,
+            path=self._way.path,
+            body=self._way.body,
+            reads=self._way.reads,
         )
 
     def _rate(self) -> float:

@@ -6,16 +6,14 @@ snapshot ─▶ adapter ─▶ vectors of the catalogue ─┬─▶ candidates 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Mapping
 
 import polars as pl
 
-from mangaops.datasets.search_data import ITEMS, item_text
+from mangaops.datasets.search_data import item_text, items_by_id
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.inference import Embedder, load_embedder
-from mangaops.inference.catalogue import Catalogue, Item, reading
+from mangaops.inference.catalogue import Catalogue, Item
 from mangaops.inference.index import build
 from mangaops.inference.vectors import Vectors
 from mangaops.pipeline.embedding_run import embed_catalogue
@@ -94,7 +92,7 @@ def build_index(shop: Workshop, adapter: Permit, snapshot: SearchSnapshot, progr
 
 def catalogue_of(shop: Workshop, data: str, snapshot: SearchSnapshot) -> Catalogue:
     """The snapshot's items, and the number of the last delta that is among them."""
-    items = dict(_items(snapshot.items))
+    items = items_by_id(snapshot.items)
     held = last_held(CatalogueLog(shop.desk.ledger, data), items)
     return Catalogue(data, catalogue_digest(snapshot), held, items)
 
@@ -102,8 +100,8 @@ def catalogue_of(shop: Workshop, data: str, snapshot: SearchSnapshot) -> Catalog
 def last_held(log: CatalogueLog, items: Mapping[str, Item]) -> int:
     """The number of the last delta that the items hold, as they hold all before it; 0 where there is none.
 
-    The log has the last word on what it names: an item that it added last is there and reads as it says,
-    one that it removed last is not. From the first delta on whose last word the items do not hold, slots
+    The log has the last word on what it names: an item that it added last is there as it says, one that it
+    removed last is not. From the first delta on whose last word the items do not hold, slots
     apply the deltas again.
     """
     deltas = log.read()
@@ -128,17 +126,7 @@ def catalogue_digest(snapshot: SearchSnapshot) -> Digest:
 def _holds(found: Item | None, said: Item | None) -> bool:
     if found is None or said is None:
         return found is said
-    return reading(found) == reading(said)
-
-
-def _items(frame: pl.DataFrame) -> Iterator[tuple[str, Item]]:
-    for row in frame.select(list(ITEMS)).iter_rows(named=True):
-        yield row.pop("item_id"), {name: _plain(value) for name, value in row.items() if value is not None}
-
-
-def _plain(value: Any) -> Any:
-    """The value as a JSON value."""
-    return value.isoformat() if isinstance(value, datetime) else value
+    return {name: found.get(name) for name in said} == dict(said)
 
 
 def _known(snapshot: SearchSnapshot, split: Split) -> pl.DataFrame:

@@ -95,7 +95,7 @@ def tell_story(shop: Workshop, folder: Path, stack: Path, *, seed: int, teller: 
     questions = questions_of(pl.read_parquet(world.traffic), pl.read_parquet(world.truth))
     with LiveTraffic(stack, folder / "home", questions, world.diary) as live:
         teller.line(f"   the gateway serves {first.release} on {live.url}")
-        second, moved = _weekly(shop, world, live, teller)
+        second, moved = weekly(shop, _weekly(world), live, teller)
         teller.line("\n4. A spoiled week: requests for a human were labelled chitchat")
         spoiled = Plan(
             UNIT,
@@ -107,13 +107,7 @@ def tell_story(shop: Workshop, folder: Path, stack: Path, *, seed: int, teller: 
         teller.line("\n   mangaops release explain " + third.release)
         teller.line(indented(explain(shop.desk, UNIT, third.release).text))
         teller.line("\n5. Rollback while users ask: one command, to a release that is warm in the gateway")
-        live.begin()
-        shop.pause(SECONDS_BESIDE)
-        back = verbs.roll_back(shop, UNIT, reason="support saw wrong routes")
-        shop.pause(SECONDS_BESIDE)
-        undone = live.end()
-        teller.line(f"   {back['says']}")
-        teller.line(f"   {undone.says}")
+        back, undone = undo(shop, UNIT, live, "support saw wrong routes", teller)
     teller.line("\n6. The ledger: every fact with actor and reason, chained")
     audit = views.audit(shop, ())
     teller.line(f"   {audit['says']}")
@@ -131,9 +125,8 @@ def tell_story(shop: Workshop, folder: Path, stack: Path, *, seed: int, teller: 
     }
 
 
-def _weekly(shop: Workshop, world: _World, live: LiveTraffic, teller: Teller) -> tuple[RunResult, Told]:
-    """The weekly release, promoted under load: users begin to ask when the shadow begins."""
-    plan = Plan(
+def _weekly(world: _World) -> Plan:
+    return Plan(
         UNIT,
         world.logs(1, 3),
         shadow=ShadowMode.LIVE,
@@ -141,6 +134,14 @@ def _weekly(shop: Workshop, world: _World, live: LiveTraffic, teller: Teller) ->
         because=Because.SCHEDULE,
         reason="weekly release",
     )
+
+
+def weekly(shop: Workshop, plan: Plan, live: LiveTraffic, teller: Teller) -> tuple[RunResult, Told]:
+    """The weekly release, promoted under load: users begin to ask when the shadow begins.
+
+    Raises:
+        MangaopsError: it was not promoted.
+    """
     asking = replace(teller, progress=live.begins_with(teller.progress, "live shadow"))
     second = ran(
         replace(shop, pause=lambda seconds: time.sleep(min(1.0, seconds))), plan, Outcome.PROMOTE, asking
@@ -151,6 +152,18 @@ def _weekly(shop: Workshop, world: _World, live: LiveTraffic, teller: Teller) ->
     teller.line(f"   {shadowed(shop, second.release)}")
     teller.line(f"   {moved.says}")
     return second, moved
+
+
+def undo(shop: Workshop, unit: str, live: LiveTraffic, reason: str, teller: Teller) -> tuple[views.Row, Told]:
+    """The unit is rolled back while users ask; what was said of it, and what they saw."""
+    live.begin()
+    shop.pause(SECONDS_BESIDE)
+    back = verbs.roll_back(shop, unit, reason=reason)
+    shop.pause(SECONDS_BESIDE)
+    undone = live.end()
+    teller.line(f"   {back['says']}")
+    teller.line(f"   {undone.says}")
+    return back, undone
 
 
 def shadowed(shop: Workshop, release: str) -> str:

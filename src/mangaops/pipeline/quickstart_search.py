@@ -1,9 +1,10 @@
 """The quickstart's story of a search: a pair released and judged as one, a spoiled reranker, a rollback.
 
 weeks 1       ─▶ bootstrap: the first pair, against BM25
-weeks 1, 2    ─▶ run: more judged queries and new titles; shadowed on a window of searches, reviewed, promoted
+weeks 1, 2    ─▶ run: more judged queries and new titles; shadowed live by a gateway whose shoppers search
+                 what they searched in week 3, reviewed, promoted
               ─▶ run --only reranker on judgments that were turned round: refused, error review
-              ─▶ rollback, audit
+              ─▶ rollback while shoppers search, audit
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ from typing import Any
 import polars as pl
 
 from mangaops.datasets import Source
-from mangaops.pipeline import verbs, views
+from mangaops.pipeline import views
+from mangaops.pipeline.live_traffic import LiveTraffic
 from mangaops.pipeline.plan import Plan
-from mangaops.pipeline.quickstart import Teller, indented, ran, required_artifacts
-from mangaops.pipeline.release_run import RunResult
+from mangaops.pipeline.quickstart import Teller, indented, ran, undo, weekly
 from mangaops.pipeline.search_data_run import SearchSources
 from mangaops.pipeline.workshop import Workshop
 from mangaops.release.desk import state
 from mangaops.release.explain import explain
-from mangaops.vocabulary import Because, Outcome
+from mangaops.simulation.load import SEARCH, Question
+from mangaops.vocabulary import Because, Outcome, ShadowMode
 
 UNIT = "retrieval"
 
@@ -40,7 +42,7 @@ WEEKS = 3
 
 
 def tell_search_story(
-    shop: Workshop, folder: Path, _stack: Path, *, seed: int, teller: Teller
+    shop: Workshop, folder: Path, stack: Path, *, seed: int, teller: Teller
 ) -> dict[str, Any]:
     """The releases have happened; what they showed, as JSON values.
 
@@ -53,22 +55,23 @@ def tell_search_story(
     first = ran(
         shop, Plan(UNIT, world.sources(1), reason="first champion", bootstrap=True), Outcome.PROMOTE, teller
     )
-    teller.line("\n3. The weekly release: more judged queries, new titles, both pairs and both crosses")
-    second = _weekly(shop, world, teller)
-    teller.line("\n4. A new reranker alone, trained on judgments that were turned round")
-    spoiled = Plan(
-        UNIT,
-        world.sources(2, "-spoiled"),
-        only="reranker",
-        because=Because.SCHEDULE,
-        reason="weekly release, spoiled on purpose",
-    )
-    third = ran(shop, spoiled, Outcome.REJECT, teller)
-    teller.line("\n   mangaops release explain " + third.release)
-    teller.line(indented(explain(shop.desk, UNIT, third.release).text))
-    teller.line("\n5. Rollback: adapter, reranker and index go back together")
-    back = verbs.roll_back(shop, UNIT, reason="shoppers found other titles")
-    teller.line(f"   {back['says']}")
+    teller.line("\n3. The weekly release: a gateway serves, the new pair answers a copy of its live searches")
+    with LiveTraffic(stack, folder / "home", world.questions(), way=SEARCH) as live:
+        teller.line(f"   the gateway serves {first.release} on {live.url}")
+        second, moved = weekly(shop, _weekly(world), live, teller)
+        teller.line("\n4. A new reranker alone, trained on judgments that were turned round")
+        spoiled = Plan(
+            UNIT,
+            world.sources(2, "-spoiled"),
+            only="reranker",
+            because=Because.SCHEDULE,
+            reason="weekly release, spoiled on purpose",
+        )
+        third = ran(shop, spoiled, Outcome.REJECT, teller)
+        teller.line("\n   mangaops release explain " + third.release)
+        teller.line(indented(explain(shop.desk, UNIT, third.release).text))
+        teller.line("\n5. Rollback while shoppers search: adapter, reranker and index go back together")
+        back, undone = undo(shop, UNIT, live, "shoppers found other titles", teller)
     teller.line("\n6. The ledger: every fact with actor and reason, chained")
     audit = views.audit(shop, ())
     teller.line(f"   {audit['says']}")
@@ -78,24 +81,23 @@ def tell_search_story(
         "simulated": True,
         "folder": str(folder),
         "runs": [each.as_dict() for each in (first, second, third)],
+        "cutover_under_load": vars(moved),
         "rollback": back,
+        "rollback_under_load": vars(undone),
         "audit": audit,
         "champion": state(shop.desk, UNIT).champion,
     }
 
 
-def _weekly(shop: Workshop, world: _World, teller: Teller) -> RunResult:
-    plan = Plan(
+def _weekly(world: _World) -> Plan:
+    return Plan(
         UNIT,
         world.sources(2),
-        traffic=world.source("searches-3"),
+        shadow=ShadowMode.LIVE,
         truth=str(world.folder / "truth.parquet"),
         because=Because.SCHEDULE,
         reason="weekly release",
     )
-    second = ran(shop, plan, Outcome.PROMOTE, teller)
-    required_artifacts(shop, second.release, teller)
-    return second
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,15 @@ class _World:
 
     def source(self, *names: str) -> Source:
         return Source(tuple(str(self.folder / f"{name}.parquet") for name in names))
+
+    def questions(self) -> tuple[Question, ...]:
+        """What shoppers type in the last week, in order of time."""
+        last = pl.read_parquet(self.folder / f"searches-{WEEKS}.parquet")
+        asked = last.unique("search_id", keep="first", maintain_order=True).sort("at")
+        return tuple(
+            Question(query, session, user)
+            for query, session, user in asked.select("query", "session_id", "user_id").iter_rows()
+        )
 
     def sources(self, weeks: int, spoiled: str = "") -> SearchSources:
         """What the shop knows after so many weeks."""

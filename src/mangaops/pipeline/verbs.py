@@ -66,20 +66,29 @@ def open_review(shop: Workshop, name: str, *, seed: int, reason: str) -> Row:
 
 
 def export_review(shop: Workshop, name: str, out: Path, *, bom: bool, wanted: str | None = None) -> Row:
-    """A queue of the release is a CSV file, written whole, with the answers imported so far.
+    """A queue of the release is a CSV file with the answers imported so far, or a page; written whole.
 
-    `wanted` names the review; None: the newest that waits for answers, else the newest.
+    A file that ends in `.html` is the page: the same items to look at, both answers side by side. `wanted`
+    names the review; None: the newest that waits for answers, else the newest.
 
     Raises:
         UsageError: the release has no such review, or `out` is a folder or lies in none.
     """
     _require_place(out)
     named, chosen = _review(shop, name, wanted)
+    page = out.suffix == ".html"
     half = out.with_name(out.name + ".half")
-    half.write_bytes(review.export_review(shop.desk, named.unit, chosen, bom=bom))
+    if page:
+        half.write_bytes(review.export_page(shop.desk, named.unit, chosen))
+    else:
+        half.write_bytes(review.export_review(shop.desk, named.unit, chosen, bom=bom))
     os.replace(half, out)
-    says = f"wrote {out}; fill in the column answer, then: mangaops review import {named.release.name} {out}"
-    return {"review": chosen, "wrote": str(out), "says": says}
+    then = (
+        "open it in a browser; answers go into the CSV file of the same command"
+        if page
+        else f"fill in the column answer, then: mangaops review import {named.release.name} {out}"
+    )
+    return {"review": chosen, "wrote": str(out), "says": f"wrote {out}; {then}"}
 
 
 def import_answers(shop: Workshop, name: str, path: Path, *, reason: str, wanted: str | None = None) -> Row:
