@@ -30,6 +30,9 @@ from mangaops.vocabulary import EvidenceKind, Side
 TIMED_QUERIES = 500
 """Golden queries that the latency test asks, round and round."""
 
+TIMED = latency.Plan(blocks=20, requests=25, warm_up=25)
+"""Searches take tens of ms: half as many as of a classifier's answers still bound P95."""
+
 
 class Ranking:
     """A release of a pair on the bench, beside the champion's pair or BM25."""
@@ -160,6 +163,7 @@ class Ranking:
             self.theirs,
             self.ours,
             self.golden.golden["query"].head(TIMED_QUERIES).to_list(),
+            plan=TIMED,
             against=bench.against,
             dataset=self.golden.digest,
             reason=bench.reason,

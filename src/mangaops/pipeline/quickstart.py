@@ -249,9 +249,9 @@ def required_artifacts(shop: Workshop, release: str, teller: Teller) -> None:
     named = views.find_release(shop, release)
     ref = named.release.latest(EvidenceKind.RECORD)
     parts = shop.desk.evidence.get(ref.digest).facts["parts"] if ref else {}
-    teller.line("   the eight required artifacts:")
+    teller.line("   the required artifacts:")
     for part in RecordPart:
-        teller.line(f"     {part:<18} {parts.get(part)}")
+        teller.line(f"     {part:<18} {parts.get(part) or 'none: the unit ranks, and classifies nothing'}")
 
 
 def indented(text: str) -> str:

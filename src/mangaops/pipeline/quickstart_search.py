@@ -1,9 +1,9 @@
-"""The quickstart's story of a search: a pair released and judged as one, a spoiled reranker, a rollback.
+"""The quickstart's story of a search: a pair released and judged as one, a spoiled adapter, a rollback.
 
 weeks 1       ─▶ bootstrap: the first pair, against BM25
 weeks 1, 2    ─▶ run: more judged queries and new titles; shadowed live by a gateway whose shoppers search
                  what they searched in week 3, reviewed, promoted
-              ─▶ run --only reranker on judgments that were turned round: refused, error review
+              ─▶ run --only adapter on judgments that were turned round: refused, error review
               ─▶ rollback while shoppers search, audit
 """
 
@@ -32,7 +32,7 @@ UNIT = "retrieval"
 TITLES, LATER = 800, 60
 """Titles of the shop, and how many of them come with the second week."""
 
-FIRST, SECOND = 400, 700
+FIRST, SECOND = 500, 900
 """Judged queries of the first version, and of the second."""
 
 SESSIONS = 250
@@ -59,11 +59,11 @@ def tell_search_story(
     with LiveTraffic(stack, folder / "home", world.questions(), way=SEARCH) as live:
         teller.line(f"   the gateway serves {first.release} on {live.url}")
         second, moved = weekly(shop, _weekly(world), live, teller)
-        teller.line("\n4. A new reranker alone, trained on judgments that were turned round")
+        teller.line("\n4. A new adapter alone, trained on judgments that were turned round")
         spoiled = Plan(
             UNIT,
             world.sources(2, "-spoiled"),
-            only="reranker",
+            only="adapter",
             because=Because.SCHEDULE,
             reason="weekly release, spoiled on purpose",
         )
