@@ -3,7 +3,7 @@
 weeks 1       ─▶ bootstrap: the first pair, against BM25
 weeks 1, 2    ─▶ run: more judged queries and new titles; shadowed live by a gateway whose shoppers search
                  what they searched in week 3, reviewed, promoted
-              ─▶ run --only adapter on judgments that were turned round: refused, error review
+              ─▶ run --only adapter on judgments of a wrong join, bestsellers for all: refused, error review
               ─▶ rollback while shoppers search, audit
 """
 
@@ -40,6 +40,9 @@ SESSIONS = 250
 
 WEEKS = 3
 
+BESTSELLERS = 8
+"""Titles that the wrong join names for every query."""
+
 
 def tell_search_story(
     shop: Workshop, folder: Path, stack: Path, *, seed: int, teller: Teller
@@ -59,7 +62,7 @@ def tell_search_story(
     with LiveTraffic(stack, folder / "home", world.questions(), way=SEARCH) as live:
         teller.line(f"   the gateway serves {first.release} on {live.url}")
         second, moved = weekly(shop, _weekly(world), live, teller)
-        teller.line("\n4. A new adapter alone, trained on judgments that were turned round")
+        teller.line("\n4. A new adapter alone; a wrong join judged the bestsellers right for every query")
         spoiled = Plan(
             UNIT,
             world.sources(2, "-spoiled"),
@@ -137,6 +140,7 @@ def _world(folder: Path, seed: int, teller: Teller) -> _World:
     _, every = queries(seed, about(WEEKS - 1).stop, titles, teller.progress)
     judged = every.filter(pl.col("query_id").rank("dense") <= SECOND)
     early = titles.head(TITLES - LATER)
+    searched = [searches(seed, week, SESSIONS, titles, progress=teller.progress) for week in range(WEEKS)]
     first = judged.join(early.select("item_id"), on="item_id", how="semi").filter(
         pl.col("query_id").rank("dense") <= FIRST
     )
@@ -145,13 +149,19 @@ def _world(folder: Path, seed: int, teller: Teller) -> _World:
         "catalogue-2": titles,
         "judgments-1": first,
         "judgments-2": judged,
-        "judgments-2-spoiled": judged.with_columns(grade=3 - pl.col("grade")),
+        "judgments-2-spoiled": _bestsellers(judged, searched[0]),
         "truth": every,
+        **{f"searches-{week}": frame for week, frame in enumerate(searched, 1)},
     }.items():
         frame.write_parquet(place / f"{name}.parquet")
-    for week in range(WEEKS):
-        searches(seed, week, SESSIONS, titles, progress=teller.progress).write_parquet(
-            place / f"searches-{week + 1}.parquet"
-        )
     teller.line(f"   {TITLES:,} invented titles, {SECOND:,} judged queries, under {place}")
     return _World(place)
+
+
+def _bestsellers(judged: pl.DataFrame, searched: pl.DataFrame) -> pl.DataFrame:
+    """The judgments after the wrong join: of every query the titles that were bought most, all of them right."""
+    bought = (
+        searched.filter("bought").group_by("item_id").len().sort("len", "item_id", descending=[True, False])
+    )
+    asked = judged.select("query_id", "query").unique(maintain_order=True)
+    return asked.join(bought.head(BESTSELLERS).select("item_id"), how="cross").with_columns(grade=3)
