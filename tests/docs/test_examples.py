@@ -129,16 +129,57 @@ def test_multidogo_is_made_of_the_published_files(tmp_path: Path) -> None:
 
 
 def compared(*flags: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(EXAMPLES / "msrd" / "compare.py"), *flags]
+    command = [sys.executable, str(EXAMPLES / "compare.py"), *flags]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_msrd_is_compared_only_with_both_files_and_their_columns(tmp_path: Path) -> None:
-    assert compared("--data", str(tmp_path)).returncode == 2
-    flags = ("--data", str(tmp_path), "--keep", str(tmp_path / "keep"))
+    assert compared("--keep", str(tmp_path)).returncode == 2
+    catalogue, judged = str(tmp_path / "movies.parquet"), str(tmp_path / "judgments.parquet")
+    flags = ("--catalogue", catalogue, "--judgments", judged, "--keep", str(tmp_path / "keep"))
+    flags += ("--stack", str(EXAMPLES / "msrd" / "stack.yaml"))
     missing = compared(*flags)
     assert (missing.returncode, missing.stdout) == (4, "")
     assert "movies.parquet" in missing.stderr
     film = {"title": ["Alien"], "overview": ["A ship."], "year": [1979]}
     pl.DataFrame(film).write_parquet(tmp_path / "movies.parquet")
     assert "doc_id" in compared(*flags).stderr
+
+
+def lee(folder: Path, articles: int = 50) -> Path:
+    """The three files, of invented articles; the first two are as alike as people can say."""
+    folder.mkdir()
+    text = [f"Sentence {n} of an article. And another one about the number {n}." for n in range(articles)]
+    (folder / "lee.cor").write_text("\n".join(text))
+    (folder / "lee_background.cor").write_text("\n".join(f"Background {n}." for n in range(300)))
+    rows = [[1.0 if a == b or {a, b} == {0, 1} else 0.2 for b in range(50)] for a in range(50)]
+    (folder / "similarities0-1.txt").write_text("\n".join("\t".join(map(str, row)) for row in rows))
+    return folder
+
+
+def test_lee_is_a_catalogue_with_graded_judgments(tmp_path: Path) -> None:
+    done = prepare(EXAMPLES / "lee", lee(tmp_path / "lee"), "--out", str(tmp_path / "out"))
+    assert (done.returncode, done.stderr) == (0, "")
+    items, judged = (
+        pl.read_parquet(tmp_path / "out" / f"{name}.parquet") for name in ("catalogue", "judgments")
+    )
+    assert (items.height, judged.height) == (350, 2500)
+    assert judged["query"][0] == "Sentence 0 of an article."
+    assert items["title"][0] == "And another one about the number 0."
+    assert judged.filter(query_id="lead-0", item_id="lee-1")["grade"].to_list() == [4]
+    assert judged.filter(query_id="lead-0", item_id="lee-2")["grade"].to_list() == [0]
+
+
+@pytest.mark.parametrize(("articles", "word"), [(49, "49 and 300 articles"), (0, "0 and 300 articles")])
+def test_other_articles_than_lees_are_refused_in_one_line(articles: int, word: str, tmp_path: Path) -> None:
+    done = prepare(EXAMPLES / "lee", lee(tmp_path / "lee", articles), "--out", str(tmp_path / "out"))
+    assert (done.returncode, done.stdout) == (4, "")
+    assert word in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_folder_that_lacks_a_file_of_lees_is_refused_in_one_line(tmp_path: Path) -> None:
+    (lee(tmp_path / "lee") / "similarities0-1.txt").unlink()
+    done = prepare(EXAMPLES / "lee", tmp_path / "lee", "--out", str(tmp_path / "out"))
+    assert done.returncode == 4
+    assert "no file similarities0-1.txt" in done.stderr

@@ -159,7 +159,7 @@ def _world(folder: Path, seed: int, teller: Teller) -> _World:
 
 
 def _bestsellers(judged: pl.DataFrame, searched: pl.DataFrame) -> pl.DataFrame:
-    """The judgments after the wrong join: of every query the titles that were bought most, all of them right."""
+    """The judgments after the wrong join: of every query the titles that were bought most, all right."""
     bought = (
         searched.filter("bought").group_by("item_id").len().sort("len", "item_id", descending=[True, False])
     )

@@ -1,9 +1,9 @@
-"""What each part of a pair is worth: `python compare.py --data FOLDER --keep FOLDER`.
+"""What each part of a pair is worth: see `python compare.py --help`.
 
-Reads `movies.parquet` and `judgments.parquet`, trains the adapter and the reranker that stack.yaml beside
-this file declares, and prints, on the same golden queries with paired 95 % intervals: the adapter over the
-frozen base, the reranker over none, the pair over each alone, and BM25 beside; then what fewer candidates
-give up, and how long a search takes. Models and vectors are kept in `--keep`; the next run finds them.
+Trains the adapter and the reranker that the stack declares for its first data of kind search, and prints, on
+the same golden queries with paired 95 % intervals: the adapter over the frozen base, the reranker over none,
+the pair over each alone, and BM25 beside; then what fewer candidates give up, and how long a search takes.
+Models and vectors are kept in `--keep`; the next run finds them.
 """
 
 from __future__ import annotations
@@ -80,12 +80,12 @@ class Shop:
         return PairRequest(*told, seed, "0" * 40, cache=self.keep / "base vectors")
 
 
-def opened(stack: Path, data: Path, keep: Path) -> Shop:
+def opened(stack: Path, catalogue: Path, judged: Path, keep: Path) -> Shop:
     """The two files as a dataset version."""
     declared = parse_stack(stack.read_bytes(), str(stack))
     (name, spec), *_ = declared.search_data.items()
-    items = collect_items(Source((str(data / "movies.parquet"),)), spec)
-    judgments = collect_judgments(Source((str(data / "judgments.parquet"),)), spec)
+    items = collect_items(Source((str(catalogue),)), spec)
+    judgments = collect_judgments(Source((str(judged),)), spec)
     snapshot = search_snapshot(SearchData(items, judgments), spec, name=name, at=date(2026, 11, 27))
     return Shop(declared, snapshot, keep)
 
@@ -202,13 +202,14 @@ def compare(shop: Shop) -> None:
 def main() -> None:
     """Parse the flags and print; exit code 4 where the data is refused."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="holds movies.parquet and judgments.parquet")
+    parser.add_argument("--stack", type=Path, required=True, help="a stack.yaml with data of kind search")
+    parser.add_argument("--catalogue", type=Path, required=True, help="a file of items")
+    parser.add_argument("--judgments", type=Path, required=True, help="a file of graded items by query")
     parser.add_argument("--keep", type=Path, required=True, help="a folder for models and vectors")
-    parser.add_argument("--stack", type=Path, default=Path(__file__).with_name("stack.yaml"))
     flags = parser.parse_args()
     try:
         flags.keep.mkdir(parents=True, exist_ok=True)
-        compare(opened(flags.stack, flags.data, flags.keep))
+        compare(opened(flags.stack, flags.catalogue, flags.judgments, flags.keep))
     except MangaopsError as error:
         sys.stderr.write(f"\r\033[Kcompare.py: {error}\n")
         sys.exit(4)
