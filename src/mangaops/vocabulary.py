@@ -33,6 +33,10 @@ class Family(StrEnum):
     RAFT_ANSWER = "raft-answer"
 
 
+SEARCHING: Final = frozenset({Family.EMBEDDING_ADAPTER, Family.CROSS_ENCODER_RERANKER})
+"""Families that learn from what people searched for."""
+
+
 class Part(StrEnum):
     """What belongs to a release and is no model: sealed, named by its digest, and loaded with the models."""
 

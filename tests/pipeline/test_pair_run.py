@@ -58,3 +58,9 @@ def test_a_word_that_a_later_one_took_back_need_not_be_held(log: CatalogueLog) -
     log.append(titled(a="A", b="B"))
     log.append({}, ["a"])
     assert last_held(log, titled(b="B")) == 2
+
+
+def test_an_item_that_lost_a_column_by_a_delta_is_held_only_without_it(log: CatalogueLog) -> None:
+    log.append(titled(a="A"))
+    assert last_held(log, {"a": {"title": "A", "synopsis": "withdrawn"}}) == 0
+    assert last_held(log, titled(a="A")) == 1

@@ -122,6 +122,41 @@ def test_a_model_that_the_unit_lacks_is_no_model_alone(bootstrapped: SearchWorld
         bootstrapped.run(only="sentiment")
 
 
+def test_after_a_rollback_to_the_fallback_a_pair_is_judged_against_the_plain_baseline(
+    bootstrapped: SearchWorld, tmp_path: Path
+) -> None:
+    """Rules that set one reranker beside another wait for a champion; and one model alone has no other."""
+    world = bootstrapped.copied(tmp_path / "world")
+    beside = (
+        '      - {gate: non_inferior, metric: "mrr@10", on: reranker, unjudged: irrelevant, min_judged: 0.0, '
+        "margin: 0.5}"
+    )
+    world.say(gate=("    gates:\n", f"    gates:\n{beside}\n"), epochs=("epochs: 2", "epochs: 1"))
+    verbs.roll_back(world.workshop(), UNIT, reason="shoppers complain")
+    with pytest.raises(UsageError, match="has no champion to take the others from"):
+        world.run(only="reranker")
+    result = world.run(traffic=world.source("traffic"), truth=str(world.folder / "truth.parquet"))
+    assert result.outcome == Outcome.PROMOTE, result.says
+    assert result.rollback_pointer == "fallback:offer_human"
+
+
+def test_leakage_is_looked_for_in_what_every_model_of_a_side_learnt_from(
+    weekly: tuple[SearchWorld, RunResult], tmp_path: Path
+) -> None:
+    world = weekly[0].copied(tmp_path / "world")
+    more = judgments().filter(pl.col("query_id").str.ends_with("-0"))
+    renamed = more.with_columns(query_id="again-" + pl.col("query_id"), query="once more: " + pl.col("query"))
+    pl.concat([judgments(), renamed]).write_parquet(world.folder / "judgments.parquet")
+    result = world.run(only="reranker")
+    desk = world.workshop().desk
+    current = state(desk, UNIT)
+    subject = release_of(current, result.release)
+    learnt = {current.models[f"{m}@{v}"].dataset for m, v in subject.models.items()}
+    told = desk.evidence.get(subject.latest(EvidenceKind.LEAKAGE).digest).facts["datasets"]
+    assert len(learnt) == 2
+    assert told[str(Side.RELEASE)] not in learnt, "it is of both"
+
+
 def test_labelled_logs_are_no_data_of_a_unit_that_searches(bootstrapped: SearchWorld) -> None:
     plan = Plan(UNIT, Source((str(bootstrapped.folder / "searches.parquet"),)))
     with pytest.raises(UsageError, match="learn from a catalogue and judgments"):
@@ -168,9 +203,10 @@ def test_a_release_seals_the_number_of_the_last_delta_that_its_catalogue_holds(
 ) -> None:
     world = bootstrapped.copied(tmp_path / "world")
     shop = world.workshop()
-    title = catalogue()["title"][0]
+    first = release_of(state(shop.desk, UNIT), f"{UNIT}-1").parts[Part.INDEX]
+    held = read_catalogue(shop.desk.artifacts.open(first)).items["glimmerfax-0"]
     log = CatalogueLog(shop.desk.ledger, "shop-data")
-    log.append({"glimmerfax-0": {"title": title}})
+    log.append({"glimmerfax-0": dict(held)})
     log.append({"new-1": {"title": "a title that the file does not have"}})
     result = world.run(only="reranker")
     index = release_of(state(shop.desk, UNIT), result.release).parts[Part.INDEX]

@@ -8,7 +8,9 @@ against what that same version holds out. A later version may place a user elsew
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -61,6 +63,28 @@ def compare_search(
     ]
     empty = pl.DataFrame(schema=_PAIRS).select("check", pl.lit("").alias("side"), "row_id", "training_row_id")
     return facts, pl.concat([empty.clear(), *listed]).sort("side", "check", "row_id")
+
+
+def with_others(snapshot: SearchSnapshot, others: Sequence[SearchSnapshot]) -> SearchSnapshot:
+    """The version with the queries and searches of other versions: what models of one release learnt from.
+
+    A query that one of them trained on counts as trained on. Its digest is over theirs.
+    """
+    if not others:
+        return snapshot
+    every = (snapshot, *others)
+    digest = hashlib.sha256("\n".join(sorted(each.digest for each in every)).encode()).hexdigest()
+    trained_first = pl.col("split") == Split.GOLDEN
+    queries, searches = (
+        pl.concat([getattr(each, name) for each in every]).sort(trained_first, maintain_order=True)
+        for name in ("queries", "searches")
+    )
+    return replace(
+        snapshot,
+        digest=f"sha256:{digest}",
+        queries=queries.unique("query_id", keep="first", maintain_order=True),
+        searches=searches.unique(["search_id", "rank"], keep="first", maintain_order=True),
+    )
 
 
 def shared_with(

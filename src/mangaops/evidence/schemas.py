@@ -195,5 +195,5 @@ def _refuse(evidence: Evidence, why: str, found: list[str], accepted: str) -> No
         found=", ".join(found),
         accepted=accepted,
         next_step="measure it again, with release bootstrap where the unit has no champion yet: "
-        f"mangaops release run {evidence.binding.unit} --logs ... --again {evidence.kind}",
+        f"mangaops release run {evidence.binding.unit} with the same data, and --again {evidence.kind}",
     )

@@ -46,6 +46,11 @@ class Case:
     verdicts_only: bool = False
     any_number: bool = False
 
+    @property
+    def searches(self) -> bool:
+        """Whether the unit's models learn from what people searched for."""
+        return isinstance(self.data, SearchDataSpec)
+
     @cached_property
     def proven(self) -> dict[EvidenceKind, Evidence]:
         """Evidence that was looked through and found complete, so that it is looked through once."""

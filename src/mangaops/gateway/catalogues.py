@@ -3,8 +3,8 @@
     delta log ─▶ embed for each slot, off the serving path ─▶ all slots of a unit show it at one moment
 
 Rule 1: what answers never goes back a generation of its catalogue by a cutover. A new slot has embedded all
-that the log holds before it is healthy, and slots of one unit show a delta together, on the event loop, where
-cutovers are made too.
+that the log holds before it is healthy, or at least all that serves, and slots of one unit show a delta
+together, on the event loop, where cutovers are made too.
 
 Rule 2: a delta that cannot be read or embedded costs no answer. Slots go on with the catalogue that they
 have, health and metrics tell how far that is behind, and it is tried again.
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from mangaops.errors import IntegrityError
+from mangaops.errors import IntegrityError, SetupError
 from mangaops.gateway import gauges
 from mangaops.gateway.link import Link
 from mangaops.gateway.slots import WARM, Slots
@@ -134,7 +134,11 @@ class Catalogues:
         self._thread.join(timeout=patience)
 
     def bring_in(self, unit: str, predictor: Servable, ready: Callable[[], None]) -> None:
-        """The predictor has embedded and shows what the log holds, and its slot is `ready` at that moment."""
+        """The predictor has embedded and shows what the log holds, and its slot is `ready` at that moment.
+
+        Raises:
+            SetupError: it stayed behind the catalogue that serves.
+        """
         if not isinstance(predictor, FollowsCatalogue):
             self._on_loop(ready)
             return
@@ -147,7 +151,19 @@ class Catalogues:
 
         with self._moving:
             self._reader.catch_up(unit, [follows])
+            self._not_behind(unit, predictor.name, follows)
             self._on_loop(shown)
+
+    def _not_behind(self, unit: str, name: str, follows: FollowsCatalogue) -> None:
+        served = _served(self._units[unit])
+        if served is None or follows.embedded >= served.generation:
+            return
+        raise SetupError(
+            f"{name} was not made ready: it is behind the catalogue that serves",
+            found=f"delta {follows.embedded}: {self._reader.standings[unit].trouble or 'no reason is known'}",
+            accepted=f"delta {served.generation}, from which answers come now",
+            next_step="it is tried again; where that ends the same, mend the log or the adapter",
+        )
 
     def _follow(self) -> None:
         while not self._ended.is_set():
@@ -171,9 +187,14 @@ class Catalogues:
             self._reader.catch_up(unit, following)
             if any(each.embedded != each.generation for each in following):
                 self._on_loop(lambda: _show(following))
-        served = slots.served.slot.predictor if slots.served.slot else None
-        if isinstance(served, FollowsCatalogue):
+        if (served := _served(slots)) is not None:
             self._reader.standings[unit].shown = served.generation
+
+
+def _served(slots: Slots) -> FollowsCatalogue | None:
+    """What answers for the unit, where it follows a catalogue."""
+    predictor = slots.served.slot.predictor if slots.served.slot else None
+    return predictor if isinstance(predictor, FollowsCatalogue) else None
 
 
 def _following(slots: Slots) -> list[FollowsCatalogue]:

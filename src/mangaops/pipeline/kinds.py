@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
@@ -38,6 +38,9 @@ class Measuring(Protocol):
 
     def replayed(self, source: Source) -> Evidence:
         """Both sides' answers to a window of traffic are in the ledger."""
+
+    def titles(self) -> Mapping[str, str] | None:
+        """What a review calls the items of a list; None where answers are labels."""
 
     def truth(self, location: str) -> Any:
         """What answers a review in a simulated stack."""

@@ -81,6 +81,9 @@ class Classifying:
             as_json(model=self.model, shadow=unit_spec(self.desk, bench.unit).shadow),
         )
 
+    def titles(self) -> None:
+        """None: an answer is a label."""
+
     def truth(self, location: str) -> Any:
         """The hidden labels that answer a review in a simulated stack."""
         return read_truth(self.bench.shop, location)

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cached_property
-from typing import Any, cast
+from typing import cast
 
 import polars as pl
 
 from mangaops.datasets import Source
 from mangaops.datasets.search_data import collect_asked, item_text
+from mangaops.datasets.search_leakage import with_others
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.evidence import Evidence
 from mangaops.inference.index import build
 from mangaops.inference.retrieval import Retrieval
-from mangaops.inference.shelf import IndexShelf
 from mangaops.pipeline.bench import Bench, as_json
-from mangaops.pipeline.pair_run import catalogue_digest, embedded
+from mangaops.pipeline.pair_run import catalogue_digest, catalogue_of, embedded
 from mangaops.pipeline.search_data_run import find_search_version
 from mangaops.pipeline.traffic import read_grades
 from mangaops.pipeline.training_run import searched
-from mangaops.release import checks, evaluate, index_check, latency, ranking, shadow
+from mangaops.pipeline.workshop import Plain
+from mangaops.release import checks, index_check, latency, ranking, shadow
 from mangaops.release.desk import unit_spec
-from mangaops.release.pairs import Finds, PairModels
+from mangaops.release.pairs import PairModels
 from mangaops.release.shadow import Traffic
 from mangaops.stack import SearchDataSpec
-from mangaops.vocabulary import EvidenceKind, Side
+from mangaops.store import CatalogueLog
+from mangaops.vocabulary import EvidenceKind, Family, Side
 
 TIMED_QUERIES = 500
 """Golden queries that the latency test asks, round and round."""
@@ -44,20 +45,20 @@ class Ranking:
 
     @cached_property
     def ours(self) -> Retrieval:
-        """The release as it serves."""
-        return self._loaded(self.bench.release)
+        """The release, over the golden version's catalogue."""
+        return self._over_golden(self.bench.release)
 
     @cached_property
-    def theirs(self) -> Retrieval | Finds:
-        """The champion as it serves, or BM25 over the same items."""
+    def theirs(self) -> Retrieval | Plain:
+        """The champion, or BM25, over the same items: whose catalogue is older is no matter of models."""
         if self.bench.champion:
-            return self._loaded(self.bench.champion)
+            return self._over_golden(self.bench.champion)
         items = self.golden.items
         return self.bench.shop.lexical(items.select("item_id", text=item_text(items)))
 
     @cached_property
     def training(self) -> dict[Side, SearchSnapshot]:
-        """What each side learnt from; BM25 learns nothing, and reads the release's own items."""
+        """What the models of each side learnt from; BM25 learns nothing, and reads our items."""
         bench = self.bench
         ours = self._learnt(bench.release)
         return {Side.BASELINE: self._learnt(bench.champion) if bench.champion else ours, Side.RELEASE: ours}
@@ -83,7 +84,7 @@ class Ranking:
                 self.desk,
                 bench.unit,
                 bench.release,
-                evaluate.Pair(cast(Any, self.theirs), cast(Any, self.ours), bench.against),
+                shadow.Searches(self.theirs, self.ours, bench.against),
                 traffic,
                 reason=bench.reason,
                 progress=bench.progress,
@@ -95,11 +96,30 @@ class Ranking:
         """The hidden grades that answer a review in a simulated stack: query, item_id, grade."""
         return read_grades(self.bench.shop, self.spec, location)
 
-    def _loaded(self, release: str) -> Retrieval:
-        return cast(Retrieval, self.bench.shop.load(self.bench.permits(release)))
+    def titles(self) -> dict[str, str]:
+        """The title of each item that a list may show, those that came by a delta too."""
+        known = dict(self.golden.items.select("item_id", "title").iter_rows())
+        data = self.desk.stack.models[self.models[0]].data
+        later = (delta.added.items() for delta in CatalogueLog(self.desk.ledger, data).read())
+        return known | {each: str(item.get("title") or each) for items in later for each, item in items}
+
+    def _over_golden(self, release: str) -> Retrieval:
+        """The release as it serves; its adapter's own index of the golden items where it sealed another's."""
+        permits = self.bench.permits(release)
+        loaded = cast(Retrieval, self.bench.shop.load(permits))
+        if loaded.catalogue.digest == catalogue_digest(self.golden):
+            return loaded
+        adapter = next(each for each in permits.values() if each.family == Family.EMBEDDING_ADAPTER)
+        vectors = embedded(self.bench.shop, adapter, self.golden, self.bench.progress)
+        data = self.desk.stack.models[adapter.model].data
+        items = catalogue_of(self.bench.shop, data, self.golden)
+        return Retrieval(loaded.embedder, loaded.reranker, build(vectors), items, loaded.depth)
 
     def _learnt(self, release: str) -> SearchSnapshot:
-        return find_search_version(self.bench.shop, self.bench.record(release, self.models[0]).dataset)
+        """The version that the release's models learnt from; where they learnt from several, all of these."""
+        names = dict.fromkeys(self.bench.record(release, model).dataset for model in self.models)
+        first, *others = (find_search_version(self.bench.shop, name) for name in names)
+        return with_others(first, others)
 
     def _leakage(self) -> Evidence:
         bench = self.bench
@@ -128,17 +148,8 @@ class Ranking:
             progress=bench.progress,
         )
 
-    def _pair(self, release: str, loaded: Retrieval) -> PairModels:
-        """The release's models over the golden version's items, whatever items its own index holds."""
-        permits = self.bench.permits(release)
-        pair = ranking.pair_models(loaded, permits)
-        if loaded.catalogue.digest == catalogue_digest(self.golden):
-            return pair
-        adapter = next(each for each in permits.values() if each.artifact == pair.adapter)
-        items = self.golden.items
-        index = build(embedded(self.bench.shop, adapter, self.golden, self.bench.progress))
-        texts = dict(zip(items["item_id"], item_text(items), strict=True))
-        return replace(pair, shelf=IndexShelf.of(index, texts))
+    def _pair(self, release: str, over_golden: Retrieval) -> PairModels:
+        return ranking.pair_models(over_golden, self.bench.permits(release))
 
     def _index(self) -> Evidence:
         bench = self.bench

@@ -100,9 +100,9 @@ def catalogue_of(shop: Workshop, data: str, snapshot: SearchSnapshot) -> Catalog
 def last_held(log: CatalogueLog, items: Mapping[str, Item]) -> int:
     """The number of the last delta that the items hold, as they hold all before it; 0 where there is none.
 
-    The log has the last word on what it names: an item that it added last is there as it says, one that it
-    removed last is not. From the first delta on whose last word the items do not hold, slots
-    apply the deltas again.
+    The log has the last word on what it names: an item that it added last is there just as it says, and one
+    that it removed last is not. From the first delta on whose last word the items do not hold, slots apply
+    the deltas again.
     """
     deltas = log.read()
     newest: dict[str, tuple[int, Item | None]] = {}
@@ -126,7 +126,7 @@ def catalogue_digest(snapshot: SearchSnapshot) -> Digest:
 def _holds(found: Item | None, said: Item | None) -> bool:
     if found is None or said is None:
         return found is said
-    return {name: found.get(name) for name in said} == dict(said)
+    return found == said
 
 
 def _known(snapshot: SearchSnapshot, split: Split) -> pl.DataFrame:

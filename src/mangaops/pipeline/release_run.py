@@ -28,7 +28,7 @@ from mangaops.registry import Release, UnitState
 from mangaops.release import checks, judge, review, runs
 from mangaops.release.bootstrap import require_first
 from mangaops.release.cutover import Switched
-from mangaops.release.desk import model_spec, release_of, state
+from mangaops.release.desk import model_spec, next_run, release_of, state
 from mangaops.release.due import FAILED
 from mangaops.release.standing import read_decision
 from mangaops.vocabulary import Digest, Outcome, ShadowMode, State, Verdict
@@ -120,7 +120,7 @@ def _in_order(shop: Workshop, plan: Plan) -> None:
         raise UsageError(
             f"release run {plan.unit} was refused: the unit has no champion to compare with",
             accepted="a unit with a champion",
-            next_step=f"mangaops release bootstrap {plan.unit} --logs ... --reason 'first champion'",
+            next_step=next_run(shop.desk, state(shop.desk, plan.unit)),
         )
 
 
@@ -154,7 +154,9 @@ def _shadowed(bench: Bench, measuring: Measuring, plan: Plan) -> Digest:
 
 def _reviewed(bench: Bench, measuring: Measuring, plan: Plan, shadow: Digest) -> None:
     desk, unit = bench.shop.desk, plan.unit
-    opened = review.open_review(desk, unit, bench.release, shadow=shadow, reason=plan.reason)
+    opened = review.open_review(
+        desk, unit, bench.release, shadow=shadow, titles=measuring.titles(), reason=plan.reason
+    )
     _, ref = review.find(bench.state(), opened)
     if plan.truth and ref.answer is None:
         truth = measuring.truth(plan.truth)
@@ -239,7 +241,7 @@ def _decided_before(bench: Bench) -> RunResult:
         raise RefusedError(
             f"equal inputs gave {bench.release} again, which is {subject.state} and was never judged",
             found=stands,
-            accepted="other logs, or a release that is open",
+            accepted="other data, or a release that is open",
             next_step=_reopening(bench.release),
         )
     document = read_decision(bench.shop.desk, subject.decisions[-1].digest)

@@ -19,12 +19,14 @@ Output = dict[str, Any]
 T = TypeVar("T")
 
 LIBRARIES = (
+    "bm25s",
     "faiss-cpu",
     "numpy",
     "onnxruntime",
     "polars",
     "scikit-learn",
     "scipy",
+    "sentence-transformers",
     "tokenizers",
     "torch",
     "transformers",

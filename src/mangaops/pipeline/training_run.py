@@ -77,7 +77,14 @@ def _kept(shop: Workshop, plan: Plan) -> dict[str, str]:
             accepted=" or ".join(models) if len(models) > 1 else "nothing: the unit has one model",
             next_step="leave --only out, or name one model of the unit",
         )
-    champion = release_of(current, str(current.champion))
+    if current.champion is None:
+        raise UsageError(
+            f"--only {plan.only} was refused: {plan.unit} has no champion to take the others from",
+            found=f"generation {current.generation}, and no champion",
+            accepted="a unit that a release serves",
+            next_step="leave --only out: all models are trained and judged",
+        )
+    champion = release_of(current, current.champion)
     return {model: version for model, version in champion.models.items() if model != plan.only}
 
 

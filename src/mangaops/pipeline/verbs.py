@@ -45,7 +45,7 @@ def roll_back(
 def _no_release(unit: str, left: str, fallback: str) -> str:
     return (
         f"no release of {unit} answers users now, its {fallback} does; to come back: "
-        f"mangaops release reopen {left} --reason '...', then mangaops release run {unit} --logs ..., "
+        f"mangaops release reopen {left} --reason '...', then mangaops release run {unit} with its data, "
         "which judges it again"
     )
 

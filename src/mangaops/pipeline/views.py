@@ -11,7 +11,7 @@ from mangaops.errors import UsageError
 from mangaops.gates import Decision
 from mangaops.pipeline.digests import chosen
 from mangaops.pipeline.workshop import Workshop
-from mangaops.registry import Release, UnitState, judged_pairs, record
+from mangaops.registry import Release, UnitState, judged_pairs, judging, record
 from mangaops.release.desk import state
 from mangaops.release.due import due, without_champion
 from mangaops.release.standing import read_decision
@@ -169,7 +169,7 @@ def due_units(stack: Stack, shop: Workshop | None, now: datetime) -> Row:
     return {
         "due": [{key: str(value) for key, value in vars(each).items()} for each in found],
         "no_champion": [
-            {"unit": unit, "next": f"mangaops release bootstrap {unit} --logs ... --reason 'first champion'"}
+            {"unit": unit, "next": judging(unit, first=True, searches=stack.ranks(unit))}
             for unit in without_champion(stack, states)
         ],
     }

@@ -16,6 +16,7 @@ from mangaops.inference.families import Servable, loaded
 from mangaops.registry import Permit
 from mangaops.release.desk import Desk
 from mangaops.release.pairs import Finds
+from mangaops.release.shadow import Answers
 from mangaops.store import EmbeddedChunks, Journal, Leases
 from mangaops.store.bundles import LocalBundles
 from mangaops.vocabulary import Family
@@ -29,6 +30,10 @@ class PlainBaseline(Protocol):
 
     def __call__(self, train: Any, labels: tuple[str, ...], actions: Any) -> Predictor:
         """A predictor that has learnt from `train` (columns text, label)."""
+
+
+class Plain(Finds, Answers, Protocol):
+    """What searches in a champion's place while a unit has none: by words, without a model."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Workshop:
     leases: Leases
     recipes: Mapping[Family, Callable[..., Any]]
     baseline: PlainBaseline
-    lexical: Callable[[pl.DataFrame], Finds]
+    lexical: Callable[[pl.DataFrame], Plain]
     reports: Path
     staging: Path
     kept: Path

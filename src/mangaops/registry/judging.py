@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 
-def judging(unit: str, *, first: bool) -> str:
-    """The command line of a run of that unit; `first`: the unit never had a champion."""
+def judging(unit: str, *, first: bool, searches: bool) -> str:
+    """The command line of a run of that unit.
+
+    `first`: the unit never had a champion. `searches`: its models learn from what people searched for.
+    """
+    data = "--catalogue ... --judgments ..." if searches else "--logs ..."
     if first:
-        return f"mangaops release bootstrap {unit} --logs ... --reason '...'"
-    return f"mangaops release run {unit} --logs ..."
+        return f"mangaops release bootstrap {unit} {data} --reason '...'"
+    return f"mangaops release run {unit} {data}"

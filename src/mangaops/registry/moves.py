@@ -12,6 +12,7 @@ from mangaops.registry.judging import judging
 from mangaops.registry.lifecycle import OPEN, TRANSITIONS, is_fallback
 from mangaops.registry.state import Cutover, DecisionRef, EvidenceRef, ModelRecord, Release, ReviewRef, Run
 from mangaops.vocabulary import (
+    SEARCHING,
     STACK_STREAM,
     Because,
     Digest,
@@ -180,7 +181,8 @@ def _way_back(life: Life) -> str:
 
 
 def _decision_allows(unit: Building, event: Event, life: Life, decision: Digest) -> None:
-    judge = f"judge again: {judging(unit.unit, first=unit.generation == 0)}"
+    searches = any(record.family in SEARCHING for record in unit.models.values())
+    judge = f"judge again: {judging(unit.unit, first=unit.generation == 0, searches=searches)}"
     latest = life.decisions[-1] if life.decisions else None
     if latest is None or latest.digest != decision:
         found = f"latest decision {latest.digest} ({latest.outcome})" if latest else "no decision"

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from mangaops.errors import RefusedError
 from mangaops.gates import GATES
-from mangaops.registry import Release, UnitState
+from mangaops.registry import Release, UnitState, judging
 from mangaops.release.desk import Desk, state, unit_spec
 from mangaops.stack import SPENT_ON_SHADOW, Rule
-from mangaops.vocabulary import Digest
+from mangaops.vocabulary import Digest, Stage
 
 RECORD = "release_record"
 """The gate that every list holds, named in it or not: without the eight artifacts nothing is promoted."""
@@ -30,7 +30,7 @@ def require_first(desk: Desk, unit: str) -> None:
         f"a bootstrap of {unit} was refused: it is for the first champion only",
         found=f"champion {current.champion or 'none'}, generation {current.generation}",
         accepted="a unit that never had a champion",
-        next_step=f"mangaops release run {unit} --logs ...",
+        next_step=judging(unit, first=False, searches=desk.stack.ranks(unit)),
     )
 
 
@@ -39,7 +39,8 @@ def rules_for(desk: Desk, current: UnitState, subject: Release) -> tuple[Rule, .
 
     `release_record` counts in each list that counts anything, whether stack.yaml names it or not.
     A unit that was rolled back to its fallback has no champion either; there the full list applies,
-    with the plain baseline in the champion's place, also to a first champion that was reopened.
+    with the plain baseline in the champion's place, also to a first champion that was reopened. The plain
+    baseline of a search is no pair: rules that set one reranker beside another need a champion.
 
     Raises:
         RefusedError: the unit has no champion and the release is no bootstrap, or the other way round.
@@ -48,7 +49,7 @@ def rules_for(desk: Desk, current: UnitState, subject: Release) -> tuple[Rule, .
     if current.generation > 0:
         if subject.bootstrap and current.champion not in (None, subject.name):
             require_first(desk, current.unit)
-        return _with_record(spec.gates)
+        return _with_record(spec.gates if current.champion else _without_pair(spec.gates))
     if not subject.bootstrap:
         raise RefusedError(
             f"{subject.name} was not judged: {current.unit} has no champion to compare with",
@@ -56,6 +57,11 @@ def rules_for(desk: Desk, current: UnitState, subject: Release) -> tuple[Rule, .
             next_step=f"mangaops release bootstrap {current.unit} --reason ...",
         )
     return _with_record(spec.bootstrap)
+
+
+def _without_pair(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """The rules that a release can be held to where no other reranker stands beside its own."""
+    return tuple(rule for rule in rules if getattr(rule.params, "on", None) != Stage.RERANKER)
 
 
 def _with_record(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from mangaops.errors import RevisionConflict, UsageError
 from mangaops.evidence import Binding, Evidence, require
-from mangaops.registry import Draft, Event, EvidenceRef, Release, UnitState, drafts, fold
+from mangaops.registry import Draft, Event, EvidenceRef, Release, UnitState, drafts, fold, judging
 from mangaops.stack import ModelSpec, Stack, UnitSpec
 from mangaops.store import Artifacts, Documents, EvidenceStore, Gateways, Ledger, Snapshots
 from mangaops.vocabulary import Digest, EvidenceKind
@@ -71,6 +71,12 @@ def model_spec(desk: Desk, unit: str) -> ModelSpec:
 def of_first_model(desk: Desk, unit: str, metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:
     """The metrics as those of the unit's classifying model, which is the one that answers alone."""
     return {unit_spec(desk, unit).models[0]: dict(metrics)}
+
+
+def next_run(desk: Desk, current: UnitState) -> str:
+    """The command line that judges a release of the unit next."""
+    searches = desk.stack.ranks(current.unit)
+    return judging(current.unit, first=current.generation == 0, searches=searches)
 
 
 def release_of(current: UnitState, release: str) -> Release:

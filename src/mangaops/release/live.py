@@ -16,7 +16,16 @@ from mangaops.gates import Asked, asked_of_shadow
 from mangaops.release import shadow
 from mangaops.release.answer_forms import AnswerForm, form_of
 from mangaops.release.bootstrap import rules_for
-from mangaops.release.desk import Desk, Progress, binding, record_evidence, release_of, state, unit_spec
+from mangaops.release.desk import (
+    Desk,
+    Progress,
+    binding,
+    next_run,
+    record_evidence,
+    release_of,
+    state,
+    unit_spec,
+)
 from mangaops.release.live_logs import LiveLogs, Watched, answered, counted, unanswered
 from mangaops.release.live_numbers import LATE
 from mangaops.stats import bernoulli_sequence
@@ -58,7 +67,7 @@ def begin(desk: Desk, unit: str, release: str, *, reason: str) -> Watched:
         raise UsageError(
             f"a live shadow of {release} was refused: {unit} has no champion whose traffic it could share",
             accepted="a unit that serves",
-            next_step=f"mangaops release run {unit} --logs ... --traffic ...",
+            next_step=f"{next_run(desk, state(desk, unit))} --traffic ...",
         )
     began = [
         event.at

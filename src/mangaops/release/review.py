@@ -19,7 +19,16 @@ from mangaops.evidence import Evidence
 from mangaops.registry import Release, ReviewRef, UnitState, drafts
 from mangaops.release import review_lists, review_page, review_queue, review_sheet
 from mangaops.release.answer_forms import AnswerForm, form_of
-from mangaops.release.desk import Desk, append, newest, record_evidence, release_of, state, unit_spec
+from mangaops.release.desk import (
+    Desk,
+    append,
+    newest,
+    next_run,
+    record_evidence,
+    release_of,
+    state,
+    unit_spec,
+)
 from mangaops.release.listed import items_of
 from mangaops.vocabulary import NEITHER, REVIEW_WORDS, UNCLEAR, Action, Digest, EvidenceKind, Side
 
@@ -90,7 +99,7 @@ def _measured(
             f"a review of {subject.name} was refused",
             found=f"no {'shadow' if shadow is None else form.golden} evidence",
             accepted="a release that was evaluated and shadowed",
-            next_step=f"mangaops release run {unit} --logs ... --traffic ...",
+            next_step=f"{next_run(desk, state(desk, unit))} --traffic ...",
         )
     return shadow, golden
 

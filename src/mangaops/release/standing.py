@@ -8,9 +8,9 @@ from typing import Any
 
 from mangaops.errors import IntegrityError, RefusedError
 from mangaops.gates import Decision
-from mangaops.registry import TRANSITIONS, Permit, Release, UnitState, fold_data, judging, permit
+from mangaops.registry import TRANSITIONS, Permit, Release, UnitState, fold_data, permit
 from mangaops.release.bootstrap import rules_for, specs_digest
-from mangaops.release.desk import Desk, bind, unit_spec
+from mangaops.release.desk import Desk, bind, next_run, unit_spec
 from mangaops.release.review import counted_review
 from mangaops.vocabulary import FALLBACK, Digest, EventKind, EvidenceKind, Outcome, Purpose
 
@@ -27,22 +27,22 @@ def standing_promotion(desk: Desk, current: UnitState, subject: Release) -> Dige
     """
     if not subject.decisions or subject.decisions[-1].outcome != Outcome.PROMOTE:
         said = str(subject.decisions[-1].outcome) if subject.decisions else "nothing: it was never judged"
-        raise _refused(current, subject, f"the newest decision says {said}")
+        raise _refused(desk, current, subject, f"the newest decision says {said}")
     ref = subject.decisions[-1]
     document = read_decision(desk, ref.digest)
     decision = Decision.from_dict(document["decision"])
     if document["rules"] != [rule.as_dict() for rule in rules_for(desk, current, subject)]:
-        raise _refused(current, subject, "the gate list of stack.yaml is another one than was judged")
+        raise _refused(desk, current, subject, "the gate list of stack.yaml is another one than was judged")
     if document.get("specs") != specs_digest(desk, current.unit):
         found = "stack.yaml says other things of the unit, its models or their data than were judged"
-        raise _refused(current, subject, found)
+        raise _refused(desk, current, subject, found)
     if decision.binding != bind(current, subject, decision.binding.dataset):
-        raise _refused(current, subject, "the decision compares other digests than those of today")
+        raise _refused(desk, current, subject, "the decision compares other digests than those of today")
     require_golden(desk, current, subject, decision.binding.dataset)
     for kind, digest in decision.evidence.items():
         if _newest(desk, subject, EvidenceKind(kind), decision) != digest:
             found = f"{kind} was measured again after the decision, or on other traffic"
-            raise _refused(current, subject, found, f" --again {kind}")
+            raise _refused(desk, current, subject, found, f" --again {kind}")
         desk.evidence.get(digest)
     return ref.digest
 
@@ -73,14 +73,14 @@ def require_golden(desk: Desk, current: UnitState, subject: Release, dataset: Di
                     f"deciding on {subject.name} was refused: it was compared on an older golden set",
                     found=found,
                     accepted="evidence on the newest golden set",
-                    next_step=judging(current.unit, first=current.generation == 0),
+                    next_step=next_run(desk, current),
                 )
 
 
-def _refused(current: UnitState, subject: Release, found: str, how: str = "") -> RefusedError:
+def _refused(desk: Desk, current: UnitState, subject: Release, found: str, how: str = "") -> RefusedError:
     closed = EventKind.REOPENED in TRANSITIONS[subject.state]
     reopen = f"it is {subject.state}: mangaops release reopen {subject.name} --reason '...', then "
-    again = f"judge it again: {judging(current.unit, first=current.generation == 0)}{how}"
+    again = f"judge it again: {next_run(desk, current)}{how}"
     return RefusedError(
         f"promoting {subject.name} was refused",
         found=found,

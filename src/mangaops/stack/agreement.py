@@ -10,10 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mangaops.stack.document import Path
 from mangaops.stack.specs import ANY, DataSpec, ModelSpec, Rule, Splits, Stack, UnitSpec
-from mangaops.vocabulary import FROM_LOGS, REVIEW_WORDS, Family, Stage, is_review_word
-
-SEARCHING: Final = frozenset({Family.EMBEDDING_ADAPTER, Family.CROSS_ENCODER_RERANKER})
-"""Families that learn from what people searched for."""
+from mangaops.vocabulary import FROM_LOGS, REVIEW_WORDS, SEARCHING, Family, Stage, is_review_word
 
 RANKING_GATES: Final = frozenset({"pair", "index_recall", "added_latency"})
 """Gates that judge a search."""

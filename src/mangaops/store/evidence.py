@@ -90,5 +90,5 @@ def _edited(digest: Digest, found: str) -> IntegrityError:
         f"evidence {digest} was refused: it is not what was stored",
         found=found,
         accepted="facts and tables as they were measured",
-        next_step="restore the store from its backup, or: mangaops release run UNIT --logs ... --again KIND",
+        next_step="restore the store from its backup, or run again with the same data and --again KIND",
     )

@@ -9,6 +9,7 @@ import polars as pl
 
 from mangaops.datasets.text import tokens
 from mangaops.errors import TrainingError
+from mangaops.inference.retrieval import Listed
 from mangaops.inference.search import Filter, Hit, Searched
 from mangaops.training.foreign import translated
 from mangaops.vocabulary import Step
@@ -46,6 +47,12 @@ class Lexical:
         hits = self.retrieve(query, k, keep)
         spent = (time.perf_counter() - begun) * 1000
         return Searched(hits, 0, {str(Step.RETRIEVE): spent})
+
+    def answer(self, text: str) -> Listed:
+        """The list for one query, in the form of a release's."""
+        found = self.search(text)
+        items, scores = (tuple(getattr(hit, name) for hit in found.hits) for name in ("item_id", "score"))
+        return Listed(items, scores, found.generation, found.milliseconds)
 
 
 def lexical(items: pl.DataFrame) -> Lexical:
