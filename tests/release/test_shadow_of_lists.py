@@ -10,14 +10,14 @@ import pytest
 from desk_world import WHY, World
 from shop_desk import NEW, OLD, Lists, SearchWorld, search_world, traffic
 
-from mangaops.errors import IntegrityError, SetupError
+from mangaops.errors import IntegrityError, SetupError, UsageError
 from mangaops.gates import asked_of_shadow
 from mangaops.inference.families import SERVING
 from mangaops.metrics import rank_biased_overlap
 from mangaops.release import live
 from mangaops.release.answer_forms import FORMS, LABELS, LISTS, form_of
 from mangaops.release.listed import NOTHING, as_list, items_of, lines
-from mangaops.release.live_logs import answered
+from mangaops.release.live_logs import answered, of_one_catalogue, unanswered
 from mangaops.stack import ModelSpec
 from mangaops.stack.specs import Strict
 from mangaops.vocabulary import Family
@@ -104,15 +104,42 @@ def logged(champion: str, challenger: str, control: str | None) -> pl.DataFrame:
         "champion_ms": 3.0,
         "challenger_answer": challenger,
         "challenger_ms": 4.0,
+        "challenger_error": None,
+        "mirror": "sent",
+        "reached": True,
         "control_answer": control,
         "control_ms": None,
     }
-    words = dict.fromkeys(("user_id", "control_answer"), pl.String)
+    words = dict.fromkeys(("user_id", "control_answer", "challenger_error"), pl.String)
     return pl.DataFrame([row], schema_overrides={**words, "control_ms": pl.Float64})
 
 
+def told_of(generation: int) -> str:
+    return json.dumps({"items": ["a", "b", "c"], "scores": [], "catalogue_generation": generation})
+
+
+def test_lists_of_two_catalogues_are_not_compared_and_counted_as_unanswered() -> None:
+    rows = pl.concat(
+        [
+            logged(told_of(4), told_of(4), told_of(4)),
+            logged(told_of(4), told_of(5), None),
+            logged(told_of(4), told_of(4), told_of(5)),
+        ]
+    )
+    apart = of_one_catalogue(rows)
+    assert [each is None for each in apart["challenger_answer"]] == [False, True, False]
+    assert [each is None for each in apart["control_answer"]] == [False, True, True]
+    assert unanswered(apart)["why"].to_list() == ["another catalogue"]
+
+
+def test_labels_are_of_no_catalogue_and_stay() -> None:
+    said = json.dumps({"label": "faq", "action": "route", "confidence": 0.5})
+    rows = logged(said, said, said)
+    assert of_one_catalogue(rows).equals(rows)
+
+
 def test_a_live_shadow_of_a_search_needs_a_champion_like_any_other(searching: SearchWorld) -> None:
-    with pytest.raises(Exception, match="has no champion"):
+    with pytest.raises(UsageError, match="has no champion"):
         live.begin(searching.desk, "retrieval", searching.release, reason=WHY)
     unit = searching.desk.stack.units["retrieval"]
     assert asked_of_shadow(unit.gates, unit).requests == 100

@@ -67,7 +67,7 @@ def begin(desk: Desk, unit: str, release: str, *, reason: str) -> Watched:
         raise UsageError(
             f"a live shadow of {release} was refused: {unit} has no champion whose traffic it could share",
             accepted="a unit that serves",
-            next_step=f"{next_run(desk, state(desk, unit))} --traffic ...",
+            next_step=next_run(desk, state(desk, unit)),
         )
     began = [
         event.at

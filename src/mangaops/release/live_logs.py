@@ -19,6 +19,7 @@ from mangaops.store import LogReader
 SENT: Final = "sent"
 LOST: Final = "lost"
 DROPPED: Final = "dropped"
+OTHER_CATALOGUE: Final = "another catalogue"
 _UNANSWERED: Final = "no answer"
 
 _REQUESTS: Final = ("writer", "seq", "at", "unit", "request_id", "release", "generation", "mirror")
@@ -142,8 +143,27 @@ class LiveLogs:
             )
             .drop("at_right", "request_id_right")
         )
+        rows = of_one_catalogue(rows)
         first = rows.filter("reached")["at"].min()
         return rows.filter(pl.col("at") >= first).sort("at", *key) if first is not None else rows.clear()
+
+
+def of_one_catalogue(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows; an answer from another catalogue than the champion's is none, and says so.
+
+    Each process follows a catalogue's log for itself, so that two answers to one request may be of
+    neighbouring generations: what differs then is the catalogue, and no model. Labels are of none.
+    """
+    mine, *others = (
+        pl.col(f"{side}_answer").str.json_path_match("$.catalogue_generation")
+        for side in ("champion", "challenger", "control")
+    )
+    apart = [(other != mine).fill_null(False) for other in others]
+    return rows.with_columns(
+        challenger_answer=pl.when(~apart[0]).then("challenger_answer"),
+        challenger_error=pl.when(apart[0]).then(pl.lit(OTHER_CATALOGUE)).otherwise("challenger_error"),
+        control_answer=pl.when(~apart[1]).then("control_answer"),
+    )
 
 
 def answered(window: pl.DataFrame, form: AnswerForm) -> pl.DataFrame:
