@@ -8,7 +8,10 @@ def judging(unit: str, *, first: bool, searches: bool) -> str:
 
     `first`: the unit never had a champion. `searches`: its models learn from what people searched for.
     """
-    data = "--catalogue ... --judgments ..." if searches else "--logs ..."
+    if first and searches:
+        return f"mangaops release bootstrap {unit} --catalogue ... --judgments ... --reason '...'"
     if first:
-        return f"mangaops release bootstrap {unit} {data} --reason '...'"
-    return f"mangaops release run {unit} {data}"
+        return f"mangaops release bootstrap {unit} --logs ... --reason '...'"
+    if searches:
+        return f"mangaops release run {unit} --catalogue ... --judgments ..."
+    return f"mangaops release run {unit} --logs ..."

@@ -125,12 +125,6 @@ class CatalogueLog:
 
 
 def _check(catalogue: str, added: Mapping[str, Any], removed: Collection[str]) -> None:
-    if odd := sorted(each for each, item in added.items() if not isinstance(item, Mapping)):
-        raise InputError(
-            f"a delta of the catalogue {catalogue} was refused: an item is none",
-            found=f"{odd[0]!r} is {type(added[odd[0]]).__name__}",
-            accepted="a mapping of columns for each item",
-        )
     both = sorted(set(added) & set(removed))
     if both or not (added or removed) or "" in added or "" in removed:
         raise InputError(
