@@ -1,7 +1,7 @@
-"""What each part of a pair is worth: see `python compare.py --help`.
+"""What each part of a pair is worth, on the same golden queries, with paired intervals.
 
-Trains the adapter and the reranker that the stack declares for its first data of kind search, and prints, on
-the same golden queries with paired 95 % intervals: the adapter over the frozen base, the reranker over none,
+Trains the adapter and the reranker that the stack declares for its first data of kind search, and prints
+with 95 % intervals: the adapter over the frozen base, the reranker over none,
 the pair over each alone, and BM25 beside; then what fewer candidates give up, and how long a search takes.
 Models and vectors are kept in `--keep`; the next run finds them.
 """

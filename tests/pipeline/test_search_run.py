@@ -9,7 +9,7 @@ import pytest
 from search_world import UNIT, SearchWorld, bootstrapped, catalogue, judgments, quiet
 
 from mangaops.datasets import Source
-from mangaops.errors import IntegrityError, Untracked, UsageError, VectorsMismatch
+from mangaops.errors import InputError, IntegrityError, Untracked, UsageError, VectorsMismatch
 from mangaops.inference.catalogue import read_catalogue
 from mangaops.inference.retrieval import Retrieval
 from mangaops.pipeline import verbs, views
@@ -155,6 +155,19 @@ def test_leakage_is_looked_for_in_what_every_model_of_a_side_learnt_from(
     told = desk.evidence.get(subject.latest(EvidenceKind.LEAKAGE).digest).facts["datasets"]
     assert len(learnt) == 2
     assert told[str(Side.RELEASE)] not in learnt, "it is of both"
+
+
+def test_what_cannot_be_used_is_refused_before_anything_is_trained(
+    bootstrapped: SearchWorld, tmp_path: Path
+) -> None:
+    world = bootstrapped.copied(tmp_path / "world")
+    world.say(steps=("steps: 40", "steps: 50"))
+    before = set(state(world.workshop().desk, UNIT).models)
+    with pytest.raises(InputError, match="nowhere"):
+        world.run(traffic=Source((str(world.folder / "nowhere.parquet"),)))
+    with pytest.raises(UsageError, match="--only sentiment"):
+        world.run(only="sentiment")
+    assert set(state(world.workshop().desk, UNIT).models) == before
 
 
 def test_labelled_logs_are_no_data_of_a_unit_that_searches(bootstrapped: SearchWorld) -> None:

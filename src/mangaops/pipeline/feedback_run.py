@@ -105,6 +105,13 @@ def _true(
             next_step="--label LABEL, or --reject",
         )
     known = _labels(shop, told[request]["unit"])
+    if found is not None and known == ():
+        raise UsageError(
+            f"the review of {request} was refused: {told[request]['unit']} answers with lists",
+            found=f"--label {found}",
+            accepted="--reject: what people say of a search teaches nothing by a label",
+            next_step="--reject",
+        )
     if found is not None and known is not None and found not in known:
         raise UsageError(
             f"the review of {request} was refused: {found!r} is no label of {told[request]['unit']}",

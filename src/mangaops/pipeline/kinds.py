@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
 from mangaops.datasets import Source
+from mangaops.datasets.search_data import collect_asked
 from mangaops.errors import UsageError
 from mangaops.evidence import Evidence
 from mangaops.pipeline.bench import Bench
@@ -22,9 +23,11 @@ from mangaops.pipeline.search_data_run import (
     take_search_snapshot,
 )
 from mangaops.pipeline.steps import Steps
+from mangaops.pipeline.traffic import read_traffic
 from mangaops.pipeline.training_run import Version
 from mangaops.pipeline.workshop import Progress, Workshop
 from mangaops.release.desk import model_spec
+from mangaops.release.shadow import Traffic
 from mangaops.stack import Stack
 
 DataKind = Literal["labels", "search"]
@@ -36,7 +39,7 @@ class Measuring(Protocol):
     def offline(self) -> None:
         """All that is judged before any traffic is in the ledger."""
 
-    def replayed(self, source: Source) -> Evidence:
+    def replayed(self, traffic: Traffic) -> Evidence:
         """Both sides' answers to a window of traffic are in the ledger."""
 
     def titles(self) -> Mapping[str, str] | None:
@@ -51,12 +54,13 @@ class Kind:
     """`version`: the plan's data as a recorded dataset version. `measuring`: a release on the bench.
 
     `find`: a recorded version by name or digest, and of that dataset where one is named. `newest`: the one
-    of a dataset that was recorded last.
+    of a dataset that was recorded last. `traffic`: a window of what was asked.
     """
 
     version: Callable[[Workshop, Plan, Steps, Progress], Version]
     find: Callable[[Workshop, str, str | None], Version]
     newest: Callable[[Workshop, str], Version | None]
+    traffic: Callable[[Workshop, str, Source, Progress], Traffic]
     measuring: Callable[[Bench], Measuring]
 
 
@@ -86,9 +90,17 @@ def _searched(shop: Workshop, plan: Plan, steps: Steps, progress: Progress) -> V
     )
 
 
+def _requests(shop: Workshop, data: str, source: Source, progress: Progress) -> Traffic:
+    return read_traffic(shop.desk.stack.labelled(data), source, progress)
+
+
+def _asked(shop: Workshop, data: str, source: Source, progress: Progress) -> Traffic:
+    return Traffic(collect_asked(source, shop.desk.stack.search_data[data], progress))
+
+
 KINDS: Final[dict[DataKind, Kind]] = {
-    "labels": Kind(_labelled, find_version, newest_version, Classifying),
-    "search": Kind(_searched, find_search_version, newest_search_version, Ranking),
+    "labels": Kind(_labelled, find_version, newest_version, _requests, Classifying),
+    "search": Kind(_searched, find_search_version, newest_search_version, _asked, Ranking),
 }
 
 

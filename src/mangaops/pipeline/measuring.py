@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import polars as pl
 
-from mangaops.datasets import Snapshot, Source, nearness, traits
+from mangaops.datasets import Snapshot, nearness, traits
 from mangaops.evidence import Evidence
 from mangaops.inference import Predictor
 from mangaops.pipeline.bench import Bench, as_json
 from mangaops.pipeline.dataset_run import find_version
 from mangaops.pipeline.order import order_facts
-from mangaops.pipeline.traffic import read_traffic, read_truth
+from mangaops.pipeline.traffic import read_truth
 from mangaops.release import checks, evaluate, latency, shadow
 from mangaops.release.critical import critical_examples
 from mangaops.release.desk import unit_spec
@@ -62,10 +62,9 @@ class Classifying:
         bench.measured(EvidenceKind.EVALUATION, dataset, self._evaluated, also)
         bench.measured(EvidenceKind.LATENCY, dataset, self._timed)
 
-    def replayed(self, source: Source) -> Evidence:
+    def replayed(self, traffic: shadow.Traffic) -> Evidence:
         """Both sides' answers to a window of traffic are in the ledger."""
         bench = self.bench
-        traffic = bench.steps.timed("traffic", lambda: read_traffic(self.data, source, bench.progress))
         return bench.measured(
             EvidenceKind.SHADOW,
             traffic.digest,

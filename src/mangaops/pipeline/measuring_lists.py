@@ -7,8 +7,7 @@ from typing import cast
 
 import polars as pl
 
-from mangaops.datasets import Source
-from mangaops.datasets.search_data import collect_asked, item_text
+from mangaops.datasets.search_data import item_text
 from mangaops.datasets.search_leakage import with_others
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.evidence import Evidence
@@ -72,11 +71,9 @@ class Ranking:
         bench.measured(EvidenceKind.INDEX, dataset, self._index)
         bench.measured(EvidenceKind.LATENCY, dataset, self._timed)
 
-    def replayed(self, source: Source) -> Evidence:
+    def replayed(self, traffic: Traffic) -> Evidence:
         """Both sides' lists for a window of searches are in the ledger."""
         bench = self.bench
-        rows = bench.steps.timed("traffic", lambda: collect_asked(source, self.spec, bench.progress))
-        traffic = Traffic(rows)
         return bench.measured(
             EvidenceKind.SHADOW,
             traffic.digest,

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mangaops.datasets import Source
 from mangaops.errors import LeaseHeld, MangaopsError, RefusedError, UsageError
 from mangaops.gates import Decision
 from mangaops.pipeline.bench import Bench, measure_live
@@ -22,7 +21,7 @@ from mangaops.pipeline.kinds import Measuring, kind_of
 from mangaops.pipeline.plan import Plan
 from mangaops.pipeline.steps import Steps
 from mangaops.pipeline.traffic import require_simulated
-from mangaops.pipeline.training_run import Making, build_release
+from mangaops.pipeline.training_run import Making, build_release, kept_versions
 from mangaops.pipeline.workshop import Announce, Progress, Workshop
 from mangaops.registry import Release, UnitState
 from mangaops.release import checks, judge, review, runs
@@ -30,6 +29,7 @@ from mangaops.release.bootstrap import require_first
 from mangaops.release.cutover import Switched
 from mangaops.release.desk import model_spec, next_run, release_of, state
 from mangaops.release.due import FAILED
+from mangaops.release.shadow import Traffic
 from mangaops.release.standing import read_decision
 from mangaops.vocabulary import Digest, Outcome, ShadowMode, State, Verdict
 
@@ -114,6 +114,7 @@ def _in_order(shop: Workshop, plan: Plan) -> None:
             accepted="one of the two",
             next_step="leave --traffic out, or take --shadow replay",
         )
+    kept_versions(shop, plan)
     if plan.bootstrap:
         require_first(shop.desk, plan.unit)
     elif state(shop.desk, plan.unit).generation == 0:
@@ -125,7 +126,11 @@ def _in_order(shop: Workshop, plan: Plan) -> None:
 
 
 def _steps(shop: Workshop, plan: Plan, steps: Steps, since: int, progress: Progress) -> RunResult:
-    kind = kind_of(shop.desk.stack, model_spec(shop.desk, plan.unit).data)
+    data = model_spec(shop.desk, plan.unit).data
+    kind = kind_of(shop.desk.stack, data)
+    window = None
+    if (source := plan.traffic) is not None:  # before minutes of training: it may not be there
+        window = steps.timed("traffic", lambda: kind.traffic(shop, data, source, progress))
     snapshot = kind.version(shop, plan, steps, progress)
     release = build_release(Making(shop, steps, plan.unit, snapshot, plan.reason, progress), plan)
     bench = Bench(shop, steps, plan.unit, release, snapshot, since, plan.again, plan.reason, progress)
@@ -139,14 +144,13 @@ def _steps(shop: Workshop, plan: Plan, steps: Steps, since: int, progress: Progr
     if judged is not None:
         steps.announce("shadow", "left out: an offline gate failed")
         return _acted(bench, judged)
-    shadowed = (plan.traffic or plan.shadow == ShadowMode.LIVE) and not plan.bootstrap
-    traffic = _shadowed(bench, measuring, plan) if shadowed else None
+    shadowed = (window is not None or plan.shadow == ShadowMode.LIVE) and not plan.bootstrap
+    traffic = _shadowed(bench, measuring, plan, window) if shadowed else None
     return _acted(bench, _judged(bench, traffic))
 
 
-def _shadowed(bench: Bench, measuring: Measuring, plan: Plan) -> Digest:
-    live = plan.shadow == ShadowMode.LIVE
-    shadow = measure_live(bench) if live else measuring.replayed(plan.traffic or Source(()))
+def _shadowed(bench: Bench, measuring: Measuring, plan: Plan, window: Traffic | None) -> Digest:
+    shadow = measure_live(bench) if window is None else measuring.replayed(window)
     if shadow.facts["disagreements"]:
         _reviewed(bench, measuring, plan, shadow.digest)
     return shadow.binding.dataset

@@ -47,7 +47,7 @@ def build_release(making: Making, plan: Plan) -> str:
         UsageError: the plan names a model that the unit lacks, or there is no champion to take others from.
     """
     shop, unit = making.shop, making.unit
-    kept = _kept(shop, plan)
+    kept = kept_versions(shop, plan)
     models: dict[str, str] = {}
     for model in shop.desk.stack.units[unit].models:
         name = f"{model}@{kept[model]}" if model in kept else train_model(making, model)
@@ -65,8 +65,12 @@ def build_release(making: Making, plan: Plan) -> str:
     )
 
 
-def _kept(shop: Workshop, plan: Plan) -> dict[str, str]:
-    """The champion's version of each model that the plan leaves as it is."""
+def kept_versions(shop: Workshop, plan: Plan) -> dict[str, str]:
+    """The champion's version of each model that the plan leaves as it is.
+
+    Raises:
+        UsageError: the plan names a model that the unit lacks, or there is no champion to take others from.
+    """
     if plan.only is None:
         return {}
     models, current = shop.desk.stack.units[plan.unit].models, state(shop.desk, plan.unit)

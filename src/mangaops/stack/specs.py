@@ -270,8 +270,8 @@ class Stack:
         """
         if data in self.search_data:
             raise SetupError(
-                f"{data} was refused: it is data of kind search, and labelled logs are asked for here",
+                f"{data} was refused: it is data of kind search, and only labelled logs will do here",
                 accepted=f"labelled logs: {', '.join(sorted(self.data)) or 'the stack declares none'}",
-                next_step="name a unit, model or dataset of labelled logs",
+                next_step="name a unit that classifies: stack check simulates no lists of a search",
             )
         return self.data[data]
