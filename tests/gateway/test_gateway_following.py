@@ -245,7 +245,7 @@ def test_a_worker_that_starts_during_a_cutover_loads_the_way_back_first(
     decision = world.state().releases["router-3"].decisions[-1].digest
     append(world.shop.desk, [h.prepared(3, after=2, generation=3, decision=decision)], expect={})
     fakes = Fakes()
-    worker = room(url_of(world), world.home, releases=fakes)
+    room(url_of(world), world.home, releases=fakes)
     until(lambda: len(fakes.asked) == 3, "all that is wanted")
     assert fakes.asked == ["router-2", "router-1", "router-3"]
 
