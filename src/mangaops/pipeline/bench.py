@@ -16,8 +16,8 @@ from mangaops.pipeline.steps import Steps
 from mangaops.pipeline.training_run import Version
 from mangaops.pipeline.workshop import Progress, Workshop
 from mangaops.registry import ModelRecord, Permit, UnitState, permit
-from mangaops.release import checks, live
-from mangaops.release.desk import bind, binding, newest, release_of, state
+from mangaops.release import checks, live, shadow
+from mangaops.release.desk import bind, binding, newest, release_of, state, unit_spec
 from mangaops.release.live_logs import LiveLogs, Watched
 from mangaops.vocabulary import Digest, EvidenceKind, Purpose
 
@@ -117,6 +117,18 @@ class Bench:
         """Whether each side loads here as it was sealed is in the ledger."""
         return checks.check_fingerprints(
             self.shop.desk, self.unit, self.release, dataset=self.golden.digest, reason=self.reason
+        )
+
+    def replayed(self, sides: shadow.Sides, traffic: shadow.Traffic, also: Mapping[str, Any]) -> Evidence:
+        """Both sides' answers to a window of traffic are in the ledger."""
+        desk = self.shop.desk
+        return self.measured(
+            EvidenceKind.SHADOW,
+            traffic.digest,
+            lambda: shadow.replay(
+                desk, self.unit, self.release, sides, traffic, reason=self.reason, progress=self.progress
+            ),
+            {**also, **as_json(shadow=unit_spec(desk, self.unit).shadow)},
         )
 
     def record(self, release: str, model: str) -> ModelRecord:

@@ -14,9 +14,10 @@ from mangaops.pipeline.bench import Bench, as_json
 from mangaops.pipeline.dataset_run import find_version
 from mangaops.pipeline.order import order_facts
 from mangaops.pipeline.traffic import read_truth
-from mangaops.release import checks, evaluate, latency, shadow
+from mangaops.release import checks, evaluate, latency
 from mangaops.release.critical import critical_examples
 from mangaops.release.desk import unit_spec
+from mangaops.release.shadow import Traffic
 from mangaops.stack import DataSpec, ModelSpec
 from mangaops.vocabulary import EvidenceKind, Side
 
@@ -62,23 +63,9 @@ class Classifying:
         bench.measured(EvidenceKind.EVALUATION, dataset, self._evaluated, also)
         bench.measured(EvidenceKind.LATENCY, dataset, self._timed)
 
-    def replayed(self, traffic: shadow.Traffic) -> Evidence:
+    def replayed(self, traffic: Traffic) -> Evidence:
         """Both sides' answers to a window of traffic are in the ledger."""
-        bench = self.bench
-        return bench.measured(
-            EvidenceKind.SHADOW,
-            traffic.digest,
-            lambda: shadow.replay(
-                self.desk,
-                bench.unit,
-                bench.release,
-                self.pair,
-                traffic,
-                reason=bench.reason,
-                progress=bench.progress,
-            ),
-            as_json(model=self.model, shadow=unit_spec(self.desk, bench.unit).shadow),
-        )
+        return self.bench.replayed(self.pair, traffic, as_json(model=self.model))
 
     def titles(self) -> None:
         """None: an answer is a label."""

@@ -19,10 +19,10 @@ from mangaops.pipeline.search_data_run import find_search_version
 from mangaops.pipeline.traffic import read_grades
 from mangaops.pipeline.training_run import searched
 from mangaops.pipeline.workshop import Plain
-from mangaops.release import checks, index_check, latency, ranking, shadow
+from mangaops.release import checks, index_check, latency, ranking
 from mangaops.release.desk import unit_spec
 from mangaops.release.pairs import PairModels
-from mangaops.release.shadow import Traffic
+from mangaops.release.shadow import Searches, Traffic
 from mangaops.stack import SearchDataSpec
 from mangaops.store import CatalogueLog
 from mangaops.vocabulary import EvidenceKind, Family, Side
@@ -73,21 +73,8 @@ class Ranking:
 
     def replayed(self, traffic: Traffic) -> Evidence:
         """Both sides' lists for a window of searches are in the ledger."""
-        bench = self.bench
-        return bench.measured(
-            EvidenceKind.SHADOW,
-            traffic.digest,
-            lambda: shadow.replay(
-                self.desk,
-                bench.unit,
-                bench.release,
-                shadow.Searches(self.theirs, self.ours, bench.against),
-                traffic,
-                reason=bench.reason,
-                progress=bench.progress,
-            ),
-            as_json(data=self.spec, shadow=unit_spec(self.desk, bench.unit).shadow),
-        )
+        sides = Searches(self.theirs, self.ours, self.bench.against)
+        return self.bench.replayed(sides, traffic, as_json(data=self.spec))
 
     def truth(self, location: str) -> pl.DataFrame:
         """The hidden grades that answer a review in a simulated stack: query, item_id, grade."""

@@ -109,7 +109,7 @@ def last_held(log: CatalogueLog, items: Mapping[str, Item]) -> int:
     for delta in deltas:
         newest |= {each: (delta.number, item) for each, item in delta.added.items()}
         newest |= dict.fromkeys(delta.removed, (delta.number, None))
-    missing = [number for each, (number, said) in newest.items() if not _holds(items.get(each), said)]
+    missing = [number for each, (number, said) in newest.items() if items.get(each) != said]
     return min(missing) - 1 if missing else (deltas[-1].number if deltas else 0)
 
 
@@ -121,12 +121,6 @@ def last_delta(shop: Workshop, data: str) -> int:
 def catalogue_digest(snapshot: SearchSnapshot) -> Digest:
     """The digest of the snapshot's items."""
     return str(snapshot.manifest["tables"]["items"])
-
-
-def _holds(found: Item | None, said: Item | None) -> bool:
-    if found is None or said is None:
-        return found is said
-    return found == said
 
 
 def _known(snapshot: SearchSnapshot, split: Split) -> pl.DataFrame:
