@@ -103,16 +103,9 @@ def tell_story(shop: Workshop, folder: Path, stack: Path, *, seed: int, teller: 
             because=Because.SCHEDULE,
             reason="weekly release, spoiled on purpose",
         )
-        third = ran(shop, spoiled, Outcome.REJECT, teller)
-        teller.line("\n   mangaops release explain " + third.release)
-        teller.line(indented(explain(shop.desk, UNIT, third.release).text))
+        third = refused(shop, UNIT, spoiled, teller)
         teller.line("\n5. Rollback while users ask: one command, to a release that is warm in the gateway")
         back, undone = undo(shop, UNIT, live, "support saw wrong routes", teller)
-    teller.line("\n6. The ledger: every fact with actor and reason, chained")
-    audit = views.audit(shop, ())
-    teller.line(f"   {audit['says']}")
-    for head in audit["heads"]:
-        teller.line(f"   head {head}")
     return {
         "simulated": True,
         "folder": str(folder),
@@ -120,7 +113,7 @@ def tell_story(shop: Workshop, folder: Path, stack: Path, *, seed: int, teller: 
         "cutover_under_load": vars(moved),
         "rollback": back,
         "rollback_under_load": vars(undone),
-        "audit": audit,
+        "audit": audited(shop, teller),
         "champion": state(shop.desk, UNIT).champion,
     }
 
@@ -164,6 +157,28 @@ def undo(shop: Workshop, unit: str, live: LiveTraffic, reason: str, teller: Tell
     teller.line(f"   {back['says']}")
     teller.line(f"   {undone.says}")
     return back, undone
+
+
+def refused(shop: Workshop, unit: str, plan: Plan, teller: Teller) -> RunResult:
+    """The run was rejected, and its explanation is told.
+
+    Raises:
+        MangaopsError: it was decided otherwise.
+    """
+    result = ran(shop, plan, Outcome.REJECT, teller)
+    teller.line("\n   mangaops release explain " + result.release)
+    teller.line(_indented(explain(shop.desk, unit, result.release).text))
+    return result
+
+
+def audited(shop: Workshop, teller: Teller) -> views.Row:
+    """The ledger was verified, and its heads are told."""
+    teller.line("\n6. The ledger: every fact with actor and reason, chained")
+    audit = views.audit(shop, ())
+    teller.line(f"   {audit['says']}")
+    for head in audit["heads"]:
+        teller.line(f"   head {head}")
+    return audit
 
 
 def shadowed(shop: Workshop, release: str) -> str:
@@ -254,6 +269,5 @@ def required_artifacts(shop: Workshop, release: str, teller: Teller) -> None:
         teller.line(f"     {part:<18} {parts.get(part) or 'none: the unit ranks, and classifies nothing'}")
 
 
-def indented(text: str) -> str:
-    """The text as a part of the story."""
+def _indented(text: str) -> str:
     return "\n".join("   " + line for line in text.splitlines())

@@ -16,14 +16,12 @@ from typing import Any
 import polars as pl
 
 from mangaops.datasets import Source
-from mangaops.pipeline import views
 from mangaops.pipeline.live_traffic import LiveTraffic
 from mangaops.pipeline.plan import Plan
-from mangaops.pipeline.quickstart import Teller, indented, ran, undo, weekly
+from mangaops.pipeline.quickstart import Teller, audited, ran, refused, undo, weekly
 from mangaops.pipeline.search_data_run import SearchSources
 from mangaops.pipeline.workshop import Workshop
 from mangaops.release.desk import state
-from mangaops.release.explain import explain
 from mangaops.simulation.load import SEARCH, Question
 from mangaops.vocabulary import Because, Outcome, ShadowMode
 
@@ -70,16 +68,9 @@ def tell_search_story(
             because=Because.SCHEDULE,
             reason="weekly release, spoiled on purpose",
         )
-        third = ran(shop, spoiled, Outcome.REJECT, teller)
-        teller.line("\n   mangaops release explain " + third.release)
-        teller.line(indented(explain(shop.desk, UNIT, third.release).text))
+        third = refused(shop, UNIT, spoiled, teller)
         teller.line("\n5. Rollback while shoppers search: adapter, reranker and index go back together")
         back, undone = undo(shop, UNIT, live, "shoppers found other titles", teller)
-    teller.line("\n6. The ledger: every fact with actor and reason, chained")
-    audit = views.audit(shop, ())
-    teller.line(f"   {audit['says']}")
-    for head in audit["heads"]:
-        teller.line(f"   head {head}")
     return {
         "simulated": True,
         "folder": str(folder),
@@ -87,7 +78,7 @@ def tell_search_story(
         "cutover_under_load": vars(moved),
         "rollback": back,
         "rollback_under_load": vars(undone),
-        "audit": audit,
+        "audit": audited(shop, teller),
         "champion": state(shop.desk, UNIT).champion,
     }
 
