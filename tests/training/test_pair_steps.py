@@ -377,10 +377,10 @@ def _read_by(folder: Path) -> PairEncoder:
 
 
 def _crossing(folder: Path) -> Any:
-    from mangaops.training.steps import crossing, evidence
+    from mangaops.training.steps import crossing, matches
 
     reads = _read_by(folder)
-    telling = evidence.rarity(reads.tokenizer, (reads.plain(text).ids for text in tiny_items()["text"]))
+    telling = matches.rarity(reads.tokenizer, (reads.plain(text).ids for text in tiny_items()["text"]))
     return crossing.crossing(folder, 1, reads, telling)
 
 
@@ -437,25 +437,25 @@ def test_listnet_is_that_of_the_equation() -> None:
     assert found == pytest.approx(expected, rel=1e-4)
 
 
-# ---- evidence
+# ---- matches
 
 
 def _evidence(query: str, *texts: str) -> np.ndarray:
     import torch
 
-    from mangaops.training.steps import bases, evidence
+    from mangaops.training.steps import bases, matches
 
     reads = _read_by(bases.find("minilm-l6").folder)
-    telling = evidence.rarity(reads.tokenizer, (reads.plain(text).ids for text in tiny_items()["text"]))
+    telling = matches.rarity(reads.tokenizer, (reads.plain(text).ids for text in tiny_items()["text"]))
     rows = []
     for text in texts:
         ids, types = reads.ids(reads.query(query), text)
-        rows.append(evidence.Evidence(telling)(torch.tensor([ids]), torch.tensor([types])).numpy()[0])
+        rows.append(matches.Matches(telling)(torch.tensor([ids]), torch.tensor([types])).numpy()[0])
     return np.stack(rows)
 
 
 def test_evidence_is_the_share_of_rare_words_that_match() -> None:
-    from mangaops.training.steps import evidence
+    from mangaops.training.steps import matches
 
     full, half, none = _evidence("giant robots", "giant robots fight", "a robots fight", "a chef cooks")
     whole = [0, 1, 2]
@@ -463,7 +463,7 @@ def test_evidence_is_the_share_of_rare_words_that_match() -> None:
     assert full[-2] == full[-3] == 1.0, "side by side"
     assert 0 < half[0] < 1
     assert half[-2] == 0.0
-    assert none.tolist() == [0.0] * evidence.NUMBERS
+    assert none.tolist() == [0.0] * matches.NUMBERS
     assert _evidence("robots", "robots")[0][3:6].tolist() == [1.0] * 3, "all of the text is asked for"
 
 
@@ -476,14 +476,14 @@ def test_evidence_at_the_front_counts_only_there() -> None:
 def test_special_tokens_padding_and_empty_sides_are_no_evidence() -> None:
     import torch
 
-    from mangaops.training.steps import bases, evidence
+    from mangaops.training.steps import bases, matches
 
     assert not _evidence("", "a chef cooks", "").any()
     assert not _evidence("[SEP] [CLS]", "").any()
     reads = _read_by(bases.find("minilm-l6").folder)
-    telling = evidence.rarity(reads.tokenizer, [[5000], [5000, 5001]])
+    telling = matches.rarity(reads.tokenizer, [[5000], [5000, 5001]])
     ids, types = reads.ids(reads.query("giant robots"), "giant robots fight")
-    found = evidence.Evidence(telling)
+    found = matches.Matches(telling)
     alone = found(torch.tensor([ids]), torch.tensor([types]))
     padded = found(torch.tensor([[*ids, 0, 0]]), torch.tensor([[*types, 0, 0]]))
     assert torch.equal(alone, padded)
@@ -542,7 +542,7 @@ def test_more_layers_than_the_base_has_are_refused(tmp_path: Path) -> None:
 def test_a_base_with_and_without_token_types_is_exported_as_it_was_trained(
     tmp_path: Path, types: int
 ) -> None:
-    """The graph is told which token is whose either way: evidence is counted by it."""
+    """The graph is told which token is whose either way: matching words are counted by it."""
     import torch
     from transformers import BertConfig, BertModel
 

@@ -86,7 +86,7 @@ class RerankerTraining(BaseModel):
 
     `layers`: so many first layers of the base are used, 0 all. `depth`: so many candidates a query are
     reranked, in training, evaluation and serving. `queries` training queries at the most, evenly spread,
-    train the network; all of them weigh similarity and evidence. A query is a list of `listed` of its
+    train the network; all of them weigh similarity and matching words. A query is a list of `listed` of its
     candidates, half of them relevant where there are so many, drawn anew each epoch; `batch`: pairs a step
     at the most.
     `network`: `auto` leaves it out where it gains nothing on validation, `always` keeps the best epoch.

@@ -20,7 +20,7 @@ from mangaops.inference.session import MODEL, session
 from mangaops.training.foreign import translated
 from mangaops.training.parameters import RerankerTraining
 from mangaops.training.request import PairRequest, Progress, Trained
-from mangaops.training.steps import bases, crossing, evidence, export, parity, precision, sealing, weighing
+from mangaops.training.steps import bases, crossing, export, matches, parity, precision, sealing, weighing
 from mangaops.training.steps.judged import (
     Candidate,
     Judged,
@@ -66,7 +66,7 @@ def train(request: PairRequest, folder: Path, progress: Progress | None = None) 
             run.say(f"reading the base {request.spec.base}", 0, 1)
             base = bases.find(request.spec.base)
             reads = _encoder(base.folder, run.options)
-            telling = evidence.rarity(reads.tokenizer, (reads.plain(text).ids for text in sides[0].texts))
+            telling = matches.rarity(reads.tokenizer, (reads.plain(text).ids for text in sides[0].texts))
             model = crossing.crossing(base.folder, run.options.layers, reads, telling)
         with run.timed("fit"):
             kept = _fit(run, model, sides, rng)

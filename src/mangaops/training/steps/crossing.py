@@ -17,8 +17,8 @@ from mangaops.errors import TrainingError
 from mangaops.inference.preprocessing import PairEncoder
 from mangaops.inference.session import SIMILARITY
 from mangaops.training.steps import precision
-from mangaops.training.steps.evidence import NUMBERS, Evidence
 from mangaops.training.steps.judged import Candidate
+from mangaops.training.steps.matches import NUMBERS, Matches
 
 PRIOR: Final = 15.0
 """What a similarity counts before anything is learnt: about one over the adapter's temperature."""
@@ -35,7 +35,7 @@ class Offered(NamedTuple):
 
 
 class Weighing(nn.Module):
-    """Similarity and evidence to a score: PRIOR times the similarity, until something is learnt.
+    """Similarity and matches to a score: PRIOR times the similarity, until something is learnt.
 
     Products are sums of elements, which stay in float32 in an int8 graph: it is a few hundred numbers.
     """
@@ -48,9 +48,9 @@ class Weighing(nn.Module):
         self.out = nn.Parameter(torch.zeros(HIDDEN))
         nn.init.normal_(self.into, std=(1 + NUMBERS) ** -0.5)
 
-    def forward(self, similarity: torch.Tensor, evidence: torch.Tensor) -> torch.Tensor:
+    def forward(self, similarity: torch.Tensor, matches: torch.Tensor) -> torch.Tensor:
         """Shapes (pairs, 1) and (pairs, NUMBERS) to (pairs,)."""
-        read = torch.cat([similarity, evidence], dim=1)
+        read = torch.cat([similarity, matches], dim=1)
         inner = nn.functional.gelu((read.unsqueeze(2) * self.into).sum(1) + self.bias)
         score: torch.Tensor = self.prior * similarity.squeeze(1) + (inner * self.out).sum(1)
         return score
@@ -66,7 +66,7 @@ class Scoring(nn.Module):
     def __init__(self, encoder: Any, rarity: NDArray[np.float32], *, typed: bool) -> None:
         super().__init__()
         self.encoder, self.typed = encoder, typed
-        self.evidence, self.weighing = Evidence(rarity), Weighing()
+        self.matches, self.weighing = Matches(rarity), Weighing()
         self.head = nn.Parameter(torch.zeros(encoder.config.hidden_size))
 
     def forward(
@@ -77,7 +77,7 @@ class Scoring(nn.Module):
         similarity: torch.Tensor,
     ) -> torch.Tensor:
         """Logits of shape (pairs, 1)."""
-        score: torch.Tensor = self.weighing(similarity, self.evidence(input_ids, token_type_ids))
+        score: torch.Tensor = self.weighing(similarity, self.matches(input_ids, token_type_ids))
         if self.encoder is not None:
             types = {"token_type_ids": token_type_ids} if self.typed else {}
             states = self.encoder(

@@ -1,4 +1,4 @@
-"""Weighing: what similarity and evidence count, learnt over all queries before the network is."""
+"""Weighing: what similarity and matches count, learnt over all queries before the network is."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mangaops.training.parameters import RerankerTraining
 from mangaops.training.request import PairRequest
 from mangaops.training.steps import precision
 from mangaops.training.steps.crossing import Crossing, Weighing
-from mangaops.training.steps.evidence import NUMBERS
 from mangaops.training.steps.judged import Shortlists
+from mangaops.training.steps.matches import NUMBERS
 from mangaops.training.steps.run import Run
 
 _MOST: Final = 2000
@@ -68,7 +68,7 @@ def _loss(
 def _read(
     run: Run[PairRequest, RerankerTraining], model: Crossing, training: Shortlists, rows: list[int]
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Similarities, evidence, which places of a list are filled, and each candidate's share of the grades."""
+    """Similarities, matches, which places of a list are filled, and each candidate's share of the grades."""
     shape = (len(rows), max(len(training.candidates[row]) for row in rows))
     near, shares = torch.zeros(shape), torch.zeros(shape)
     found, there = torch.zeros(*shape, NUMBERS), torch.zeros(shape, dtype=torch.bool)
@@ -81,7 +81,7 @@ def _read(
         shares[place, to] = torch.from_numpy(grades / grades.sum())
         with torch.inference_mode():
             on = [pairs[name].to(precision.device()) for name in ("input_ids", "token_type_ids")]
-            found[place, to] = model.scoring.evidence(*on).cpu()
+            found[place, to] = model.scoring.matches(*on).cpu()
         if place % 100 == 0:
             run.say("reading candidates", place, len(rows))
     device = precision.device()

@@ -1,4 +1,4 @@
-"""Evidence: how the words of a query and of a text match, token by token, as a few numbers a pair."""
+"""Matches: how the words of a query and of a text match, token by token, as a few numbers a pair."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def rarity(tokenizer: Tokenizer, texts: Iterable[Iterable[int]]) -> NDArray[np.f
     return telling.astype(np.float32)
 
 
-class Evidence(nn.Module):
+class Matches(nn.Module):
     """Ids and types of pairs to numbers of shape (pairs, NUMBERS), most of them shares in 0..1; not trained.
 
     Words count by their rarity. Beside the shares of `COVERED` and `MET`: what is covered, saturating with
