@@ -23,6 +23,20 @@ TEXTS = {
 WHY = ("--reason", "I read it")
 
 
+SEARCHING = """
+stack: shop
+data:
+  shop: {kind: search}
+models:
+  adapter: {family: embedding-adapter, base: minilm-l6, data: shop, training: {}}
+  reranker: {family: cross-encoder-reranker, base: minilm-l6, data: shop, training: {}}
+units:
+  retrieval:
+    models: [adapter, reranker]
+    gates: [{gate: pair, margin: 0.01, unjudged: irrelevant, min_judged: 0.5}]
+"""
+
+
 @pytest.fixture
 def told(stack: Path) -> Path:
     """A stack whose gateway logged four requests, and took feedback on them and on one that is not rolled."""
@@ -96,6 +110,18 @@ def test_a_review_that_says_nothing_is_refused_and_changes_nothing(
     assert ended.code == 2
     assert says in ended.err
     assert len(waiting(told, mangaops)) == 5
+
+
+def test_feedback_on_a_search_takes_no_label_and_may_be_laid_aside(told: Path, mangaops) -> None:
+    told.write_text(SEARCHING)
+    book = FeedbackBook(told.parent / ".mangaops" / "gateway" / "gateway" / "feedback.db")
+    said = {"request_id": "s1", "at": AT.isoformat(), "unit": "retrieval", "release": "retrieval-1"}
+    assert book.record({**said, "generation": 1, "outcome": "not_helped", "label": None})
+    book.close()
+    refused = mangaops("feedback", "review", "s1", "--label", "faq", *WHY, "--stack", told)
+    assert refused.code == 2
+    assert "retrieval answers with lists" in refused.err
+    assert mangaops("feedback", "review", "s1", "--reject", *WHY, "--stack", told).code == 0
 
 
 def test_what_was_reviewed_stands_and_nothing_beside_it_is_changed(told: Path, mangaops) -> None:

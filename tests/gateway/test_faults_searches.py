@@ -190,7 +190,10 @@ def test_a_delta_that_no_slot_can_read_is_told_and_costs_no_answer(
 
 
 def warned(gateway: Gateway) -> bool:
-    return any("1 changes behind" in each and "is no item" in each for each in gateway.health()["warnings"])
+    return any(
+        "is behind its log, deltas: 1" in each and "is no item" in each
+        for each in gateway.health()["warnings"]
+    )
 
 
 def test_the_shadow_is_asked_the_same_and_its_log_has_both_lists(

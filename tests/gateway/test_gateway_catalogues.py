@@ -17,7 +17,7 @@ from test_gateway_following import Fakes, MakeRoom, url_of
 from test_gateway_shadow import Loads
 from test_gateway_shadow import following as shadow_following
 
-from mangaops.errors import InputError, SetupError
+from mangaops.errors import InputError, RefusedError, SetupError
 from mangaops.gateway import gauges
 from mangaops.gateway.catalogues import MOST
 from mangaops.inference.families import FollowsCatalogue
@@ -150,6 +150,21 @@ def test_a_delta_that_is_refused_costs_no_answer_and_those_before_it_are_seen(
     for each in makes.made.values():
         each.broken = frozenset()
     until(lambda: behind(worker) == (4, 0, None), "the rest, which is tried again")
+
+
+def test_a_release_that_stays_behind_what_serves_is_not_cut_over_to(
+    world: GatewayWorld, room: MakeRoom
+) -> None:
+    """What left the shop would come back to users."""
+    makes = Makes()
+    worker = room(url_of(world), world.home, releases=Fakes(makes))
+    worker.serves("router-1", 1)
+    appended(world, 2)
+    until(lambda: makes.made["router-1"].generation == 2, "the deltas in answers")
+    makes.options = {"broken": frozenset({2})}
+    with pytest.raises(RefusedError, match="behind the catalogue that serves"):
+        world.promote_next()
+    worker.serves("router-1", 1)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
     for unit, standing in catalogues.items():
         if standing.behind or standing.trouble:
             why = standing.trouble or "they are being embedded"
-            warnings.append(f"the catalogue of {unit} is {standing.behind} changes behind its log: {why}")
+            warnings.append(f"the catalogue of {unit} is behind its log, deltas: {standing.behind}: {why}")
     if service.log.trouble is not None:
         warnings.append(f"the request log drops rows, shadow evidence stops: {service.log.trouble}")
     if service.pins.trouble is not None:
