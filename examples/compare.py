@@ -16,13 +16,11 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
-from mangaops.datasets.search_data import SearchData, collect_items, collect_judgments, item_text
+from mangaops.datasets.search_data import SearchData, collect_items, collect_judgments
 from mangaops.datasets.search_snapshot import SearchSnapshot, search_snapshot
 from mangaops.datasets.source import Source
 from mangaops.errors import MangaopsError
-from mangaops.evidence import Binding, Evidence
 from mangaops.inference import Embedder
 from mangaops.inference.embedder import assemble_embedder
 from mangaops.inference.index import build
@@ -31,27 +29,20 @@ from mangaops.inference.reranker import assemble_reranker
 from mangaops.inference.search import STEPS, Search
 from mangaops.inference.shelf import IndexShelf
 from mangaops.metrics import METRICS, Ranked
-from mangaops.pipeline.embedding_run import embed_catalogue
+from mangaops.pipeline.pair_run import embed_items, pair_request, read_items, with_candidates
+from mangaops.release.list_figures import difference
 from mangaops.release.pairs import Finds, PairModels, compare_pairs
 from mangaops.stack import Stack
-from mangaops.stats import paired_difference
 from mangaops.store import EmbeddedChunks
-from mangaops.training import (
-    RECIPES,
-    Drawn,
-    PairRequest,
-    RerankerTraining,
-    Trained,
-    draw_candidates,
-    frozen_base,
-)
+from mangaops.training import RECIPES, Drawn, PairRequest, RerankerTraining, Trained, frozen_base
 from mangaops.training.steps.lexical import lexical
-from mangaops.vocabulary import EvidenceKind, Family, Split, Stage, Unjudged
+from mangaops.vocabulary import Family
 from mangaops.wiring import parse_stack
 
 SHOWN = ("ndcg@10", "recall@3", "mrr@10", "bad_top1")
 DEPTHS = (10, 20, 50)
 TIMED = 300
+RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -62,22 +53,9 @@ class Shop:
     snapshot: SearchSnapshot
     keep: Path
 
-    @property
-    def items(self) -> pl.DataFrame:
-        """`item_id, text`."""
-        return self.snapshot.items.select("item_id", text=item_text(self.snapshot.items))
-
     def request(self, model: str) -> PairRequest:
         """What a recipe is asked to train; candidates come later."""
-        known = self.snapshot.items.select("item_id")
-        train, validation = (
-            self.snapshot.judged(split).join(known, on="item_id", how="semi")
-            for split in (Split.TRAIN, Split.VALIDATION)
-        )
-        spec, snapshot = self.stack.models[model], self.snapshot
-        seed = int(getattr(spec.training, "seed", 0))
-        told = (model, "example", spec, snapshot.digest, snapshot.name, self.items, train, validation)
-        return PairRequest(*told, seed, "0" * 40, cache=self.keep / "base vectors")
+        return pair_request(model, self.stack.models[model], self.snapshot, self.keep / "base vectors")
 
 
 def opened(stack: Path, catalogue: Path, judged: Path, keep: Path) -> Shop:
@@ -109,15 +87,8 @@ def made(folder: Path, train: Callable[[Path], Trained]) -> Path:
 def adapter_of(shop: Shop, folder: Path) -> tuple[Embedder, PairModels]:
     """The adapter in `folder` with its vectors of the catalogue, without a reranker."""
     embedder, digest = assemble_embedder(folder, folder.name), verify(folder)
-    vectors = embed_catalogue(
-        list(shop.items.iter_rows()),
-        embedder.vectors,
-        embedder=digest,
-        catalogue=shop.snapshot.manifest["tables"]["items"],
-        chunks=EmbeddedChunks(shop.keep / "vectors"),
-        progress=progress,
-    )
-    shelf = IndexShelf.of(build(vectors), dict(shop.items.iter_rows()))
+    vectors = embed_items(shop.snapshot, embedder, digest, EmbeddedChunks(shop.keep / "vectors"), progress)
+    shelf = IndexShelf.of(build(vectors), dict(read_items(shop.snapshot).iter_rows()))
     return embedder, PairModels(digest, embedder, shelf)
 
 
@@ -125,15 +96,10 @@ def reranker_of(shop: Shop, model: str, embedder: Embedder, drawn_by: PairModels
     """The reranker that is trained on what this adapter draws."""
 
     def train(folder: Path) -> Trained:
-        request = shop.request(model)
-        options = request.spec.training
-        assert isinstance(options, RerankerTraining)
-        asked = pl.concat([request.train, request.validation]).unique("query_id", maintain_order=True)
         index = drawn_by.shelf.standing.base  # type: ignore[attr-defined]
-        drawn = draw_candidates(index, embedder, asked, options.depth, progress)
         by = Drawn("adapter@example", drawn_by.adapter)
-        whole = replace(request, candidates=drawn, candidates_from=by)
-        return RECIPES[Family.CROSS_ENCODER_RERANKER](whole, folder, progress)
+        request = with_candidates(shop.request(model), index, embedder, by, progress)
+        return RECIPES[Family.CROSS_ENCODER_RERANKER](request, folder, progress)
 
     return made(shop.keep / model, train)
 
@@ -141,22 +107,15 @@ def reranker_of(shop: Shop, model: str, embedder: Embedder, drawn_by: PairModels
 def shown(shop: Shop, name: str, baseline: PairModels | Finds, release: PairModels) -> None:
     """A line a metric: the baseline's, the release's, and the difference with its interval."""
     lists = compare_pairs(baseline, release, shop.snapshot, progress=progress)
-    binding = Binding("retrieval", "sha256:" + "a" * 64, "sha256:" + "b" * 64, shop.snapshot.digest)
-    facts = {**lists.facts, "golden_judgements": 1}
-    view = Ranked.of(Evidence(EvidenceKind.RANKING, binding, facts, lists.tables))
+    ranked = Ranked(*(lists.tables[each] for each in ("queries", "ranked", "judgments")), lists.facts)
     sys.stderr.write("\r\033[K")
     sys.stdout.write(f"\n{name}, {shop.snapshot.golden.height:,} golden queries\n")
     for metric in SHOWN:
-        of = view.at(Stage.SEARCH, Unjudged.IRRELEVANT)
-        rows = METRICS[metric].rows(of, None)
-        found = paired_difference(
-            rows.baseline_numerator,
-            rows.baseline_denominator,
-            rows.release_numerator,
-            rows.release_denominator,
-            of.groups,
-            rng=np.random.default_rng(20260420),
-        )
+        sides = METRICS[metric].rows(ranked, None)
+        found = difference(sides, ranked, np.random.default_rng(20260420), RESAMPLES)
+        if found is None:
+            sys.stdout.write(f"  {metric:9} no query bears it\n")
+            continue
         within = found.interval(0.95)
         sys.stdout.write(
             f"  {metric:9} {found.estimate_a:.3f} -> {found.estimate_b:.3f}   "
@@ -188,7 +147,7 @@ def compare(shop: Shop) -> None:
     assert isinstance(told, RerankerTraining)
     added = {"reranker": verify(folder), "reranks": assemble_reranker(folder, "reranker")}
     pair = replace(adapter, **added, depth=told.depth)
-    words = lexical(shop.items)
+    words = lexical(read_items(shop.snapshot))
     shown(shop, "adapter over the frozen base", base, adapter)
     shown(shop, "adapter over BM25", words, adapter)
     shown(shop, "reranker over none, both on the adapter: the pair over the adapter alone", adapter, pair)

@@ -7,14 +7,13 @@ from typing import cast
 
 import polars as pl
 
-from mangaops.datasets.search_data import item_text
 from mangaops.datasets.search_leakage import with_others
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.evidence import Evidence
 from mangaops.inference.index import build
 from mangaops.inference.retrieval import Retrieval
 from mangaops.pipeline.bench import Bench, as_json
-from mangaops.pipeline.pair_run import catalogue_digest, catalogue_of, embedded
+from mangaops.pipeline.pair_run import catalogue_digest, catalogue_of, embedded, read_items
 from mangaops.pipeline.search_data_run import find_search_version
 from mangaops.pipeline.traffic import read_grades
 from mangaops.pipeline.training_run import searched
@@ -52,8 +51,7 @@ class Ranking:
         """The champion, or BM25, over the same items: whose catalogue is older is no matter of models."""
         if self.bench.champion:
             return self._over_golden(self.bench.champion)
-        items = self.golden.items
-        return self.bench.shop.lexical(items.select("item_id", text=item_text(items)))
+        return self.bench.shop.lexical(read_items(self.golden))
 
     @cached_property
     def training(self) -> dict[Side, SearchSnapshot]:

@@ -7,6 +7,8 @@ snapshot ─▶ adapter ─▶ vectors of the catalogue ─┬─▶ candidates 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 
@@ -14,67 +16,86 @@ from mangaops.datasets.search_data import item_text, items_by_id
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.inference import Embedder, load_embedder
 from mangaops.inference.catalogue import Catalogue, Item
-from mangaops.inference.index import build
+from mangaops.inference.index import Index, build
 from mangaops.inference.vectors import Vectors
 from mangaops.pipeline.embedding_run import embed_catalogue
 from mangaops.pipeline.steps import code_sha
 from mangaops.pipeline.workshop import Progress, Workshop
 from mangaops.registry import Permit
-from mangaops.store import CatalogueLog
+from mangaops.stack import ModelSpec
+from mangaops.store import CatalogueLog, EmbeddedChunks
 from mangaops.training import Drawn, PairRequest, RerankerTraining, draw_candidates
 from mangaops.vocabulary import Digest, Split
 
 
-def adapter_request(shop: Workshop, model: str, snapshot: SearchSnapshot) -> PairRequest:
-    """What the adapter's recipe is asked to train."""
-    spec = shop.desk.stack.models[model]
+def pair_request(model: str, spec: ModelSpec, snapshot: SearchSnapshot, cache: Path) -> PairRequest:
+    """What the recipe of a model of a pair is asked to train, without candidates; vectors of the base are
+    kept in `cache`."""
     return PairRequest(
         model=model,
         version_hint=snapshot.name,
         spec=spec,
         snapshot_digest=snapshot.digest,
         snapshot_name=snapshot.name,
-        items=snapshot.items.select("item_id", text=item_text(snapshot.items)),
+        items=read_items(snapshot),
         train=_known(snapshot, Split.TRAIN),
         validation=_known(snapshot, Split.VALIDATION),
         seed=int(getattr(spec.training, "seed", 0)),
         code_sha=code_sha(),
-        cache=shop.kept / "base",
+        cache=cache,
     )
+
+
+def with_candidates(
+    request: PairRequest, index: Index, embedder: Embedder, by: Drawn, progress: Progress
+) -> PairRequest:
+    """The same request of a reranker, with what this adapter draws from the index of its own vectors."""
+    options = request.spec.training
+    assert isinstance(options, RerankerTraining)
+    asked = pl.concat([request.train, request.validation]).unique("query_id", maintain_order=True)
+    drawn = draw_candidates(index, embedder, asked, options.depth, progress)
+    return replace(request, candidates=drawn, candidates_from=by)
+
+
+def embed_items(
+    snapshot: SearchSnapshot, embedder: Embedder, adapter: Digest, chunks: EmbeddedChunks, progress: Progress
+) -> Vectors:
+    """The vectors of the snapshot's items by the adapter of that digest; what was made before is found."""
+    return embed_catalogue(
+        list(read_items(snapshot).iter_rows()),
+        embedder.vectors,
+        embedder=adapter,
+        catalogue=catalogue_digest(snapshot),
+        chunks=chunks,
+        progress=progress,
+    )
+
+
+def read_items(snapshot: SearchSnapshot) -> pl.DataFrame:
+    """What models read of each item: `item_id, text`."""
+    return snapshot.items.select("item_id", text=item_text(snapshot.items))
+
+
+def adapter_request(shop: Workshop, model: str, snapshot: SearchSnapshot) -> PairRequest:
+    """What the adapter's recipe is asked to train."""
+    return pair_request(model, shop.desk.stack.models[model], snapshot, shop.kept / "base")
 
 
 def reranker_request(
     shop: Workshop, model: str, snapshot: SearchSnapshot, adapter: Permit, progress: Progress
 ) -> PairRequest:
     """What the reranker's recipe is asked to train: on candidates that this version of the adapter drew."""
-    request = adapter_request(shop, model, snapshot)
-    options = request.spec.training
-    assert isinstance(options, RerankerTraining)
-    index = build(embedded(shop, adapter, snapshot, progress), progress=progress)
-    asked = pl.concat([request.train, request.validation]).unique("query_id", maintain_order=True)
-    drawn = draw_candidates(index, _embedder(shop, adapter), asked, options.depth, progress)
-    return PairRequest(
-        **{
-            **vars(request),
-            "candidates": drawn,
-            "candidates_from": Drawn(f"{adapter.model}@{adapter.version}", adapter.artifact),
-        }
+    request, by = (
+        adapter_request(shop, model, snapshot),
+        Drawn(f"{adapter.model}@{adapter.version}", adapter.artifact),
     )
+    index = build(embedded(shop, adapter, snapshot, progress), progress=progress)
+    return with_candidates(request, index, _embedder(shop, adapter), by, progress)
 
 
 def embedded(shop: Workshop, adapter: Permit, snapshot: SearchSnapshot, progress: Progress) -> Vectors:
     """The vectors of the snapshot's items by this version of the adapter; what was made before is found."""
-    items = snapshot.items
-    texts = list(zip(items["item_id"], item_text(items), strict=True))
-    embedder = _embedder(shop, adapter)
-    return embed_catalogue(
-        texts,
-        embedder.vectors,
-        embedder=adapter.artifact,
-        catalogue=catalogue_digest(snapshot),
-        chunks=shop.chunks,
-        progress=progress,
-    )
+    return embed_items(snapshot, _embedder(shop, adapter), adapter.artifact, shop.chunks, progress)
 
 
 def build_index(shop: Workshop, adapter: Permit, snapshot: SearchSnapshot, progress: Progress) -> Digest:
