@@ -3,6 +3,7 @@
 Trains the adapter and the reranker that the stack declares for its first data of kind search, and prints
 with 95 % intervals: the adapter over the frozen base, the reranker over none,
 the pair over each alone, and BM25 beside; then what fewer candidates give up, and how long a search takes.
+`--layers 2 4 6` adds rerankers with networks of so many layers, at the recipe's defaults, whatever they gain.
 Models and vectors are kept in `--keep`; the next run finds them.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -92,16 +93,22 @@ def adapter_of(shop: Shop, folder: Path) -> tuple[Embedder, PairModels]:
     return embedder, PairModels(digest, embedder, shelf)
 
 
-def reranker_of(shop: Shop, model: str, embedder: Embedder, drawn_by: PairModels) -> Path:
-    """The reranker that is trained on what this adapter draws."""
+def pair_of(
+    shop: Shop, name: str, training: RerankerTraining, embedder: Embedder, adapter: PairModels
+) -> PairModels:
+    """The adapter with the reranker `name`, which is trained on what this adapter draws."""
 
     def train(folder: Path) -> Trained:
-        index = drawn_by.shelf.standing.base  # type: ignore[attr-defined]
-        by = Drawn("adapter@example", drawn_by.adapter)
-        request = with_candidates(shop.request(model), index, embedder, by, progress)
+        index = adapter.shelf.standing.base  # type: ignore[attr-defined]
+        by = Drawn("adapter@example", adapter.adapter)
+        declared = shop.request("reranker")
+        asked = replace(declared, model=name, spec=declared.spec.model_copy(update={"training": training}))
+        request = with_candidates(asked, index, embedder, by, progress)
         return RECIPES[Family.CROSS_ENCODER_RERANKER](request, folder, progress)
 
-    return made(shop.keep / model, train)
+    folder = made(shop.keep / name, train)
+    reranks = assemble_reranker(folder, name)
+    return replace(adapter, reranker=verify(folder), reranks=reranks, depth=training.depth)
 
 
 def shown(shop: Shop, name: str, baseline: PairModels | Finds, release: PairModels) -> None:
@@ -134,7 +141,15 @@ def timed(shop: Shop, pair: PairModels) -> None:
     sys.stdout.write(f"  P95 of a search {np.quantile(whole, 0.95):.1f} ms ({parts}), one thread\n")
 
 
-def compare(shop: Shop) -> None:
+def by_depth(shop: Shop, name: str, adapter: PairModels, pair: PairModels) -> None:
+    """What fewer candidates give up, and what they save."""
+    for depth in sorted({*DEPTHS, pair.depth}):
+        fewer = replace(pair, depth=depth)
+        shown(shop, f"{name} with {depth} candidates over the adapter", adapter, fewer)
+        timed(shop, fewer)
+
+
+def compare(shop: Shop, layers: Sequence[int]) -> None:
     """Train what is not kept, and print every comparison."""
     request = shop.request("adapter")
     frozen = made(shop.keep / "base", lambda folder: frozen_base(request, folder, progress))
@@ -142,20 +157,21 @@ def compare(shop: Shop) -> None:
     trained = made(shop.keep / "adapter", lambda folder: recipe(request, folder, progress))
     _, base = adapter_of(shop, frozen)
     embedder, adapter = adapter_of(shop, trained)
-    folder = reranker_of(shop, "reranker", embedder, adapter)
     told = shop.stack.models["reranker"].training
     assert isinstance(told, RerankerTraining)
-    added = {"reranker": verify(folder), "reranks": assemble_reranker(folder, "reranker")}
-    pair = replace(adapter, **added, depth=told.depth)
+    pair = pair_of(shop, "reranker", told, embedder, adapter)
+    alone = replace(base, reranker=pair.reranker, reranks=pair.reranks, depth=pair.depth)
     words = lexical(read_items(shop.snapshot))
     shown(shop, "adapter over the frozen base", base, adapter)
     shown(shop, "adapter over BM25", words, adapter)
     shown(shop, "reranker over none, both on the adapter: the pair over the adapter alone", adapter, pair)
-    shown(shop, "the pair over the reranker alone, on the frozen base", replace(base, **added), pair)
+    shown(shop, "the pair over the reranker alone, on the frozen base", alone, pair)
     shown(shop, "the pair over BM25", words, pair)
-    for depth in sorted({*DEPTHS, told.depth}):
-        shown(shop, f"the pair with {depth} candidates over the adapter", adapter, replace(pair, depth=depth))
-        timed(shop, replace(pair, depth=depth))
+    by_depth(shop, "the pair", adapter, pair)
+    for number in layers:
+        kept = RerankerTraining(layers=number, network="always", threads=told.threads)
+        networked = pair_of(shop, f"reranker-{number}", kept, embedder, adapter)
+        by_depth(shop, f"a network of {number} layers", adapter, networked)
 
 
 def main() -> None:
@@ -165,10 +181,11 @@ def main() -> None:
     parser.add_argument("--catalogue", type=Path, required=True, help="a file of items")
     parser.add_argument("--judgments", type=Path, required=True, help="a file of graded items by query")
     parser.add_argument("--keep", type=Path, required=True, help="a folder for models and vectors")
+    parser.add_argument("--layers", type=int, nargs="*", default=(), help="networks that are kept anyhow")
     flags = parser.parse_args()
     try:
         flags.keep.mkdir(parents=True, exist_ok=True)
-        compare(opened(flags.stack, flags.catalogue, flags.judgments, flags.keep))
+        compare(opened(flags.stack, flags.catalogue, flags.judgments, flags.keep), flags.layers)
     except MangaopsError as error:
         sys.stderr.write(f"\r\033[Kcompare.py: {error}\n")
         sys.exit(4)

@@ -17,6 +17,7 @@ def test_each_part_is_told_and_what_was_trained_is_kept(tmp_path: Path) -> None:
     world = make_search_world(tmp_path / "world")
     files = {name: str(world.folder / f"{name}.parquet") for name in ("catalogue", "judgments")}
     flags = ["--stack", str(world.stack), "--keep", str(tmp_path / "keep")]
+    flags += ["--layers", "1"]
     flags += [each for name, file in files.items() for each in (f"--{name}", file)]
     first, again = (
         subprocess.run([sys.executable, str(EXAMPLE), *flags], capture_output=True, text=True, check=True)
@@ -29,6 +30,7 @@ def test_each_part_is_told_and_what_was_trained_is_kept(tmp_path: Path) -> None:
         "the pair over the reranker alone",
         "the pair over BM25",
         "the pair with 8 candidates",
+        "a network of 1 layers with 8 candidates",
         "P95 of a search",
     ):
         assert told in first.stdout
