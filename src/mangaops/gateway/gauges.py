@@ -61,6 +61,10 @@ CATALOGUE_BEHIND: Final = Gauge(
     "mangaops_catalogue_behind", "Deltas of the catalogue that a worker's answers lack", ["unit"],
     multiprocess_mode="livemax",
 )  # fmt: skip
+CATALOGUE_LATER: Final = Gauge(
+    "mangaops_catalogue_later", "Items that came or changed since the snapshot of what serves", ["unit"],
+    multiprocess_mode="livemax",
+)  # fmt: skip
 CATALOGUE_REFUSED: Final = Counter(
     "mangaops_catalogue_refused", "Tries to follow a catalogue that failed", ["unit", "error"]
 )

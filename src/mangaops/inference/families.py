@@ -73,6 +73,10 @@ class FollowsCatalogue(Protocol):
     def embedded(self) -> int:
         """The number of the last delta that was embedded; answers come from it once it is shown."""
 
+    @property
+    def later(self) -> int:
+        """How many items that answers come from are not in that catalogue, or were otherwise there."""
+
     def embed(self, deltas: Sequence[ItemDelta]) -> None:
         """The deltas are ready to be shown, or refused and nothing is changed."""
 

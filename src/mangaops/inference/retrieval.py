@@ -107,6 +107,11 @@ class Retrieval:
         return self._embedded.generation
 
     @property
+    def later(self) -> int:
+        """How many items came or changed since the sealed catalogue; each search looks at all of them."""
+        return self.shelf.standing.later
+
+    @property
     def index(self) -> Index:
         """The sealed index, without what was applied to it since."""
         return self._live.now.base
