@@ -266,3 +266,17 @@ def test_no_pair_was_judged_where_none_was_released(shop: Path, tmp_path: Path, 
     assert mangaops("data", "snapshot", "--stack", shop, *files(tmp_path)).code == 0
     told = json.loads(mangaops("release", "pairs", "retrieval", "--stack", shop, "--json").out)
     assert told == {"unit": "retrieval", "pairs": []}
+
+
+def test_what_no_version_holds_cannot_be_removed_from_its_catalogue(
+    shop: Path, tmp_path: Path, mangaops
+) -> None:
+    remove = ("catalogue", "append", "shop", "--stack", shop, "--removed")
+    assert mangaops("data", "snapshot", "--stack", shop, "--data", "shop", *files(tmp_path)).code == 0
+    refused = mangaops(*remove, "i1", "--removed", "i9999")
+    assert (refused.code, "i9999: 1 of 2 ids" in refused.err) == (4, True)
+    assert "next: mend these ids" in refused.err
+    assert mangaops(*remove, "i1").code == 0
+    assert "shop: 1 delta\n" in mangaops("catalogue", "show", "shop", "--stack", shop).out
+    assert mangaops(*remove, "i2").code == 0
+    assert "shop: 2 deltas" in mangaops("catalogue", "show", "shop", "--stack", shop).out

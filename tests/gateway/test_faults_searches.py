@@ -151,12 +151,14 @@ def test_a_delta_reaches_every_slot_and_what_is_gone_is_answered_by_none(
     shown = told(world, "catalogue", "show", DATA)
     assert (shown["last"], shown["deltas"][0]["reason"]) == (1, "a test")
     assert gateway.metric("mangaops_catalogue_behind", unit=UNIT) == 0
+    assert gateway.metric("mangaops_catalogue_later", unit=UNIT) == 1
+    assert gateway.health()["catalogues"][UNIT] == {"generation": 1, "behind": 0, "later": 1}
 
 
 def follows(gateway: Gateway, number: int) -> bool:
     """Whether every worker answers from that generation of the catalogue."""
     said = [gateway.health_of(worker)["catalogues"][UNIT] for worker in range(gateway.workers)]
-    return all(each == {"generation": number, "behind": 0} for each in said)
+    return all((each["generation"], each["behind"]) == (number, 0) for each in said)
 
 
 def told(world: RetrievalWorld, *words: str) -> dict[str, Any]:

@@ -12,28 +12,31 @@ from typing import Any
 import pytest
 from following import Room
 from gateway_parts import Says, until
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select, text
 from test_gateway_following import Fakes, MakeRoom, url_of
 from test_gateway_shadow import Loads
 from test_gateway_shadow import following as shadow_following
 
 from mangaops.errors import InputError, RefusedError, SetupError
 from mangaops.gateway import gauges
-from mangaops.gateway.catalogues import MOST
+from mangaops.gateway.catalogues import MANY, MOST, Standing
+from mangaops.gateway.health import of_catalogue
 from mangaops.inference.families import FollowsCatalogue
 from mangaops.pipeline.gateway_world import GatewayWorld
 from mangaops.store import CatalogueDelta, CatalogueLog, Ledger
+from mangaops.store.tables import CATALOGUE_DELTAS
 
 ITEM = {"title": "a title"}
 
 
-@dataclass
+@dataclass(eq=False)
 class Follows(Says):
     """A predictor that follows the catalogue `shop`; deltas of `broken` it refuses, each embed it tells."""
 
     catalogue: Any = field(default_factory=lambda: SimpleNamespace(name="shop"))
     generation: int = 0
     embedded: int = 0
+    later: int = 0
     broken: frozenset[int] = frozenset()
     told: Callable[[Sequence[CatalogueDelta]], None] = lambda _deltas: None
 
@@ -47,7 +50,7 @@ class Follows(Says):
         self.embedded = numbers[-1]
 
     def show(self) -> None:
-        self.generation = self.embedded
+        self.generation = self.later = self.embedded
 
 
 @dataclass
@@ -190,6 +193,107 @@ def test_a_log_that_is_damaged_is_followed_up_to_the_damage(
     until(lambda: behind(worker)[:2] == (3, 2), "the lag")
     assert says in str(behind(worker)[2])
     assert makes.made["router-1"].generation == 1
+
+
+class Backups:
+    """The log as it was when this was made, to go back to."""
+
+    def __init__(self, world: GatewayWorld) -> None:
+        self._engine = create_engine(url_of(world))
+        self._rows = self._all()
+
+    def restore(self) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(CATALOGUE_DELTAS.delete())
+            connection.execute(CATALOGUE_DELTAS.insert(), self._rows)
+
+    def _all(self) -> list[dict[str, Any]]:
+        with self._engine.begin() as connection:
+            return [dict(row) for row in connection.execute(select(CATALOGUE_DELTAS)).mappings()]
+
+
+def test_a_log_that_was_restored_from_an_older_backup_is_told_and_not_followed(
+    world: GatewayWorld, room: MakeRoom
+) -> None:
+    makes = Makes()
+    worker = room(url_of(world), world.home, releases=Fakes(makes))
+    worker.serves("router-1", 1)
+    slot = makes.made["router-1"]
+    appended(world, 3)
+    old = Backups(world)
+    appended(world, 2)
+    until(lambda: behind(worker) == (5, 0, None), "the deltas in answers")
+    new = Backups(world)
+
+    old.restore()
+    until(lambda: behind(worker)[2] is not None, "the trouble")
+    assert behind(worker)[:2] == (3, 0)
+    assert "delta 3 is its last, and 5 is embedded" in str(behind(worker)[2])
+    assert worker.follower.unready() == {}
+    log_of(world).append({"another": ITEM})
+    appended(world, 2)
+    until(lambda: "deltas up to 5 are others than" in str(behind(worker)[2]), "the trouble")
+    assert (slot.embedded, slot.generation) == (5, 5), "what serves stays as it was"
+
+    new.restore()
+    until(lambda: behind(worker) == (5, 0, None), "the log that was embedded")
+    appended(world)
+    until(lambda: slot.generation == 6, "what follows")
+
+
+def test_a_release_of_the_restored_log_is_cut_over_to_where_it_is_not_behind(
+    world: GatewayWorld, room: MakeRoom
+) -> None:
+    """It has embedded what the log holds now; the way back has not, and that is told."""
+    makes = Makes()
+    worker = room(url_of(world), world.home, releases=Fakes(makes))
+    worker.serves("router-1", 1)
+    appended(world)
+    old = Backups(world)
+    appended(world)
+    until(lambda: behind(worker) == (2, 0, None), "the deltas in answers")
+    old.restore()
+    until(lambda: behind(worker)[2] is not None, "the trouble")
+    with pytest.raises(RefusedError, match="behind the catalogue that serves"):
+        world.promote_next()
+    log_of(world).append({"another": ITEM})
+    world.promote_next()
+    assert makes.made[worker.slots.served.release].generation == 2
+    until(lambda: "up to 2 are others" in str(behind(worker)[2]), "the trouble of the way back")
+
+
+def test_a_release_that_sealed_more_than_its_log_holds_says_so(world: GatewayWorld, room: MakeRoom) -> None:
+    appended(world, 2)
+    worker = room(url_of(world), world.home, releases=Fakes(Makes(options={"generation": 7, "embedded": 7})))
+    worker.serves("router-1", 1)
+    until(lambda: "delta 2 is its last, and 7 is embedded" in str(behind(worker)[2]), "the trouble")
+
+
+def test_health_says_how_many_items_came_later_and_when_a_release_is_due(
+    world: GatewayWorld, room: MakeRoom
+) -> None:
+    makes = Makes()
+    worker = room(url_of(world), world.home, releases=Fakes(makes))
+    worker.serves("router-1", 1)
+    appended(world, 2)
+    until(lambda: worker.follower.catalogues.standings["router"].later == 2, "the items of the slot")
+    assert of_catalogue("shop", Standing(later=MANY - 1)) == []
+    (said,) = of_catalogue("shop", Standing(later=MANY))
+    assert said.startswith("20,000 items of shop came or changed since")
+    assert said.endswith("is due: mangaops release run shop")
+
+
+@pytest.mark.parametrize(
+    ("standing", "says"),
+    [
+        (Standing(newest=3, shown=3), []),
+        (Standing(3, 1), ["the catalogue of shop is behind its log, deltas: 2: they are being embedded"]),
+        (Standing(3, 1, 0, "no"), ["the catalogue of shop is behind its log, deltas: 2: no"]),
+        (Standing(3, 5, 0, "no"), ["the catalogue of shop is not followed: no"]),
+    ],
+)
+def test_health_says_how_a_catalogue_stands(standing: Standing, says: list[str]) -> None:
+    assert of_catalogue("shop", standing) == says
 
 
 def test_while_the_log_is_out_of_reach_a_release_serves_what_it_holds(

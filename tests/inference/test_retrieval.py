@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +13,13 @@ import pytest
 from pydantic import ValidationError
 
 from mangaops.errors import InputError, RefusedError
+from mangaops.inference.catalogue import Catalogue, reading
 from mangaops.inference.embedder import assemble_embedder
 from mangaops.inference.families import SERVING, FollowsCatalogue
 from mangaops.inference.filters import Filters
 from mangaops.inference.index import build
 from mangaops.inference.reranker import assemble_reranker
-from mangaops.inference.retrieval import Catalogue, Query, Retrieval
+from mangaops.inference.retrieval import Query, Retrieval
 from mangaops.inference.vectors import Vectors
 from mangaops.pipeline.scratch_pair import ADAPTER, RERANKER, PairVariant, pair_variant, questions, titles
 from mangaops.simulation.outcome import marked
@@ -31,7 +33,7 @@ SAYS = SERVING[Family.EMBEDDING_ADAPTER].says
 
 
 @dataclass(frozen=True)
-class Change:
+class Came:
     number: int
     added: dict[str, Any] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
@@ -52,7 +54,7 @@ def made(adapter: Path, reranker: Path, embedded_by: Path | None = None, number:
     catalogue = Catalogue("shop", DIGEST, 0, items)
     embedder = assemble_embedder(adapter, "adapter")
     vectors = assemble_embedder(embedded_by, "other") if embedded_by else embedder
-    rows = vectors.vectors(list(catalogue.texts.values()))
+    rows = vectors.vectors([reading(item) for item in items.values()])
     index = build(Vectors(tuple(items), rows, DIGEST, DIGEST))
     return Retrieval(embedder, assemble_reranker(reranker, "reranker"), index, catalogue, 12)
 
@@ -180,6 +182,12 @@ def test_filters_as_json_values_are_those_that_were_asked_for() -> None:
 # ---- a catalogue that changes
 
 
+def shown(release: Retrieval, number: int, added: dict[str, Any], removed: Sequence[str] = ()) -> None:
+    """Queries that begin now see that delta."""
+    release.embed([Came(number, added, tuple(removed))])
+    release.show()
+
+
 def found(release: Retrieval, title: str) -> tuple[str, ...]:
     return release.answer(Query(title, 100)).items
 
@@ -187,7 +195,7 @@ def found(release: Retrieval, title: str) -> tuple[str, ...]:
 def test_changes_are_seen_when_they_are_shown_and_not_before(release: Retrieval) -> None:
     assert isinstance(release, FollowsCatalogue)
     gone, title = next(iter(titles())), "the quiet observatory"
-    release.embed([Change(1, {"new": {"title": title}}), Change(2, {}, (gone,))])
+    release.embed([Came(1, {"new": {"title": title}}), Came(2, {}, (gone,))])
     assert (release.embedded, release.generation) == (2, 0)
     assert "new" not in found(release, title)
     assert release.answer(title).generation == 0
@@ -200,34 +208,34 @@ def test_changes_are_seen_when_they_are_shown_and_not_before(release: Retrieval)
 
 def test_an_item_that_changed_is_found_by_what_it_says_now(release: Retrieval) -> None:
     item_id = next(iter(titles()))
-    release.apply(1, {item_id: {"title": "A Baker Of Storms", "price": 1, "stock": 1}})
+    shown(release, 1, {item_id: {"title": "A Baker Of Storms", "price": 1, "stock": 1}})
     answer = release.answer(Query.of("A Baker Of Storms", {"filters": {"price_at_most": 1}}))
     assert (answer.items, answer.titles) == ((item_id,), ("A Baker Of Storms",))
-    release.apply(2, {}, [item_id, "never there"])
+    shown(release, 2, {}, [item_id, "never there"])
     assert item_id not in found(release, "A Baker Of Storms")
-    release.apply(3, {item_id: {"title": "Back"}})
+    shown(release, 3, {item_id: {"title": "Back"}})
     assert item_id in found(release, "Back")
 
 
 @pytest.mark.parametrize(
-    ("changes", "error"),
+    ("deltas", "error"),
     [
-        ([Change(2)], RefusedError),
-        ([Change(1, {"a": {"title": "x"}}), Change(3, {"b": {"title": "x"}})], RefusedError),
-        ([Change(1, {"a": {"title": "x"}}, ("a",))], InputError),
-        ([Change(1, {"a": "no item"})], InputError),
-        ([Change(1, {"b": {"title": "x"}}), Change(2, {"a": None})], InputError),
+        ([Came(2)], RefusedError),
+        ([Came(1, {"a": {"title": "x"}}), Came(3, {"b": {"title": "x"}})], RefusedError),
+        ([Came(1, {"a": {"title": "x"}}, ("a",))], InputError),
+        ([Came(1, {"a": "no item"})], InputError),
+        ([Came(1, {"b": {"title": "x"}}), Came(2, {"a": None})], InputError),
     ],
 )
 def test_a_change_that_is_refused_changes_nothing(
-    release: Retrieval, changes: list[Change], error: type[Exception]
+    release: Retrieval, deltas: list[Came], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        release.embed(changes)
+        release.embed(deltas)
     release.show()
     assert (release.embedded, release.generation) == (0, 0)
-    assert "b" not in release.items
-    release.apply(1, {"a": {"title": "fine"}})
+    assert "b" not in found(release, "x")
+    shown(release, 1, {"a": {"title": "fine"}})
     assert release.generation == 1
 
 
@@ -243,11 +251,73 @@ def test_queries_beside_a_change_see_all_of_it_or_nothing(release: Retrieval) ->
         answers = pool.map(ask, range(60))
         for number in range(1, 9):
             dear = {"title": "the tin garden", "price": 1 + number % 2 * 9}
-            release.apply(number, {item_id: dear})
+            shown(release, number, {item_id: dear})
         seen = list(answers)
     assert all(
         (items == (item_id,)) == (generation % 2 == 0 and generation > 0) for generation, items in seen
     )
+
+
+class Counted(Mapping[str, Any]):
+    """A catalogue that counts how often it is read."""
+
+    def __init__(self, items: Mapping[str, Any]) -> None:
+        self.held, self.reads = items, 0
+
+    def __getitem__(self, item_id: str) -> Any:
+        self.reads += 1
+        return self.held[item_id]
+
+    def __iter__(self) -> Iterator[str]:
+        for each in self.held:
+            self.reads += 1
+            yield each
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+
+class CountedIds(tuple[str, ...]):
+    """Ids that count how often somebody goes through all of them."""
+
+    __slots__ = ()
+    rounds = 0
+
+    def __iter__(self) -> Iterator[str]:
+        type(self).rounds += 1
+        return super().__iter__()
+
+
+def test_a_delta_reads_what_it_names_and_not_the_catalogue(shared_release: Retrieval) -> None:
+    kept = shared_release
+    items = Counted(titles())
+    catalogue = Catalogue("shop", DIGEST, 0, items)
+    ids = CountedIds(kept.index.ids)
+    index = build(Vectors(ids, kept.index.vectors.rows, DIGEST, DIGEST))
+    release = Retrieval(kept.embedder, kept.reranker, index, catalogue, kept.depth)
+    assert items.reads >= len(items), "each vector has its item, which is asked once"
+    first, second = list(titles())[:2]
+    shown(release, 1, {"first": {"title": "where each id stands is looked up once"}}, [second])
+    items.reads, rounds = 0, ids.rounds
+    for number in range(2, 6):
+        shown(release, number, {"new": {"title": f"no {number}"}, first: {"title": "other"}}, [second])
+    assert (items.reads, ids.rounds) == (0, rounds)
+    assert first in found(release, "other")
+    assert 0 < items.reads <= 2 * 100, "a search reads what it found, text and title"
+
+
+def test_a_query_that_began_before_a_delta_sees_its_own_generation(release: Retrieval) -> None:
+    item_id, title = next(iter(titles())), "the tin garden"
+    release.embed([Came(1, {item_id: {"title": title, "price": 1}})])
+    release.show()
+    before = release.shelf
+    shown(release, 2, {item_id: {"title": "another", "price": 9}, "new": {"title": title}})
+    shown(release, 3, {}, [item_id])
+    ids = {each for each, _ in before.nearest(release.embedder.vector(title), len(titles()), None)}
+    assert (before.generation, ids) == (1, set(titles()))
+    assert (before.item(item_id), before.text(item_id)) == ({"title": title, "price": 1}, title)
+    assert release.generation == 3
+    assert item_id not in found(release, title)
 
 
 # ---- variants that say who answered

@@ -8,14 +8,16 @@ from typing import cast
 
 import pytest
 
-from mangaops.errors import UsageError
+from mangaops.errors import InputError, UsageError
 from mangaops.inference.families import SERVING
 from mangaops.inference.retrieval import Retrieval
+from mangaops.pipeline.catalogue_run import append_delta
 from mangaops.pipeline.gateway_bench import BenchPlan
 from mangaops.pipeline.retrieval_world import RetrievalWorld
-from mangaops.pipeline.scratch_pair import FAMILIES
+from mangaops.pipeline.scratch_pair import DATA, FAMILIES, titles
 from mangaops.registry import permit
 from mangaops.simulation.outcome import marked
+from mangaops.store import CatalogueLog
 from mangaops.vocabulary import Family, Part, Purpose
 from mangaops.wiring import bench_gateway, make_search_world
 from tiny_pairs import place, shared
@@ -51,6 +53,34 @@ def test_each_release_has_models_an_index_and_lists_of_its_own(pair: Path, tmp_p
     assert world.roll_back().to == "retrieval-1"
     assert world.ready() == "retrieval-2"
     assert world.history() == {0: "fallback", 1: "retrieval-1", 2: "retrieval-2", 3: "retrieval-1"}
+
+
+def test_what_a_delta_removes_is_of_a_catalogue_that_serves_or_of_the_log(pair: Path, tmp_path: Path) -> None:
+    world = make_search_world(tmp_path / "world", pair)
+    mine, log = [f"{each}.1" for each in titles()], CatalogueLog(world.shop.desk.ledger, DATA)
+
+    def removed(*ids: str) -> int:
+        return append_delta(world.shop, DATA, None, ids, reason="gone", progress=lambda *_told: None).number
+
+    with pytest.raises(InputError, match="never an item") as refused:
+        removed(mine[0], f"{next(iter(titles()))}.2", "nobody")
+    assert refused.value.found.endswith("2 of 3 ids")
+    assert "nobody" in refused.value.found
+    assert refused.value.next_step
+    with pytest.raises(InputError, match="find nothing") as refused:
+        removed(*mine)
+    assert refused.value.next_step
+    assert log.last() == 0
+    assert removed(*mine[1:]) == 1
+    with pytest.raises(InputError, match="find nothing"):
+        removed(mine[0])
+    log.append({"fresh": {"title": "a title"}})
+    assert removed(mine[0]) == 3
+    assert removed(mine[0]) == 4, "it was an item once"
+    with pytest.raises(InputError, match="find nothing"):
+        removed("fresh")
+    world.promote_next()
+    assert removed(f"{next(iter(titles()))}.2") == 5, "an item of the champion, and not of the way back"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pair_world import PairWorld, make_pair_world
 
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.errors import InputError, UsageError
-from mangaops.inference.catalogue import Catalogue
+from mangaops.inference.catalogue import Catalogue, reading
 from mangaops.inference.families import loaded
 from mangaops.inference.index import IndexParameters, build
 from mangaops.inference.load import load_embedder
@@ -57,7 +57,7 @@ def index_of(folder: Path, adapter: Trained, snapshot: SearchSnapshot, parameter
     items = {row["item_id"]: {"title": row["title"]} for row in snapshot.items.iter_rows(named=True)}
     catalogue = Catalogue("shop", snapshot.manifest["tables"]["items"], 0, items)
     by = load_embedder(adapter.folder, Permit("adapter", "v1", adapter.digest, adapter.fingerprint))
-    rows = by.vectors(list(catalogue.texts.values()))
+    rows = by.vectors([reading(item) for item in items.values()])
     folder.mkdir()
     catalogue.write(folder)
     build(Vectors(tuple(items), rows, adapter.digest, catalogue.digest), parameters).save(folder)

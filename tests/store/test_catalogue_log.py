@@ -56,19 +56,32 @@ def test_so_many_deltas_are_read_as_asked_for(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["", "[]", "{}", '{"added": 3, "removed": []}', '{"added": {}, "removed": 1}']
+    "change", ["body = ''", "body = '[]'", "body = replace(body, '528', '1')", "hash = 'sha256:00'"]
 )
-def test_a_row_that_is_no_delta_is_refused_and_those_before_it_are_read(ledger: Ledger, body: str) -> None:
+def test_a_row_that_was_edited_is_refused_and_those_before_it_are_read(ledger: Ledger, change: str) -> None:
     log = CatalogueLog(ledger, "manga")
-    log.append({"a": ITEM})
-    log.append({"b": ITEM})
+    for each in ("a", "b", "c"):
+        log.append({each: ITEM})
+    assert len(log.read()) == 3
     with ledger.database.writing() as connection:
-        connection.execute(
-            sa.text("UPDATE catalogue_deltas SET body = :body WHERE number = 2"), {"body": body}
-        )
+        connection.execute(sa.text(f"UPDATE catalogue_deltas SET {change} WHERE number = 2"))
     with pytest.raises(IntegrityError, match="delta 2 of the catalogue manga"):
         log.read()
     assert [each.number for each in log.read(most=1)] == [1]
+
+
+def test_a_hash_says_what_came_before_too(ledger: Ledger) -> None:
+    one, two = CatalogueLog(ledger, "manga"), CatalogueLog(ledger, "novels")
+    for log in (one, two):
+        log.append({"a": ITEM})
+    assert one.hash_of(1) == two.hash_of(1) == one.read()[0].hash
+    one.append({"b": ITEM})
+    two.append({"other": ITEM})
+    for log in (one, two):
+        log.append({"c": ITEM})
+    assert one.hash_of(3) != two.hash_of(3), "the third is the same, and the second is not"
+    assert [each.hash for each in one.read(after=1)] == [one.hash_of(2), one.hash_of(3)]
+    assert (one.hash_of(0), one.hash_of(4)) == (None, None)
 
 
 def test_each_catalogue_counts_for_itself(ledger: Ledger) -> None:
@@ -123,7 +136,10 @@ def test_a_lost_delta_is_noticed_and_named(ledger: Ledger, ledger_url: str) -> N
     with pytest.raises(IntegrityError) as caught:
         log.read(after=1)
     assert caught.value.found == "delta 4 where 3 is due"
-    assert [each.number for each in log.read(after=3)] == [4, 5]
+    with pytest.raises(IntegrityError) as caught:
+        log.read(after=3)
+    assert caught.value.found == "delta 4 where 3 is due"
+    assert [each.number for each in log.read(after=4)] == [5]
 
 
 def test_a_ledger_of_before_catalogues_is_migrated(ledger_url: str) -> None:
@@ -132,6 +148,23 @@ def test_a_ledger_of_before_catalogues_is_migrated(ledger_url: str) -> None:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '0002'"))
     with Ledger(ledger_url, create=False) as ledger:
         assert CatalogueLog(ledger, "manga").append({"a": 1}) == 1
+
+
+def test_deltas_of_before_hashes_get_them(ledger_url: str) -> None:
+    with Ledger(ledger_url) as old:
+        for name in ("manga", "novels"):
+            for each in ("a", "b", "c"):
+                CatalogueLog(old, name).append({each: ITEM, name: ITEM})
+        hashes = {name: CatalogueLog(old, name).hash_of(3) for name in ("manga", "novels")}
+        with old.database.writing() as connection:
+            connection.execute(sa.text("ALTER TABLE catalogue_deltas DROP COLUMN hash"))
+            connection.execute(sa.text("UPDATE alembic_version SET version_num = '0003'"))
+    with Ledger(ledger_url, create=False) as ledger:
+        for name, known in hashes.items():
+            log = CatalogueLog(ledger, name)
+            assert ([each.number for each in log.read()], log.hash_of(3)) == ([1, 2, 3], known)
+            assert log.append({"d": ITEM}) == 4
+            assert len(log.read()) == 4
 
 
 def append_and_be_killed(url: str, rng: random.Random) -> list[int]:

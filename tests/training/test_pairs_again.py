@@ -124,7 +124,7 @@ def test_candidates_are_what_a_search_retrieves(adapter: Trained) -> None:
     index = build(Vectors(tuple(texts), rows, adapter.digest, "sha256:" + "c" * 64))
     asked = adapter_request("minilm-l6").validation.unique("query_id", maintain_order=True)
     drawn = draw_candidates(index, embedder, asked, 5)
-    shelf = IndexShelf.of(index, texts)
+    shelf = IndexShelf.of(index, {each: {"title": text} for each, text in texts.items()})
     search = Search("pair", embedder, lambda: shelf, None, depth=5)
     for query_id, query in asked.select("query_id", "query").iter_rows():
         found = [(hit.item_id, hit.retrieved, hit.score) for hit in search.retrieve(query, 5)]

@@ -88,5 +88,6 @@ def _render(data: str, rows: Sequence[dict[str, Any]]) -> None:
         typer.echo(f"the catalogue of {data} has no delta yet: what serves is what its releases hold")
         return
     more = len(rows) - _SHOWN
-    title = f"{data}: {len(rows):,} deltas" + (f", the last {_SHOWN}" if more > 0 else "")
+    count = "1 delta" if len(rows) == 1 else f"{len(rows):,} deltas"
+    title = f"{data}: {count}" + (f", the last {_SHOWN}" if more > 0 else "")
     screen.records(title, ("number", "added", "removed", "actor", "reason"), rows[-_SHOWN:])

@@ -117,7 +117,11 @@ def _pieces(source: Source, progress: Progress | None) -> Iterable[Piece]:
             raise UsageError("a query goes with a database only", next_step="leave the query out")
         return pieces(source.locations, progress)
     if len(source.locations) > 1:
-        raise UsageError("a database is collected alone", found=f"{len(source.locations)} sources")
+        raise UsageError(
+            "a database is collected alone",
+            found=f"{len(source.locations)} sources",
+            next_step="name the database alone, or files alone",
+        )
     return [query_piece(source.locations[0], source.query, progress)]
 
 

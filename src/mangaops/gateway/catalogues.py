@@ -8,6 +8,9 @@ together, on the event loop, where cutovers are made too.
 
 Rule 2: a delta that cannot be read or embedded costs no answer. Slots go on with the catalogue that they
 have, health and metrics tell how far that is behind, and it is tried again.
+
+Rule 3: a slot goes on only from the log that it embedded. A log that ends before that, or whose deltas up to
+there are others, was restored from an older backup: that is told, and nothing of it is embedded on top.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from mangaops.errors import IntegrityError, SetupError
 from mangaops.gateway import gauges
@@ -24,6 +28,7 @@ from mangaops.gateway.link import Link
 from mangaops.gateway.slots import WARM, Slots
 from mangaops.inference.families import FollowsCatalogue, Servable
 from mangaops.store.catalogue_log import CatalogueDelta, CatalogueLog
+from mangaops.vocabulary import Digest
 
 _LOG: Final = logging.getLogger("mangaops.gateway")
 
@@ -33,16 +38,23 @@ MOST: Final = 64
 RETRY: Final = 1.0
 """Seconds after which what could not be read or embedded is tried again."""
 
+MANY: Final = 20_000
+"""Later items from which on a release of a newer snapshot is due: each search looks at all of them."""
+
 OnLoop = Callable[[Callable[[], None]], Any]
 """Makes a call on the event loop, and is done when it was made."""
 
 
 @dataclass
 class Standing:
-    """How far a unit's catalogue is: `newest` in the log, `shown` by what serves; why that stays behind."""
+    """How far a unit's catalogue is: `newest` in the log, `shown` by what serves; why that stays behind.
+
+    `later`: items that came or changed since the snapshot of the release that serves.
+    """
 
     newest: int = 0
     shown: int = 0
+    later: int = 0
     trouble: str | None = None
 
     @property
@@ -57,6 +69,8 @@ class Reader:
 
     link: Link
     standings: dict[str, Standing] = field(default_factory=dict)
+    hashes: WeakKeyDictionary[FollowsCatalogue, Digest] = field(default_factory=WeakKeyDictionary)
+    """Of the last delta that each has embedded."""
 
     def catch_up(self, unit: str, following: Sequence[FollowsCatalogue]) -> None:
         """Each has embedded all that its log holds, or as much as can be: `standings` says why not more."""
@@ -69,12 +83,24 @@ class Reader:
                 log = self.link.deltas(name)
                 if name not in newest:
                     newest[name] = log.last()
+                _go_on(log, newest[name], each.embedded, self.hashes.get(each))
                 while each.embedded < newest[name] and (deltas := _read(log, each.embedded)):
-                    _embed(each, deltas)
+                    self._embed(each, deltas)
             except Exception as error:  # noqa: BLE001 - whatever a delta holds, serving goes on without it
                 wrong.append(error)
         standing.newest = max(newest.values(), default=standing.newest)
         self._tell(unit, standing, wrong)
+
+    def _embed(self, follows: FollowsCatalogue, deltas: Sequence[CatalogueDelta]) -> None:
+        """The deltas are embedded; where one is refused, those before it are."""
+        try:
+            follows.embed(deltas)
+            self.hashes[follows] = deltas[-1].hash
+        except Exception:
+            if len(deltas) == 1:
+                raise
+            for delta in deltas:
+                self._embed(follows, [delta])
 
     def _tell(self, unit: str, standing: Standing, wrong: Sequence[Exception]) -> None:
         for error in wrong:
@@ -82,7 +108,7 @@ class Reader:
         said = [getattr(error, "refused", "") or f"{type(error).__name__}: {error}" for error in wrong]
         why = said[0] if said else None
         if why is not None and why != standing.trouble:
-            _LOG.error("%s stays behind its catalogue: %s", unit, why)
+            _LOG.error("%s does not follow its catalogue: %s", unit, why)
         standing.trouble = why
 
 
@@ -94,15 +120,23 @@ def _read(log: CatalogueLog, after: int) -> list[CatalogueDelta]:
         return log.read(after, 1)
 
 
-def _embed(follows: FollowsCatalogue, deltas: Sequence[CatalogueDelta]) -> None:
-    """The deltas are embedded; where one is refused, those before it are."""
-    try:
-        follows.embed(deltas)
-    except Exception:
-        if len(deltas) == 1:
-            raise
-        for delta in deltas:
-            follows.embed([delta])
+def _go_on(log: CatalogueLog, newest: int, embedded: int, known: Digest | None) -> None:
+    """Nothing happens where the log goes on from what is embedded; `known` is the hash of that.
+
+    Raises:
+        IntegrityError: it ends before that, or holds other deltas up to there.
+    """
+    if newest < embedded:
+        why = f"delta {newest} is its last, and {embedded} is embedded"
+    elif known is not None and log.hash_of(embedded) != known:
+        why = f"its deltas up to {embedded} are others than were embedded"
+    else:
+        return
+    raise IntegrityError(
+        f"following the log of the catalogue {log.catalogue} was refused: {why}",
+        accepted=f"the log up to delta {embedded} as it was embedded, and what follows",
+        next_step="restore the newer log; or append anew what was lost, and start the gateway again",
+    )
 
 
 class Catalogues:
@@ -188,7 +222,8 @@ class Catalogues:
             if any(each.embedded != each.generation for each in following):
                 self._on_loop(lambda: _show(following))
         if (served := _served(slots)) is not None:
-            self._reader.standings[unit].shown = served.generation
+            standing = self._reader.standings[unit]
+            standing.shown, standing.later = served.generation, served.later
 
 
 def _served(slots: Slots) -> FollowsCatalogue | None:

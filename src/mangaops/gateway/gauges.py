@@ -58,7 +58,11 @@ CATALOGUE: Final = Gauge(
     multiprocess_mode="livemin",
 )  # fmt: skip
 CATALOGUE_BEHIND: Final = Gauge(
-    "mangaops_catalogue_behind", "Changes of the catalogue that a worker's answers lack", ["unit"],
+    "mangaops_catalogue_behind", "Deltas of the catalogue that a worker's answers lack", ["unit"],
+    multiprocess_mode="livemax",
+)  # fmt: skip
+CATALOGUE_LATER: Final = Gauge(
+    "mangaops_catalogue_later", "Items that came or changed since the snapshot of what serves", ["unit"],
     multiprocess_mode="livemax",
 )  # fmt: skip
 CATALOGUE_REFUSED: Final = Counter(

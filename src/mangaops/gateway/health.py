@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from mangaops.gateway import gauges
+from mangaops.gateway.catalogues import MANY, Standing
 from mangaops.gateway.service import Service
 
 SILENT: Final = 5.0
@@ -31,9 +32,7 @@ def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
             warnings.append(f"the local copy of {unit} is behind the ledger: {each.chain.uncopied}")
     catalogues = service.follower.catalogues.standings
     for unit, standing in catalogues.items():
-        if standing.behind or standing.trouble:
-            why = standing.trouble or "they are being embedded"
-            warnings.append(f"the catalogue of {unit} is behind its log, deltas: {standing.behind}: {why}")
+        warnings += of_catalogue(unit, standing)
     if service.log.trouble is not None:
         warnings.append(f"the request log drops rows, shadow evidence stops: {service.log.trouble}")
     if service.pins.trouble is not None:
@@ -50,11 +49,28 @@ def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
         "member": link.member,
         "units": {unit: slots.doing() for unit, slots in service.slots.items()},
         "catalogues": {
-            unit: {"generation": each.shown, "behind": each.behind} for unit, each in catalogues.items()
+            unit: {"generation": each.shown, "behind": each.behind, "later": each.later}
+            for unit, each in catalogues.items()
         },
         "log": {"acknowledged": service.log.acknowledged, "dropped": service.log.dropped},
     }
     return not reasons, body
+
+
+def of_catalogue(unit: str, standing: Standing) -> list[str]:
+    """What people should know of the unit's catalogue; nothing where it is as it should be."""
+    warnings = []
+    if standing.behind:
+        why = standing.trouble or "they are being embedded"
+        warnings.append(f"the catalogue of {unit} is behind its log, deltas: {standing.behind}: {why}")
+    elif standing.trouble:
+        warnings.append(f"the catalogue of {unit} is not followed: {standing.trouble}")
+    if standing.later >= MANY:
+        warnings.append(
+            f"{standing.later:,} items of {unit} came or changed since the snapshot of its release, and each "
+            f"search looks at all of them: a release with a newer one is due: mangaops release run {unit}"
+        )
+    return warnings
 
 
 def measured(service: Service) -> None:
@@ -66,6 +82,7 @@ def measured(service: Service) -> None:
     for unit, each in service.follower.catalogues.standings.items():
         gauges.CATALOGUE.labels(unit).set(each.shown)
         gauges.CATALOGUE_BEHIND.labels(unit).set(each.behind)
+        gauges.CATALOGUE_LATER.labels(unit).set(each.later)
     link = service.follower.link
     gauges.LEDGER_DOWN.set(link.trouble is not None or link.silent > SILENT)
     gauges.WAITING.set(len(service.lane.waiting))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,6 +28,22 @@ def reading(item: Item) -> str:
     """What models read of an item: title, genres, tags and synopsis, those that it has."""
     told = (str(item.get(name) or "").strip() for name in READ)
     return ". ".join(part for part in told if part)
+
+
+class ItemDelta(Protocol):
+    """One delta of a catalogue as its log has it: items that are new or changed, and ids that are gone."""
+
+    @property
+    def number(self) -> int:
+        """One more than that of the delta before it."""
+
+    @property
+    def added(self) -> Mapping[str, Item]:
+        """Items by id."""
+
+    @property
+    def removed(self) -> Sequence[str]:
+        """Ids."""
 
 
 class _Sealed(BaseModel):
@@ -54,11 +69,6 @@ class Catalogue:
     digest: Digest
     generation: int
     items: Mapping[str, Item]
-
-    @cached_property
-    def texts(self) -> dict[str, str]:
-        """What models read of each item."""
-        return {each: reading(item) for each, item in self.items.items()}
 
     def write(self, folder: Path) -> None:
         """catalogue.json stands in `folder`, which is there; sealing it is left to the caller."""

@@ -16,9 +16,9 @@ from pydantic import BaseModel
 from mangaops.errors import SetupError
 from mangaops.inference.answer import Answer
 from mangaops.inference.bodies import SHOWN, Asking, RouteSaid, SearchAsked, SearchSaid, TextAsked
-from mangaops.inference.catalogue import Catalogue
+from mangaops.inference.catalogue import Catalogue, ItemDelta
 from mangaops.inference.load import load
-from mangaops.inference.retrieval import Change, Listed, Query, load_retrieval
+from mangaops.inference.retrieval import Listed, Query, load_retrieval
 from mangaops.vocabulary import Action, Family
 
 if TYPE_CHECKING:
@@ -73,8 +73,12 @@ class FollowsCatalogue(Protocol):
     def embedded(self) -> int:
         """The number of the last delta that was embedded; answers come from it once it is shown."""
 
-    def embed(self, changes: Sequence[Change]) -> None:
-        """The changes are ready to be shown, or refused and nothing is changed."""
+    @property
+    def later(self) -> int:
+        """How many items that answers come from are not in that catalogue, or were otherwise there."""
+
+    def embed(self, deltas: Sequence[ItemDelta]) -> None:
+        """The deltas are ready to be shown, or refused and nothing is changed."""
 
     def show(self) -> None:
         """Answers that begin now come from all that is embedded."""

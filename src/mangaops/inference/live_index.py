@@ -4,7 +4,8 @@ What is searched is a `Standing`: the base, which of its items are left, and the
 frozen. A delta makes another one and swaps a single reference, so a search sees all of a delta or nothing of
 it, takes no lock, and can be asked again of the generation that it took.
 
-Later items are searched exactly. When they grow many (`Standing.later`), it is time for a new base.
+Later items are searched exactly. When they grow many (`Standing.later`), it is time for a new base: the
+gateway says so.
 """
 
 from __future__ import annotations
@@ -226,6 +227,7 @@ def _check(delta: Delta, due: int, base: Index) -> None:
             f"delta {delta.number} was refused: it adds and removes the same item",
             found=", ".join(both[:5]),
             accepted="each item on one side",
+            next_step="append what holds today: mangaops catalogue append",
         )
 
 

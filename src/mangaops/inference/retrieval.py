@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import yaml
@@ -14,7 +14,7 @@ import yaml
 from mangaops.errors import ArtifactTampered, FingerprintMismatch, InputError, Untracked
 from mangaops.inference.assembling import CONFIG
 from mangaops.inference.bodies import SHOWN
-from mangaops.inference.catalogue import Catalogue, Item, read_catalogue, reading
+from mangaops.inference.catalogue import Catalogue, ItemDelta, read_catalogue, reading
 from mangaops.inference.embedder import Embedder
 from mangaops.inference.filters import Filters
 from mangaops.inference.foreign import translated
@@ -74,37 +74,6 @@ class Listed:
         }
 
 
-class Change(Protocol):
-    """One delta of a catalogue: new and changed items by id, and the ids of those that are gone."""
-
-    @property
-    def number(self) -> int:
-        """One more than that of the delta before it."""
-
-    @property
-    def added(self) -> Mapping[str, Item]:
-        """Items by id."""
-
-    @property
-    def removed(self) -> Sequence[str]:
-        """Ids."""
-
-
-@dataclass(frozen=True)
-class _Change:
-    number: int
-    added: Mapping[str, Item]
-    removed: Sequence[str]
-
-
-@dataclass(frozen=True, eq=False)
-class _Shown:
-    """A catalogue as it is at one moment: its items, and the shelf that is searched."""
-
-    items: Mapping[str, Item]
-    shelf: IndexShelf
-
-
 class Retrieval:
     """Adapter, reranker and index of one release with its catalogue; may be shared between threads.
 
@@ -118,20 +87,14 @@ class Retrieval:
         self.embedder, self.reranker, self.catalogue, self.depth = embedder, reranker, catalogue, depth
         self.name = " + ".join(each.name for each in (embedder, reranker) if each is not None)
         self._live = LiveIndex(index, catalogue.generation)
-        self._shown = _Shown(catalogue.items, IndexShelf(self._live.now, catalogue.texts))
-        self._embedded = self._shown
+        self._shown = self._embedded = IndexShelf.of(index, catalogue.items, catalogue.generation)
         self._following = threading.Lock()
         self.search = self._search(lambda: self.shelf)
 
     @property
     def shelf(self) -> IndexShelf:
         """What queries that begin now retrieve from."""
-        return self._shown.shelf
-
-    @property
-    def items(self) -> Mapping[str, Item]:
-        """The items that can be found, by id."""
-        return self._shown.items
+        return self._shown
 
     @property
     def generation(self) -> int:
@@ -141,7 +104,12 @@ class Retrieval:
     @property
     def embedded(self) -> int:
         """The number of the last delta that was embedded; answers come from it once it is shown."""
-        return self._embedded.shelf.generation
+        return self._embedded.generation
+
+    @property
+    def later(self) -> int:
+        """How many items came or changed since the sealed catalogue; each search looks at all of them."""
+        return self.shelf.standing.later
 
     @property
     def index(self) -> Index:
@@ -159,24 +127,24 @@ class Retrieval:
 
     def answer(self, asked: str | Query) -> Listed:
         """The list for one query."""
-        query, shown = self.read(asked), self._shown
+        query, shelf = self.read(asked), self._shown
         lets = query.filters.lets if query.filters.asked() else None
-        keep = None if lets is None else lambda item_id: lets(shown.items[item_id])
-        found = self._search(lambda: shown.shelf).search(query.text, query.k, keep)
+        keep = None if lets is None else lambda item_id: lets(shelf.item(item_id))
+        found = self._search(lambda: shelf).search(query.text, query.k, keep)
         return Listed(
             tuple(hit.item_id for hit in found.hits),
             tuple(hit.score for hit in found.hits),
             found.generation,
             found.milliseconds,
-            tuple(str(shown.items[hit.item_id].get("title") or "") for hit in found.hits),
+            tuple(str(shelf.item(hit.item_id).get("title") or "") for hit in found.hits),
         )
 
     def answer_together(self, read: Sequence[Query]) -> list[Listed]:
         """The list for each query, one after the other: no list hangs on its company."""
         return [self.answer(query) for query in read]
 
-    def embed(self, changes: Sequence[Change]) -> None:
-        """The changes are embedded by this release's adapter, a text at a time; `show` lets queries see them.
+    def embed(self, deltas: Sequence[ItemDelta]) -> None:
+        """The deltas are embedded by this release's adapter, a text at a time; `show` lets queries see them.
 
         Where one is refused, nothing is changed.
 
@@ -186,54 +154,41 @@ class Retrieval:
             VectorsMismatch: the adapter makes no unit vectors of an item.
         """
         with self._following:
-            before = self._embedded
-            texts = _texts(changes)
+            texts = _texts(deltas)
             rows = {text: self.embedder.vector(text) for text in sorted(set(texts.values()))}
-            self._live.apply(*(self._delta(change, texts, rows) for change in changes))
-            items, read = dict(before.items), dict(before.shelf.texts)
-            for change in changes:
-                for gone in change.removed:
-                    items.pop(gone, None)
-                    read.pop(gone, None)
-                for item_id, item in change.added.items():
-                    items[item_id], read[item_id] = item, texts[change.number, item_id]
-            self._embedded = _Shown(items, IndexShelf(self._live.now, read))
+            self._live.apply(*(self._delta(delta, texts, rows) for delta in deltas))
+            self._embedded = self._embedded.after(self._live.now, deltas)
 
     def show(self) -> None:
         """Queries that begin now see all that is embedded."""
         self._shown = self._embedded
 
-    def apply(self, number: int, added: Mapping[str, Item], removed: Sequence[str] = ()) -> None:
-        """Queries that begin now see delta `number` of the catalogue; raises what `embed` does."""
-        self.embed([_Change(number, added, removed)])
-        self.show()
-
     def _search(self, shelf: Callable[[], IndexShelf]) -> Search:
         return Search(self.name, self.embedder, shelf, self.reranker, depth=self.depth)
 
-    def _delta(self, change: Change, texts: _Texts, rows: Mapping[str, Any]) -> Delta:
-        made = [rows[texts[change.number, item_id]] for item_id in change.added]
+    def _delta(self, delta: ItemDelta, texts: _Texts, rows: Mapping[str, Any]) -> Delta:
+        made = [rows[texts[delta.number, item_id]] for item_id in delta.added]
         embedder = self._live.now.base.vectors.embedder
         stacked = np.stack(made) if made else None
-        return Delta(change.number, embedder, tuple(change.added), stacked, tuple(change.removed))
+        return Delta(delta.number, embedder, tuple(delta.added), stacked, tuple(delta.removed))
 
 
 _Texts = Mapping[tuple[int, str], str]
 
 
-def _texts(changes: Sequence[Change]) -> _Texts:
-    """What models read of each item that a change adds, by the change's number and its id."""
+def _texts(deltas: Sequence[ItemDelta]) -> _Texts:
+    """What models read of each item that a delta adds, by the delta's number and its id."""
     texts: dict[tuple[int, str], str] = {}
-    for change in changes:
-        for item_id, item in change.added.items():
+    for delta in deltas:
+        for item_id, item in delta.added.items():
             if not isinstance(item, Mapping):
                 raise InputError(
-                    f"delta {change.number} of the catalogue was refused: {item_id} is no item",
+                    f"delta {delta.number} of the catalogue was refused: {item_id} is no item",
                     found=type(item).__name__,
                     accepted="an item's columns as JSON values",
                     next_step="append what mends it: mangaops catalogue append",
                 )
-            texts[change.number, item_id] = reading(item)
+            texts[delta.number, item_id] = reading(item)
     return texts
 
 

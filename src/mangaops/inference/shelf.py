@@ -1,49 +1,52 @@
-"""What a search retrieves from: an index as it stands at one moment, with the texts of its items."""
+"""What a search retrieves from: an index as it stands at one moment, with its items."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-import numpy as np
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from mangaops.errors import UsageError
+from mangaops.inference.catalogue import Item, ItemDelta, reading
 from mangaops.inference.index import Index
-from mangaops.inference.live_index import Standing
+from mangaops.inference.live_index import LiveIndex, Standing
 from mangaops.inference.search import Filter, Floats
 
 
 @dataclass(frozen=True, eq=False)
 class IndexShelf:
-    """A standing with the text of each item that can be found in it; made once for each standing.
+    """A standing with each item that can be found in it; made once for each standing.
 
-    Raises:
-        UsageError: an item of the index has no text.
+    `sealed` are the items that the base was made of, the same for each of its standings; an item in `later`
+    has its place. So a delta costs what it names and what came later, and never the catalogue.
     """
 
     standing: Standing
-    texts: Mapping[str, str]
+    sealed: Mapping[str, Item]
+    later: Mapping[str, Item] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, index: Index, texts: Mapping[str, str], generation: int = 0) -> IndexShelf:
-        """An index that no delta has changed since catalogue `generation`."""
-        empty = np.empty((0, index.vectors.dimension), np.float32)
-        return cls(Standing(index, generation, None, (), empty), texts)
+    def of(cls, index: Index, items: Mapping[str, Item], generation: int = 0) -> IndexShelf:
+        """An index that no delta has changed since catalogue `generation`.
 
-    def __post_init__(self) -> None:
-        gone = None if self.standing.left is None else ~self.standing.left.mask
-        lacking = [
-            each
-            for at, each in enumerate(self.standing.ids)
-            if each not in self.texts and not (gone is not None and at < gone.size and gone[at])
-        ]
-        if lacking:
-            raise UsageError(
-                "a shelf was refused: items of its index have no text",
-                found=f"{len(lacking):,} without, the first is {lacking[0]!r}",
-                accepted="the texts of the catalogue that was embedded",
-                next_step="embed the catalogue of this release, or give the one that was embedded",
-            )
+        Raises:
+            UsageError: an item of the index is not among the items.
+        """
+        _complete(index.ids, items)
+        return cls(LiveIndex(index, generation).now, items)
+
+    def after(self, standing: Standing, deltas: Iterable[ItemDelta]) -> IndexShelf:
+        """The shelf of a later standing of the same base, which the deltas led to.
+
+        Raises:
+            UsageError: something came to the standing that is not in the deltas.
+        """
+        later = dict(self.later)
+        for delta in deltas:
+            for gone in delta.removed:
+                later.pop(gone, None)
+            later |= delta.added
+        _complete(standing.later_ids, later)
+        return IndexShelf(standing, self.sealed, later)
 
     @property
     def generation(self) -> int:
@@ -54,6 +57,21 @@ class IndexShelf:
         """At most k ids that `keep` lets through with their similarities, the nearest first."""
         return self.standing.nearest(vector, k, keep)
 
+    def item(self, item_id: str) -> Item:
+        """The columns of an item that can be found."""
+        return self.later[item_id] if item_id in self.later else self.sealed[item_id]
+
     def text(self, item_id: str) -> str:
         """What models read of the item."""
-        return self.texts[item_id]
+        return reading(self.item(item_id))
+
+
+def _complete(ids: Iterable[str], items: Mapping[str, Item]) -> None:
+    lacking = [each for each in ids if each not in items]
+    if lacking:
+        raise UsageError(
+            "a shelf was refused: what its index holds is not in the catalogue",
+            found=f"{len(lacking):,} of its ids, the first is {lacking[0]!r}",
+            accepted="the items of the catalogue that was embedded",
+            next_step="embed the catalogue of this release, or give the one that was embedded",
+        )

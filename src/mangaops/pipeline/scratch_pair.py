@@ -185,7 +185,7 @@ def _indexed(folder: Path, number: int, adapter: Digest) -> Retrieval:
     items: dict[str, Any] = {f"{each}.{number}": item for each, item in titles().items()}
     catalogue = Catalogue(DATA, "sha256:" + f"{number:064x}", 0, items)
     embedder: Embedder = assemble_embedder(folder / ADAPTER, ADAPTER)
-    rows = embedder.vectors(list(catalogue.texts.values()))
+    rows = embedder.vectors([reading(item) for item in items.values()])
     index = build(Vectors(tuple(items), rows, adapter, catalogue.digest))
     place = folder / INDEX
     place.mkdir()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 PLACES: Final = 10
-"""Places of a list that shadow and review evidence keep."""
+"""Places of a list that evidence keeps."""
 
 NOTHING: Final = "(nothing found)"
 

@@ -22,10 +22,8 @@ from mangaops.errors import InputError
 from mangaops.evidence.schemas import TABLES
 from mangaops.inference.search import Encodes, Filter, Hit, Reranks, Search, Searched, Shelf
 from mangaops.release.desk import Progress
+from mangaops.release.listed import PLACES
 from mangaops.vocabulary import NO_MODEL, Cell, Digest, EvidenceKind, Side, Split, Stage
-
-PLACES: Final = 10
-"""Places of a list that evidence keeps."""
 
 MOST: Final = 1000
 """Queries that are asked at most: four searches each."""

@@ -3,23 +3,25 @@
 Deltas are numbered from 1 without a gap. Each is a row of an ordinary table of the ledger's database, whose
 key is the number: of writers that take the same one, the later waits for the first, finds it taken and takes
 the next. So number n is never visible before n - 1, and the database's own log throws away what a killed
-writer left half-written.
+writer left half-written. Hashes chain: that of a delta says which deltas came before it, too.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
 from mangaops.errors import InputError, IntegrityError
-from mangaops.registry import canonical
+from mangaops.registry import GENESIS, canonical
 from mangaops.store.announcing import announce
 from mangaops.store.ledger import Ledger
 from mangaops.store.tables import CATALOGUE_DELTAS
+from mangaops.vocabulary import Digest
 
 _NEXT: Final = "restore the database from its backup, or build an index of a new catalogue snapshot"
 
@@ -28,7 +30,8 @@ _NEXT: Final = "restore the database from its backup, or build an index of a new
 class CatalogueDelta:
     """`added`: the new or changed items by id, as JSON values. `removed`: the ids of those that are gone.
 
-    `actor` and `reason`: who appended it and why, empty where that was not said.
+    `actor` and `reason`: who appended it and why, empty where that was not said. `hash`: of all deltas up to
+    this one, where it was read from a log.
     """
 
     number: int
@@ -36,6 +39,7 @@ class CatalogueDelta:
     removed: tuple[str, ...]
     actor: str = ""
     reason: str = ""
+    hash: Digest = field(default="", compare=False)
 
 
 class CatalogueLog:
@@ -65,8 +69,10 @@ class CatalogueLog:
         body = canonical({"added": dict(added), "removed": sorted(set(removed)), **said})
         while True:
             with self._database.writing() as connection:
-                number = self._last(connection) + 1
+                last = self._last(connection)
+                number, held = last + 1, self._hash(connection, last) or GENESIS
                 row = {"catalogue": self.catalogue, "number": number, "body": body}
+                row["hash"] = _chained(held, body)
                 insert = self._database.insert_new(CATALOGUE_DELTAS).returning(CATALOGUE_DELTAS.c.number)
                 if connection.execute(insert, row).scalar() == number:
                     announce(self._database, connection, {f"catalogue/{self.catalogue}"})
@@ -76,44 +82,56 @@ class CatalogueLog:
         """The deltas of greater number, oldest first; at most so many.
 
         Raises:
-            IntegrityError: one of them is missing, or is none.
+            IntegrityError: one of them is missing, or was edited.
         """
         table = CATALOGUE_DELTAS
         query = (
-            select(table.c.number, table.c.body)
+            select(table.c.number, table.c.body, table.c.hash)
             .where(table.c.catalogue == self.catalogue, table.c.number > after)
             .order_by(table.c.number)
             .limit(most)
         )
         with self._database.reading() as connection:
+            held = self._hash(connection, after) if after else GENESIS
             rows = connection.execute(query).all()
+        deltas: list[CatalogueDelta] = []
         for due, row in enumerate(rows, after + 1):
-            if row.number != due:
-                raise self._gap(due, row.number)
-        return [self._delta(row.number, row.body) for row in rows]
+            if held is None or row.number != due:
+                raise self._gap(due if held else after, row.number)
+            held = _chained(held, row.body)
+            if row.hash != held:
+                raise self._edited(row.number, row.hash, held)
+            deltas.append(_delta(row.number, row.body, held))
+        return deltas
 
     def last(self) -> int:
         """The number of the newest delta; 0 where there is none."""
         with self._database.reading() as connection:
             return self._last(connection)
 
+    def hash_of(self, number: int) -> Digest | None:
+        """The hash of that delta, None where there is none: of equal hashes all before are equal, too."""
+        with self._database.reading() as connection:
+            return self._hash(connection, number)
+
+    def _hash(self, connection: Connection, number: int) -> Digest | None:
+        table = CATALOGUE_DELTAS
+        query = select(table.c.hash).where(table.c.catalogue == self.catalogue, table.c.number == number)
+        found: Digest | None = connection.execute(query).scalar()
+        return found
+
     def _last(self, connection: Connection) -> int:
         newest = func.max(CATALOGUE_DELTAS.c.number)
         query = select(newest).where(CATALOGUE_DELTAS.c.catalogue == self.catalogue)
         return connection.execute(query).scalar() or 0
 
-    def _delta(self, number: int, text: str) -> CatalogueDelta:
-        try:
-            body = json.loads(text)
-            who, why = str(body.get("actor", "")), str(body.get("reason", ""))
-            return CatalogueDelta(number, dict(body["added"]), tuple(map(str, body["removed"])), who, why)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise IntegrityError(
-                f"delta {number} of the catalogue {self.catalogue} was refused: it is none",
-                found=f"{type(error).__name__} in a body of {len(text)} characters",
-                accepted="what was appended: added items and removed ids",
-                next_step=_NEXT,
-            ) from error
+    def _edited(self, number: int, found: Digest, accepted: Digest) -> IntegrityError:
+        return IntegrityError(
+            f"delta {number} of the catalogue {self.catalogue} was refused: it is not what was appended",
+            found=f"hash {found}",
+            accepted=f"{accepted}, of its body and what came before",
+            next_step=_NEXT,
+        )
 
     def _gap(self, due: int, found: int) -> IntegrityError:
         return IntegrityError(
@@ -124,6 +142,16 @@ class CatalogueLog:
         )
 
 
+def _chained(before: Digest, body: str) -> Digest:
+    return "sha256:" + hashlib.sha256(f"{before}\n{body}".encode()).hexdigest()
+
+
+def _delta(number: int, text: str, held: Digest) -> CatalogueDelta:
+    body = json.loads(text)
+    who, why = str(body.get("actor", "")), str(body.get("reason", ""))
+    return CatalogueDelta(number, dict(body["added"]), tuple(map(str, body["removed"])), who, why, held)
+
+
 def _check(catalogue: str, added: Mapping[str, Any], removed: Collection[str]) -> None:
     both = sorted(set(added) & set(removed))
     if both or not (added or removed) or "" in added or "" in removed:
@@ -131,4 +159,5 @@ def _check(catalogue: str, added: Mapping[str, Any], removed: Collection[str]) -
             f"a delta of the catalogue {catalogue} was refused",
             found=f"added and removed: {', '.join(both[:5])}" if both else "no item, or one without an id",
             accepted="at least one item, each with an id, and each on one side",
+            next_step="name what came with --items, or what went with --removed",
         )

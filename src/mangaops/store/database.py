@@ -28,7 +28,7 @@ from mangaops.store.filesystems import network_filesystem
 from mangaops.store.foreign import bad_url, in_the_way, sql_errors
 from mangaops.store.tables import EVENTS
 
-NEWEST: Final = "0003"
+NEWEST: Final = "0004"
 """The newest step in `migrations/versions`."""
 
 BUSY_SECONDS: Final = 60

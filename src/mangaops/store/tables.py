@@ -89,5 +89,7 @@ CATALOGUE_DELTAS: Final = Table(
     Column("catalogue", Text, primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("body", Text, nullable=False),
+    Column("hash", Text, nullable=False),
 )
-"""What came, changed and went since a catalogue's snapshot, numbered from 1; `body` is JSON."""
+"""What came, changed and went since a catalogue's snapshot, numbered from 1; `body` is JSON, and `hash` is
+over it and the hash of the delta before."""
