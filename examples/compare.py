@@ -96,9 +96,9 @@ def reranker_of(shop: Shop, model: str, embedder: Embedder, drawn_by: PairModels
     """The reranker that is trained on what this adapter draws."""
 
     def train(folder: Path) -> Trained:
-        index = drawn_by.shelf.standing.base  # type: ignore[attr-defined]
+        items = drawn_by.shelf.standing.base.vectors  # type: ignore[attr-defined]
         by = Drawn("adapter@example", drawn_by.adapter)
-        request = with_candidates(shop.request(model), index, embedder, by, progress)
+        request = with_candidates(shop.request(model), items, embedder, by, progress)
         return RECIPES[Family.CROSS_ENCODER_RERANKER](request, folder, progress)
 
     return made(shop.keep / model, train)

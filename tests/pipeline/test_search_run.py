@@ -176,6 +176,28 @@ def test_labelled_logs_are_no_data_of_a_unit_that_searches(bootstrapped: SearchW
         run(bootstrapped.workshop(), plan, quiet, quiet)
 
 
+def test_other_parameters_build_the_index_anew_and_train_nothing(
+    weekly: tuple[SearchWorld, RunResult], tmp_path: Path
+) -> None:
+    world = weekly[0].copied(tmp_path / "world")
+    lists = {"exact_up_to": 16, "lists": 4, "probe": 4, "oversample": 2.0}
+    world.say(index=("    review:", "    index: {exact_up_to: 16, lists: 4, probe: 4}\n    review:"))
+    result = world.run()
+    assert {"train/adapter", "train/reranker"} <= set(result.resumed)
+    assert "index" not in result.resumed
+    shop = world.workshop()
+    current = state(shop.desk, UNIT)
+    before, after = (release_of(current, name) for name in (weekly[1].release, result.release))
+    assert dict(after.models) == dict(before.models)
+    assert after.parts != before.parts
+    built = shop.load(permit(current, result.release, Purpose.MEASURE))
+    assert isinstance(built, Retrieval)
+    assert (built.index.parameters.model_dump(), len(built.index.lists or ())) == (lists, 4)
+    told = shop.desk.evidence.get(after.latest(EvidenceKind.INDEX).digest).facts
+    assert (told["kind"], told["parameters"]) == ("lists", lists)
+    assert "probe 4" in Path(result.files["report"]).read_text()
+
+
 def test_an_index_of_another_release_is_refused_with_its_models(
     weekly: tuple[SearchWorld, RunResult],
 ) -> None:
