@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from search_world import UNIT, SearchWorld, bootstrapped, catalogue, judgments, quiet
+from search_world import UNIT, SearchWorld, bootstrapped, catalogue, judgments, quiet, wrongly_joined
 
 from mangaops.datasets import Source
 from mangaops.errors import InputError, IntegrityError, Untracked, UsageError, VectorsMismatch
@@ -18,7 +18,7 @@ from mangaops.pipeline.release_run import RunResult, run
 from mangaops.registry import permit
 from mangaops.release.desk import release_of, state
 from mangaops.store import CatalogueLog
-from mangaops.vocabulary import EvidenceKind, Outcome, Part, Purpose, Side
+from mangaops.vocabulary import EvidenceKind, Outcome, Part, Purpose, Side, State, Verdict
 
 __all__ = ["bootstrapped"]
 pytestmark = pytest.mark.xdist_group("search")
@@ -115,6 +115,24 @@ def test_one_model_alone_is_a_pair_with_the_champions_other(
     assert current.models["reranker@v3"].config["candidates_from"]["version"] == "adapter@v2"
     (pair,) = [finding for finding in result.findings if finding["gate"] == "pair"]
     assert pair["facts"]["changed"] == ["reranker"]
+
+
+def test_a_lone_adapter_that_learnt_from_a_wrong_join_is_refused_and_the_champion_stays(
+    bootstrapped: SearchWorld, tmp_path: Path
+) -> None:
+    world = bootstrapped.copied(tmp_path / "world")
+    wrongly_joined().write_parquet(world.folder / "judgments.parquet")
+    result = world.run(only="adapter")
+    assert result.outcome == Outcome.REJECT, result.says
+    found = {finding["gate"]: finding for finding in result.findings}
+    assert {gate for gate, finding in found.items() if finding["verdict"] != Verdict.PASS.name} == {"pair"}
+    assert (found["pair"]["verdict"], found["pair"]["facts"]["changed"]) == (Verdict.FAIL.name, ["adapter"])
+    desk = world.workshop().desk
+    current = state(desk, UNIT)
+    refused = release_of(current, result.release)
+    assert (current.champion, current.generation) == (f"{UNIT}-1", 1)
+    assert (refused.state, dict(refused.models)) == (State.REJECTED, {"adapter": "v2", "reranker": "v1"})
+    assert Path(result.files["error review"]).is_file()
 
 
 def test_a_model_that_the_unit_lacks_is_no_model_alone(bootstrapped: SearchWorld) -> None:
