@@ -8,12 +8,14 @@ import polars as pl
 import pytest
 from search_world import UNIT, SearchWorld, bootstrapped, catalogue, judgments, quiet, wrongly_joined
 
+from mangaops.cli import main
 from mangaops.datasets import Source
 from mangaops.errors import InputError, IntegrityError, Untracked, UsageError, VectorsMismatch
 from mangaops.inference.catalogue import read_catalogue
 from mangaops.inference.retrieval import Retrieval
 from mangaops.pipeline import verbs, views
 from mangaops.pipeline.plan import Plan
+from mangaops.pipeline.quickstart import Teller, ran
 from mangaops.pipeline.release_run import RunResult, run
 from mangaops.registry import permit
 from mangaops.release.desk import release_of, state
@@ -282,6 +284,26 @@ def test_a_reranker_trains_by_hand_on_what_a_named_adapter_draws(
         verbs.train(shop, "adapter", None, adapter="adapter@v1", reason="by hand", progress=quiet)
     made = verbs.train(shop, "reranker", None, adapter="adapter@v1", reason="by hand", progress=quiet)
     assert (made["version"], made["status"]) == ("v2", "registered")
+
+
+def test_training_and_the_story_say_that_an_adapter_is_its_untrained_base(
+    bootstrapped: SearchWorld, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Steps of almost no length leave validation as it is, so that the first weights are kept."""
+    world = bootstrapped.copied(tmp_path / "world")
+    world.say(steps=("steps: 40", "steps: 1"), rate=("learning_rate: 5e-3", "learning_rate: 1e-12"))
+    home = ("--stack", str(world.stack), "--home", str(world.folder / "home"))
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "adapter", *home])
+    assert ended.value.code == 0
+    assert "adapter@v2 is its untrained base: nothing that it learnt did better" in capsys.readouterr().err
+    told: list[str] = []
+    teller = Teller(told.append, quiet, quiet, quiet)
+    plan = Plan(UNIT, world.sources, reason="a test", only="adapter")
+    ran(world.workshop(), plan, Outcome.REJECT, teller)
+    assert told == [
+        "   adapter@v2 is its untrained base: nothing that it learnt did better on the validation queries"
+    ]
 
 
 def test_both_models_are_reproduced_from_their_records(bootstrapped: SearchWorld) -> None:
