@@ -89,7 +89,8 @@ def adapter_of(shop: Shop, folder: Path) -> tuple[Embedder, PairModels]:
     """The adapter in `folder` with its vectors of the catalogue, without a reranker."""
     embedder, digest = assemble_embedder(folder, folder.name), verify(folder)
     vectors = embed_items(shop.snapshot, embedder, digest, EmbeddedChunks(shop.keep / "vectors"), progress)
-    shelf = IndexShelf.of(build(vectors), dict(read_items(shop.snapshot).iter_rows()))
+    items = {each: {"title": text} for each, text in read_items(shop.snapshot).iter_rows()}
+    shelf = IndexShelf.of(build(vectors), items)
     return embedder, PairModels(digest, embedder, shelf)
 
 
@@ -99,11 +100,11 @@ def pair_of(
     """The adapter with the reranker `name`, which is trained on what this adapter draws."""
 
     def train(folder: Path) -> Trained:
-        index = adapter.shelf.standing.base  # type: ignore[attr-defined]
+        items = adapter.shelf.standing.base.vectors  # type: ignore[attr-defined]
         by = Drawn("adapter@example", adapter.adapter)
         declared = shop.request("reranker")
         asked = replace(declared, model=name, spec=declared.spec.model_copy(update={"training": training}))
-        request = with_candidates(asked, index, embedder, by, progress)
+        request = with_candidates(asked, items, embedder, by, progress)
         return RECIPES[Family.CROSS_ENCODER_RERANKER](request, folder, progress)
 
     folder = made(shop.keep / name, train)

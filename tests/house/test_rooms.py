@@ -86,6 +86,9 @@ def test_functions_and_modules_stay_small() -> None:
     assert [item for item in lengths if item[1] > 60] == []
     assert sum(length <= 25 for _, length in lengths) / len(lengths) >= 0.9
     assert [str(path) for path in sources() if path.read_text().count("\n") > 600] == []
+    recipes = [path for path in sources("training") if path.parent.name == "recipes"]
+    assert [path.name for path in recipes if path.read_text().count("\n") > 250] == []
+    assert len(recipes) > 1
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:

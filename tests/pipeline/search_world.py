@@ -100,6 +100,17 @@ def judgments(topics: int = 8) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
+def wrongly_joined() -> pl.DataFrame:
+    """The judgments with the titles of the next topic in place of a query's own."""
+    topics = list(SLANG)[:8]
+    following = dict(zip(topics, [*topics[1:], topics[0]], strict=True))
+    topic, number = (
+        pl.col("item_id").str.split("-").list.first(),
+        pl.col("item_id").str.split("-").list.last(),
+    )
+    return judgments().with_columns(item_id=topic.replace_strict(following) + "-" + number)
+
+
 def searches(count: int = 40, seed: int = 3) -> pl.DataFrame:
     """A log of what was asked, one shown title a search; of words that no judged query has."""
     rng = np.random.default_rng(seed)

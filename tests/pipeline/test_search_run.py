@@ -6,19 +6,21 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from search_world import UNIT, SearchWorld, bootstrapped, catalogue, judgments, quiet
+from search_world import UNIT, SearchWorld, bootstrapped, catalogue, judgments, quiet, wrongly_joined
 
+from mangaops.cli import main
 from mangaops.datasets import Source
 from mangaops.errors import InputError, IntegrityError, Untracked, UsageError, VectorsMismatch
 from mangaops.inference.catalogue import read_catalogue
 from mangaops.inference.retrieval import Retrieval
 from mangaops.pipeline import verbs, views
 from mangaops.pipeline.plan import Plan
+from mangaops.pipeline.quickstart import Teller, ran
 from mangaops.pipeline.release_run import RunResult, run
 from mangaops.registry import permit
 from mangaops.release.desk import release_of, state
 from mangaops.store import CatalogueLog
-from mangaops.vocabulary import EvidenceKind, Outcome, Part, Purpose, Side
+from mangaops.vocabulary import EvidenceKind, Outcome, Part, Purpose, Side, State, Verdict
 
 __all__ = ["bootstrapped"]
 pytestmark = pytest.mark.xdist_group("search")
@@ -117,6 +119,24 @@ def test_one_model_alone_is_a_pair_with_the_champions_other(
     assert pair["facts"]["changed"] == ["reranker"]
 
 
+def test_a_lone_adapter_that_learnt_from_a_wrong_join_is_refused_and_the_champion_stays(
+    bootstrapped: SearchWorld, tmp_path: Path
+) -> None:
+    world = bootstrapped.copied(tmp_path / "world")
+    wrongly_joined().write_parquet(world.folder / "judgments.parquet")
+    result = world.run(only="adapter")
+    assert result.outcome == Outcome.REJECT, result.says
+    found = {finding["gate"]: finding for finding in result.findings}
+    assert {gate for gate, finding in found.items() if finding["verdict"] != Verdict.PASS.name} == {"pair"}
+    assert (found["pair"]["verdict"], found["pair"]["facts"]["changed"]) == (Verdict.FAIL.name, ["adapter"])
+    desk = world.workshop().desk
+    current = state(desk, UNIT)
+    refused = release_of(current, result.release)
+    assert (current.champion, current.generation) == (f"{UNIT}-1", 1)
+    assert (refused.state, dict(refused.models)) == (State.REJECTED, {"adapter": "v2", "reranker": "v1"})
+    assert Path(result.files["error review"]).is_file()
+
+
 def test_a_model_that_the_unit_lacks_is_no_model_alone(bootstrapped: SearchWorld) -> None:
     with pytest.raises(UsageError, match="--only sentiment was refused"):
         bootstrapped.run(only="sentiment")
@@ -174,6 +194,28 @@ def test_labelled_logs_are_no_data_of_a_unit_that_searches(bootstrapped: SearchW
     plan = Plan(UNIT, Source((str(bootstrapped.folder / "searches.parquet"),)))
     with pytest.raises(UsageError, match="learn from a catalogue and judgments"):
         run(bootstrapped.workshop(), plan, quiet, quiet)
+
+
+def test_other_parameters_build_the_index_anew_and_train_nothing(
+    weekly: tuple[SearchWorld, RunResult], tmp_path: Path
+) -> None:
+    world = weekly[0].copied(tmp_path / "world")
+    lists = {"exact_up_to": 16, "lists": 4, "probe": 4, "oversample": 2.0}
+    world.say(index=("    review:", "    index: {exact_up_to: 16, lists: 4, probe: 4}\n    review:"))
+    result = world.run()
+    assert {"train/adapter", "train/reranker"} <= set(result.resumed)
+    assert "index" not in result.resumed
+    shop = world.workshop()
+    current = state(shop.desk, UNIT)
+    before, after = (release_of(current, name) for name in (weekly[1].release, result.release))
+    assert dict(after.models) == dict(before.models)
+    assert after.parts != before.parts
+    built = shop.load(permit(current, result.release, Purpose.MEASURE))
+    assert isinstance(built, Retrieval)
+    assert (built.index.parameters.model_dump(), len(built.index.lists or ())) == (lists, 4)
+    told = shop.desk.evidence.get(after.latest(EvidenceKind.INDEX).digest).facts
+    assert (told["kind"], told["parameters"]) == ("lists", lists)
+    assert "probe 4" in Path(result.files["report"]).read_text()
 
 
 def test_an_index_of_another_release_is_refused_with_its_models(
@@ -242,6 +284,26 @@ def test_a_reranker_trains_by_hand_on_what_a_named_adapter_draws(
         verbs.train(shop, "adapter", None, adapter="adapter@v1", reason="by hand", progress=quiet)
     made = verbs.train(shop, "reranker", None, adapter="adapter@v1", reason="by hand", progress=quiet)
     assert (made["version"], made["status"]) == ("v2", "registered")
+
+
+def test_training_and_the_story_say_that_an_adapter_is_its_untrained_base(
+    bootstrapped: SearchWorld, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Steps of almost no length leave validation as it is, so that the first weights are kept."""
+    world = bootstrapped.copied(tmp_path / "world")
+    world.say(steps=("steps: 40", "steps: 1"), rate=("learning_rate: 5e-3", "learning_rate: 1e-12"))
+    home = ("--stack", str(world.stack), "--home", str(world.folder / "home"))
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "adapter", *home])
+    assert ended.value.code == 0
+    assert "adapter@v2 is its untrained base: nothing that it learnt did better" in capsys.readouterr().err
+    told: list[str] = []
+    teller = Teller(told.append, quiet, quiet, quiet)
+    plan = Plan(UNIT, world.sources, reason="a test", only="adapter")
+    ran(world.workshop(), plan, Outcome.REJECT, teller)
+    assert told == [
+        "   adapter@v2 is its untrained base: nothing that it learnt did better on the validation queries"
+    ]
 
 
 def test_both_models_are_reproduced_from_their_records(bootstrapped: SearchWorld) -> None:

@@ -8,7 +8,7 @@ import pytest
 import histories as h
 import mangaops
 from mangaops.errors import Untracked
-from mangaops.registry import Draft, Permit, UnitState, fold, measuring, permit, record
+from mangaops.registry import Draft, Permit, UnitState, fold, measuring, permit, record, untrained
 from mangaops.vocabulary import EvidenceKind, Family, Part, Purpose
 
 FIRST = [h.model(1), h.release(1)]
@@ -95,6 +95,23 @@ def test_the_status_is_that_of_the_newest_release_that_holds_the_model(life: str
 
 def test_a_model_that_no_release_holds_is_registered() -> None:
     assert record(fold(h.sealed([h.model(1)])), "intent-classifier@v1")["status"] == "registered"
+
+
+@pytest.mark.parametrize(
+    ("metrics", "says"),
+    [
+        ({"best_step": 0.0}, "m@v1 is its untrained base"),
+        ({"best_step": 60.0}, ""),
+        ({"epochs": 0.0, "weighed_ndcg": 0.7, "drawn_ndcg": 0.7}, "m@v1 leaves the order of retrieval alone"),
+        ({"epochs": 0.0, "weighed_ndcg": 0.8, "drawn_ndcg": 0.7}, ""),
+        ({"epochs": 1.0, "weighed_ndcg": 0.7, "drawn_ndcg": 0.7}, ""),
+        ({"accuracy": 0.9}, ""),
+    ],
+)
+def test_a_model_that_answers_as_before_it_learnt_is_told(metrics: dict[str, float], says: str) -> None:
+    told = untrained("m@v1", metrics)
+    assert told.startswith(says)
+    assert bool(told) == bool(says)
 
 
 def test_a_model_that_the_ledger_does_not_list_has_no_record() -> None:

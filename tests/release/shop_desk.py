@@ -160,7 +160,8 @@ def _reference(decision: Decision) -> DecisionRef:
     )
 
 
-def search_world(folder: Path) -> SearchWorld:
+def search_world(folder: Path, **metrics: dict[str, float]) -> SearchWorld:
+    """`metrics`: what training says of a model, by its name."""
     known = {name: gate.params for name, gate in GATES.items()}
     stack = parse(STACK, gates=known, metrics=METRICS, families=PARAMETERS)
     desk = replace(make_desk(folder), stack=stack)
@@ -178,7 +179,7 @@ def search_world(folder: Path) -> SearchWorld:
             dataset=snapshot.digest,
             training_code_sha="0" * 40,
             config={"epochs": 3},
-            metrics={},
+            metrics=metrics.get(model, {}),
             reason=WHY,
         )
         versions[model] = name.split("@")[1]

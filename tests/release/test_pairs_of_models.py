@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +16,7 @@ from pair_world import (
     OLD_ADAPTER,
     OLD_RERANKER,
     RETRAINED,
+    Names,
     Offsets,
     Worth,
     pair,
@@ -180,7 +184,26 @@ def test_new_titles_are_marked_and_progress_is_told(golden: SearchSnapshot) -> N
     marked = measured.tables["ranked"].filter("new_title")["item_id"].unique().to_list()
     assert marked == ["i1"]
     queries = golden.golden.height
-    assert told == [(number, queries) for number in range(1, queries + 1)]
+    assert told == [(number, queries) for number in range(queries + 1)]
+
+
+def test_the_cores_of_the_machine_take_different_queries(golden: SearchSnapshot) -> None:
+    cores = len(os.sched_getaffinity(0))
+    meeting, calls = threading.Barrier(min(2, cores), timeout=60), itertools.count()
+
+    class Meets(Names):
+        """The first call ends when another thread makes the second."""
+
+        def vectors(self, texts: Sequence[str]) -> Floats:
+            if next(calls) < meeting.parties:
+                meeting.wait()
+            return super().vectors(texts)
+
+    release = pair(NEW_ADAPTER, RETRAINED, "adapter@v2", "reranker@v3")
+    measured, plain = lists(golden, replace(release, encodes=Meets())), lists(golden, release)
+    assert next(calls) > meeting.parties
+    assert measured.facts == plain.facts
+    assert all(measured.tables[name].equals(plain.tables[name]) for name in plain.tables)
 
 
 def test_nothing_is_measured_without_a_golden_query_or_a_depth(golden: SearchSnapshot) -> None:

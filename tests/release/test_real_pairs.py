@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pair_world import PairWorld, make_pair_world
 
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.errors import InputError, UsageError
+from mangaops.evidence.envelope import table_digest
 from mangaops.inference.catalogue import Catalogue, reading
 from mangaops.inference.families import loaded
 from mangaops.inference.index import IndexParameters, build
@@ -24,6 +26,7 @@ from mangaops.registry import Permit, permit
 from mangaops.release import checks, latency, ranking, register
 from mangaops.release.desk import Desk, state
 from mangaops.release.index_check import check_index
+from mangaops.release.pairs import compare_pairs
 from mangaops.stack import SearchDataSpec
 from mangaops.training import Trained
 from mangaops.training.steps.lexical import lexical
@@ -172,6 +175,26 @@ def test_a_real_pair_is_ranked_against_bm25_and_timed(world: PairWorld, models: 
     )
     assert set(timed.facts["steps"]["release"]) == {"encode", "retrieve", "rerank"}
     assert set(timed.facts["steps"]["baseline"]) == {"retrieve"}
+
+
+def test_lists_are_the_same_bytes_whether_queries_are_asked_one_after_the_other_or_side_by_side(
+    world: PairWorld, models: dict[str, Trained]
+) -> None:
+    release = registered(world, models, parameters=IndexParameters(exact_up_to=1, lists=2, probe=1))
+    permits = permit(state(world.desk, "retrieval"), release, Purpose.MEASURE)
+    ours = ranking.pair_models(opened(world.desk, release), permits)
+    other = replace(ours, adapter="sha256:" + "a" * 64, reranker="sha256:" + "b" * 64, depth=6)
+
+    def bytes_of() -> tuple[str, ...]:
+        return tuple(map(table_digest, compare_pairs(other, ours, world.snapshot).tables.values()))
+
+    together, cores = bytes_of(), os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        alone = bytes_of()
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert alone == together
 
 
 # ---- the index against exact search

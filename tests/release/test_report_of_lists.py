@@ -62,6 +62,16 @@ def test_the_report_shows_stages_pair_queries_shadow_and_review(searching: Searc
     assert case.disagreement_by_label == []
 
 
+def test_an_adapter_that_is_its_untrained_base_is_told_and_no_other(tmp_path: Path) -> None:
+    pages = {}
+    for step in (0.0, 60.0):
+        world = search_world(tmp_path / str(step), adapter={"best_step": step})
+        world.ranked(CHAMPION, APART)
+        pages[step] = rendered(world.judged())
+    assert "adapter@v1 is its untrained base" in pages[0.0]
+    assert "untrained" not in pages[60.0]
+
+
 def test_net_preference_tells_what_the_gate_judged(searching: SearchWorld) -> None:
     case = reviewed(searching)
     (finding,) = [each for each in case.rows if each.subject == "preference on shadow_review"]

@@ -13,7 +13,7 @@ from mangaops.gates import GATES
 from mangaops.metrics import METRICS
 from mangaops.registry import drafts
 from mangaops.stack import Stack, differences, parse
-from mangaops.stack.specs import Strict, UnitSpec
+from mangaops.stack.specs import IndexParameters, Strict, UnitSpec
 from mangaops.vocabulary import Because, Family
 from mangaops.wiring import parse_stack
 
@@ -526,6 +526,36 @@ def test_a_unit_that_searches_is_a_pair_that_is_judged_by_lists(
     assert old in PAIRED
     told = mistakes(PAIRED.replace(old, new, 1))
     assert any(each.startswith(f"line {line}: units.retrieval") and says in each for each in told), told
+
+
+INDEX = "models: [adapter, reranker]\n    index: {%s}"
+
+
+def test_the_index_of_a_unit_that_searches_is_set_or_that_of_the_defaults() -> None:
+    assert read(PAIRED).units["retrieval"].index == IndexParameters()
+    told = PAIRED.replace("models: [adapter, reranker]", INDEX % "exact_up_to: 1000, probe: 8")
+    assert read(told).units["retrieval"].index == IndexParameters(exact_up_to=1000, probe=8)
+
+
+def test_every_mistake_in_an_index_is_told_with_its_line() -> None:
+    wrong = INDEX % "exact_up_to: 0, lists: few, probes: 8, oversample: .inf"
+    assert [
+        each.split(";")[0] for each in mistakes(PAIRED.replace("models: [adapter, reranker]", wrong))
+    ] == [
+        "line 13: units.retrieval.index.exact_up_to: input should be greater than or equal to 1",
+        "line 13: units.retrieval.index.lists: input should be a valid integer, unable to parse string as an "
+        "integer",
+        "line 13: units.retrieval.index.oversample: input should be a finite number",
+        "line 13: unknown key 'probes' in units.retrieval.index",
+    ]
+
+
+def test_a_unit_of_labels_has_no_index() -> None:
+    unit = "    models: [intents]\n"
+    assert mistakes(changed(unit, f"{unit}    index: {{}}\n")) == [
+        "line 11: units.router.index: only a unit that searches has a vector index, and this one answers "
+        "with labels; take it away"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -123,11 +123,11 @@ def test_candidates_are_what_a_search_retrieves(adapter: Trained) -> None:
     rows = embedder.vectors(list(texts.values()))
     index = build(Vectors(tuple(texts), rows, adapter.digest, "sha256:" + "c" * 64))
     asked = adapter_request("minilm-l6").validation.unique("query_id", maintain_order=True)
-    drawn = draw_candidates(index, embedder, asked, 5)
+    drawn = draw_candidates(index.vectors, embedder, asked, 5)
     shelf = IndexShelf.of(index, {each: {"title": text} for each, text in texts.items()})
     search = Search("pair", embedder, lambda: shelf, None, depth=5)
     for query_id, query in asked.select("query_id", "query").iter_rows():
         found = [(hit.item_id, hit.retrieved, hit.score) for hit in search.retrieve(query, 5)]
         of_query = drawn.filter(query_id=query_id).select("item_id", "rank", "similarity")
         assert list(of_query.iter_rows()) == found
-    assert draw_candidates(index, embedder, asked.head(1), 500).height == items.height
+    assert draw_candidates(index.vectors, embedder, asked.head(1), 500).height == items.height

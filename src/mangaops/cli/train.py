@@ -31,6 +31,7 @@ def train(
 ) -> None:
     """Fine-tune, export, quantise, check parity, seal, and register a model version. Releases nothing."""
     from mangaops.pipeline import verbs
+    from mangaops.registry import untrained
 
     with call.progress() as progress:
         record = verbs.train(
@@ -38,7 +39,8 @@ def train(
         )
     rows = [(key, screen.short(value)) for key, value in record.items()]
     title = f"{record['model_name']}@{record['version']}"
-    call.finish(record, lambda: screen.table(title, ("what", "value"), rows))
+    why = untrained(title, record["metrics"])
+    call.finish(record, lambda: screen.table(title, ("what", "value"), rows), why=why)
 
 
 @shared

@@ -71,9 +71,10 @@ def side_by_side(
     `told` hears now and then how many are done, and of how many. What `work` raises is raised.
     """
     made: list[Made] = []
+    every = max(1, min(100, len(items) // 100))
     with ThreadPoolExecutor(_cores()) as pool:
         for result in pool.map(work, items):
-            if told is not None and len(made) % 100 == 0:
+            if told is not None and len(made) % every == 0:
                 told(len(made), len(items))
             made.append(result)
     if told is not None:

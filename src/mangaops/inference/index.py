@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from mangaops.errors import UsageError, VectorsMismatch
 from mangaops.inference.answer import Progress
@@ -28,29 +28,11 @@ from mangaops.inference.lists import LISTS, Bits, Lists, build_lists, open_lists
 from mangaops.inference.manifest import seal, verify
 from mangaops.inference.nearest import NONE, Found, Mask, check_queries, nearest, rescored
 from mangaops.inference.vectors import Matrix, Vectors, known_format, read_vectors
+from mangaops.stack import IndexParameters
 from mangaops.vocabulary import Digest
 
 INDEX: Final = "index.json"
 FORMAT: Final = 1
-
-
-class IndexParameters(BaseModel):
-    """How an index is built and searched; sealed as index.json. The defaults are for a million items.
-
-    `lists`: how many there are; None is four times the root of the items. `probe`: how many of them a query
-    is looked for in. `oversample`: so many times k candidates are rescored.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    exact_up_to: int = Field(default=50_000, ge=1)
-    lists: int | None = Field(default=None, ge=1, le=1_000_000)
-    probe: int = Field(default=128, ge=1)
-    oversample: float = Field(default=2.0, ge=1, le=16, allow_inf_nan=False)
-
-    def lists_of(self, items: int) -> int:
-        """How many lists so many items lie in."""
-        return min(self.lists or round(4 * math.sqrt(items)), items)
 
 
 class _Sealed(BaseModel):

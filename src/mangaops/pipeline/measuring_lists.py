@@ -95,7 +95,8 @@ class Ranking:
         vectors = embedded(self.bench.shop, adapter, self.golden, self.bench.progress)
         data = self.desk.stack.models[adapter.model].data
         items = catalogue_of(self.bench.shop, data, self.golden)
-        return Retrieval(loaded.embedder, loaded.reranker, build(vectors), items, loaded.depth)
+        index = build(vectors, loaded.index.parameters)
+        return Retrieval(loaded.embedder, loaded.reranker, index, items, loaded.depth)
 
     def _learnt(self, release: str) -> SearchSnapshot:
         """The version that the release's models learnt from; where they learnt from several, all of these."""

@@ -16,13 +16,13 @@ from mangaops.datasets.search_data import item_text, items_by_id
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.inference import Embedder, load_embedder
 from mangaops.inference.catalogue import Catalogue, Item
-from mangaops.inference.index import Index, build
+from mangaops.inference.index import build
 from mangaops.inference.vectors import Vectors
 from mangaops.pipeline.embedding_run import embed_catalogue
 from mangaops.pipeline.steps import code_sha
 from mangaops.pipeline.workshop import Progress, Workshop
 from mangaops.registry import Permit
-from mangaops.stack import ModelSpec
+from mangaops.stack import IndexParameters, ModelSpec
 from mangaops.store import CatalogueLog, EmbeddedChunks
 from mangaops.training import Drawn, PairRequest, RerankerTraining, draw_candidates
 from mangaops.vocabulary import Digest, Split
@@ -47,13 +47,13 @@ def pair_request(model: str, spec: ModelSpec, snapshot: SearchSnapshot, cache: P
 
 
 def with_candidates(
-    request: PairRequest, index: Index, embedder: Embedder, by: Drawn, progress: Progress
+    request: PairRequest, items: Vectors, embedder: Embedder, by: Drawn, progress: Progress
 ) -> PairRequest:
-    """The same request of a reranker, with what this adapter draws from the index of its own vectors."""
+    """The same request of a reranker, with what this adapter draws from its vectors of the items."""
     options = request.spec.training
     assert isinstance(options, RerankerTraining)
     asked = pl.concat([request.train, request.validation]).unique("query_id", maintain_order=True)
-    drawn = draw_candidates(index, embedder, asked, options.depth, progress)
+    drawn = draw_candidates(items, embedder, asked, options.depth, progress)
     return replace(request, candidates=drawn, candidates_from=by)
 
 
@@ -89,8 +89,8 @@ def reranker_request(
         adapter_request(shop, model, snapshot),
         Drawn(f"{adapter.model}@{adapter.version}", adapter.artifact),
     )
-    index = build(embedded(shop, adapter, snapshot, progress), progress=progress)
-    return with_candidates(request, index, _embedder(shop, adapter), by, progress)
+    items = embedded(shop, adapter, snapshot, progress)
+    return with_candidates(request, items, _embedder(shop, adapter), by, progress)
 
 
 def embedded(shop: Workshop, adapter: Permit, snapshot: SearchSnapshot, progress: Progress) -> Vectors:
@@ -98,11 +98,17 @@ def embedded(shop: Workshop, adapter: Permit, snapshot: SearchSnapshot, progress
     return embed_items(snapshot, _embedder(shop, adapter), adapter.artifact, shop.chunks, progress)
 
 
-def build_index(shop: Workshop, adapter: Permit, snapshot: SearchSnapshot, progress: Progress) -> Digest:
+def build_index(
+    shop: Workshop,
+    adapter: Permit,
+    snapshot: SearchSnapshot,
+    parameters: IndexParameters,
+    progress: Progress,
+) -> Digest:
     """The index of the snapshot's items by this adapter is a stored artifact, its catalogue beside it."""
     data = shop.desk.stack.models[adapter.model].data
     catalogue = catalogue_of(shop, data, snapshot)
-    index = build(embedded(shop, adapter, snapshot, progress), progress=progress)
+    index = build(embedded(shop, adapter, snapshot, progress), parameters, progress)
     with shop.making() as folder:
         place = folder / "index"
         place.mkdir()

@@ -25,7 +25,8 @@ from mangaops.pipeline.live_traffic import LiveTraffic, Told, questions_of
 from mangaops.pipeline.plan import Plan
 from mangaops.pipeline.release_run import RunResult
 from mangaops.pipeline.workshop import Announce, Progress, Workshop
-from mangaops.release.desk import state
+from mangaops.registry import untrained
+from mangaops.release.desk import release_of, state
 from mangaops.release.explain import explain
 from mangaops.store.foreign import file_errors
 from mangaops.vocabulary import Because, EvidenceKind, Outcome, RecordPart, ShadowMode
@@ -245,6 +246,7 @@ def ran(shop: Workshop, plan: Plan, wanted: Outcome, teller: Teller) -> RunResul
     """
     result = release_run.run(shop, plan, teller.progress, teller.announce)
     teller.result(result)
+    _untrained(shop, plan.unit, result.release, teller)
     if result.outcome == Outcome.HOLD and wanted != Outcome.HOLD:
         teller.line("   held: a busy machine spoils timings, so these are taken once more")
         again = replace(plan, again=plan.again | {EvidenceKind.LATENCY})
@@ -257,6 +259,15 @@ def ran(shop: Workshop, plan: Plan, wanted: Outcome, teller: Teller) -> RunResul
             next_step=f"read {result.files['report']}; where timings hold it, run again with less beside it",
         )
     return result
+
+
+def _untrained(shop: Workshop, unit: str, release: str, teller: Teller) -> None:
+    """Which models of the release answer as before they learnt is told, a line each."""
+    current = state(shop.desk, unit)
+    for model, version in release_of(current, release).models.items():
+        name = f"{model}@{version}"
+        if said := untrained(name, current.models[name].metrics):
+            teller.line(f"   {said}")
 
 
 def required_artifacts(shop: Workshop, release: str, teller: Teller) -> None:

@@ -97,15 +97,16 @@ def _parts(making: Making) -> dict[str, Digest]:
     adapter, shop = making.drawn_by, making.shop
     if adapter is None:
         return {}
-    snapshot = searched(making.snapshot)
+    snapshot, parameters = searched(making.snapshot), shop.desk.stack.units[making.unit].index
     made = making.steps.do(
         "index",
         {
             "adapter": adapter.artifact,
             "snapshot": snapshot.digest,
+            "parameters": parameters.model_dump(mode="json"),
             "deltas": last_delta(shop, shop.desk.stack.models[adapter.model].data),
         },
-        lambda: {"artifact": build_index(shop, adapter, snapshot, making.progress)},
+        lambda: {"artifact": build_index(shop, adapter, snapshot, parameters, making.progress)},
         holds=lambda output: _stored(shop, output["artifact"]),
     )
     return {Part.INDEX: made["artifact"]}

@@ -7,7 +7,7 @@ from mangaops.registry.judging import judging
 from mangaops.registry.lifecycle import OPEN, TRANSITIONS, advance, is_fallback, picture
 from mangaops.registry.pairs import JudgedPair, judged_pairs
 from mangaops.registry.permit import Permit, measuring, permit
-from mangaops.registry.record import record
+from mangaops.registry.record import record, untrained
 from mangaops.registry.state import (
     Cutover,
     DatasetRecord,
@@ -55,4 +55,5 @@ __all__ = [
     "picture",
     "record",
     "seal",
+    "untrained",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mangaops.errors import Untracked
@@ -37,3 +38,17 @@ def record(state: UnitState, model_version: str) -> dict[str, Any]:
         "metrics": dict(sorted(model.metrics.items())),
         "status": str(holders[-1].state) if holders else UNRELEASED,
     }
+
+
+def untrained(name: str, metrics: Mapping[str, float]) -> str:
+    """That the model version answers as it did before it learnt, in a sentence; empty where it learnt.
+
+    Adapters and rerankers keep the weights that did best on validation queries: these may be the first.
+    """
+    told = "nothing that it learnt did better on the validation queries"
+    if metrics.get("best_step") == 0:
+        return f"{name} is its untrained base: {told}"
+    weighed, drawn = metrics.get("weighed_ndcg"), metrics.get("drawn_ndcg")
+    if metrics.get("epochs") == 0 and weighed is not None and drawn is not None and weighed <= drawn:
+        return f"{name} leaves the order of retrieval alone: {told}"
+    return ""

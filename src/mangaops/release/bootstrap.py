@@ -72,7 +72,7 @@ def _with_record(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
 
 
 _NO_BEARING: Final[dict[str, Any]] = {
-    **dict.fromkeys(("gates", "bootstrap", "cadence", "log"), True),
+    **dict.fromkeys(("gates", "bootstrap", "cadence", "index", "log"), True),
     "shadow": set(SPENT_ON_SHADOW),
 }
 
@@ -80,8 +80,8 @@ _NO_BEARING: Final[dict[str, Any]] = {
 def specs_digest(desk: Desk, unit: str) -> Digest:
     """The digest of what stack.yaml says beside the rules and bears on a decision.
 
-    It covers the unit without its cadence, its logs and what its gateways spend, its models without their
-    training (that is in the artifact), their data, and whether the stack is simulated.
+    It covers the unit without its cadence, its logs and what its gateways spend, its models and index without
+    how they are made (that is in the artifacts), their data, and whether the stack is simulated.
     """
     spec = unit_spec(desk, unit)
     models = {name: desk.stack.models[name] for name in spec.models}

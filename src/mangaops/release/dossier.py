@@ -13,7 +13,7 @@ import polars as pl
 from mangaops.evidence import Evidence
 from mangaops.gates import Decision
 from mangaops.metrics import Ranked, Scored, summary
-from mangaops.registry import DecisionRef, ModelRecord, Release, UnitState
+from mangaops.registry import DecisionRef, ModelRecord, Release, UnitState, untrained
 from mangaops.release.desk import Desk, bind, model_spec, release_of, state, unit_spec
 from mangaops.release.figures import Row, row
 from mangaops.release.list_figures import Changes, Measured, Square, changes, measured, square
@@ -131,6 +131,12 @@ class Dossier:
     def models(self) -> list[ModelRecord]:
         """The records of the release's models."""
         return [self.unit.models[f"{model}@{version}"] for model, version in self.subject.models.items()]
+
+    @property
+    def untrained(self) -> list[str]:
+        """Which of the release's models answer as before they learnt, a sentence each."""
+        told = (untrained(model.name, model.metrics) for model in self.models)
+        return [each for each in told if each]
 
     @property
     def parts(self) -> list[tuple[str, str | None]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -20,6 +21,7 @@ import polars as pl
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.errors import InputError
 from mangaops.evidence.schemas import TABLES
+from mangaops.inference.answer import side_by_side
 from mangaops.inference.search import Encodes, Filter, Hit, Reranks, Search, Searched, Shelf
 from mangaops.release.desk import Progress
 from mangaops.release.listed import PLACES
@@ -70,7 +72,10 @@ class PairModels:
 
 @dataclass
 class Remembered:
-    """A reranker that scores a query and item once, however many searches ask with the same similarity."""
+    """A reranker that scores a query and item once, however many searches ask with the same similarity.
+
+    Threads may share it: two that ask the same at one time both score it, and alike.
+    """
 
     reranks: Reranks
     known: dict[tuple[str, str, float], float] = field(default_factory=dict)
@@ -107,6 +112,8 @@ def compare_pairs(
 ) -> Lists:
     """Every list of the golden queries, by stage and cell.
 
+    The cores of the machine take different queries, so that both sides are such as threads may share; lists
+    are the same as one query after the other gives.
     Crosses are measured where both models differ: else they are a side's own. A baseline that is no pair
     (BM25) has none, and no lists of the reranker. `new`: items that are new in the catalogue.
 
@@ -123,7 +130,9 @@ def compare_pairs(
         )
     searches = _searches(baseline, release)
     asked = list(queries.select("query_id", "query").iter_rows())
-    rows = list(_rows(searches, asked, _alone(baseline, release, searches), progress))
+    lists_of = partial(_rows, searches, _alone(baseline, release, searches))
+    told = partial(progress, "searching with both pairs") if progress else None
+    rows = [row for found in side_by_side(lists_of, asked, told) for row in found]
     tables = _tables(queries, rows, golden, frozenset(new))
     return Lists(_facts(baseline, release, golden, searches), tables)
 
@@ -157,23 +166,17 @@ def _alone(baseline: PairModels | Finds, release: PairModels, searches: Mapping[
     return Cell.BASELINE if baseline.reranker == release.reranker else Cell.RELEASE
 
 
-def _rows(
-    searches: Mapping[Cell, Finds],
-    asked: Sequence[tuple[str, str]],
-    alone: Cell | None,
-    progress: Progress,
-) -> Iterator[tuple[str, str, str, int, str, float]]:
-    for number, (query_id, query) in enumerate(asked, 1):
-        lists = {cell: search.search(query, PLACES).hits for cell, search in searches.items()}
-        for cell, hits in lists.items():
-            yield from _list(query_id, Stage.SEARCH, cell, hits)
-        for side in (Cell.BASELINE, Cell.RELEASE):
-            yield from _list(query_id, Stage.ADAPTER, side, searches[side].retrieve(query, PLACES))
-        if alone is not None:
-            yield from _list(query_id, Stage.RERANKER, Cell.BASELINE, lists[Cell.BASELINE])
-            yield from _list(query_id, Stage.RERANKER, Cell.RELEASE, lists[alone])
-        if progress is not None:
-            progress("searching with both pairs", number, len(asked))
+def _rows(searches: Mapping[Cell, Finds], alone: Cell | None, asked: tuple[str, str]) -> _Rows:
+    """The lists of one query, by stage and cell."""
+    query_id, query = asked
+    lists = {cell: search.search(query, PLACES).hits for cell, search in searches.items()}
+    rows = [row for cell, hits in lists.items() for row in _list(query_id, Stage.SEARCH, cell, hits)]
+    for side in (Cell.BASELINE, Cell.RELEASE):
+        rows += _list(query_id, Stage.ADAPTER, side, searches[side].retrieve(query, PLACES))
+    if alone is not None:
+        rows += _list(query_id, Stage.RERANKER, Cell.BASELINE, lists[Cell.BASELINE])
+        rows += _list(query_id, Stage.RERANKER, Cell.RELEASE, lists[alone])
+    return rows
 
 
 def _list(

@@ -188,5 +188,6 @@ def index_lines(case: Dossier) -> list[tuple[str, str]]:
             f"Recall@{facts['k']} of exact search",
             f"{figure(mean, 'share')} on {count(recalls.height, 'query')}",
         ),
+        ("Parameters", ", ".join(f"{name} {value}" for name, value in facts["parameters"].items() if value)),
         ("Index digest", str(facts["index"])),
     ]

@@ -126,6 +126,9 @@ def _search(path: Path, unit: UnitSpec, stack: Stack) -> Mistakes:
             (*path, "models"),
             f"{spot}.models: both models of a pair learn from the same data; found {found}",
         )
+    if not ranks and "index" in unit.model_fields_set:
+        says = "only a unit that searches has a vector index, and this one answers with labels"
+        yield (*path, "index"), f"{spot}.index: {says}; take it away"
     if ranks and unit.gates and all(rule.gate != "pair" for rule in unit.gates):
         says = "adapter and reranker are released as a pair, and no rule judges it"
         yield (*path, "gates"), f"{spot}.gates: {says}; add gate: pair (with dry_run: true it counts nothing)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
@@ -202,6 +203,23 @@ class ReviewSpec(Strict):
     floor: Share = 0.8
 
 
+class IndexParameters(Strict):
+    """How a vector index is built and searched; sealed as index.json. The defaults are for a million items.
+
+    `lists`: how many there are; None is four times the root of the items. `probe`: how many of them a query
+    is looked for in. `oversample`: so many times k candidates are rescored.
+    """
+
+    exact_up_to: Annotated[int, Field(ge=1)] = 50_000
+    lists: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    probe: Annotated[int, Field(ge=1)] = 128
+    oversample: Annotated[float, Field(ge=1, le=16)] = 2.0
+
+    def lists_of(self, items: int) -> int:
+        """How many lists so many items lie in."""
+        return min(self.lists or round(4 * math.sqrt(items)), items)
+
+
 @dataclass(frozen=True)
 class Rule:
     """One line of a gate list: the gate's name, its parsed parameters, and where it stands."""
@@ -217,7 +235,7 @@ class Rule:
 
 
 class UnitSpec(Strict):
-    """What is released as one: its models, cadence, shadow, review and gate lists."""
+    """What is released as one: its models, cadence, index, shadow, review and gate lists."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -230,6 +248,7 @@ class UnitSpec(Strict):
     models: Annotated[tuple[Name, ...], Field(min_length=1)]
     fallback: Word = "offer_human"
     cadence: Cadence | None = None
+    index: IndexParameters = IndexParameters()
     shadow: ShadowSpec = ShadowSpec()
     log: LogSpec = LogSpec()
     pin_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.0

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 
-from mangaops.inference.index import Index
-from mangaops.inference.nearest import NONE
-from mangaops.inference.vectors import Matrix
+from mangaops.inference.nearest import NONE, check_queries, nearest
+from mangaops.inference.vectors import Matrix, Vectors
 
 if TYPE_CHECKING:
     from mangaops.training.request import Progress
@@ -23,16 +22,22 @@ class Embeds(Protocol):
 
 
 def draw_candidates(
-    index: Index, embedder: Embeds, asked: pl.DataFrame, depth: int, progress: Progress | None = None
+    items: Vectors, embedder: Embeds, asked: pl.DataFrame, depth: int, progress: Progress | None = None
 ) -> pl.DataFrame:
     """The `depth` nearest items of each query: `query_id, item_id, rank, similarity`, rank 1 the nearest.
 
-    `asked` has `query_id, query`, a row a query; the index holds the vectors of the same embedder. Ranks and
-    similarities are those that a search meets.
+    `asked` has `query_id, query`, a row a query; `items` are vectors of the same embedder. Similarities are
+    those that a search meets, and so are ranks but for what an index with lists misses: what is drawn hangs
+    on the adapter alone.
+
+    Raises:
+        UsageError: the embedder gives vectors of another dimension, or such as are not finite.
     """
-    found = index.search(embedder.vectors(asked.get_column("query").to_list(), progress), depth)
+    queries = embedder.vectors(asked.get_column("query").to_list(), progress)
+    check_queries(queries, depth, items.dimension)
+    found = nearest(items.rows, queries, depth)
     rows = [
-        (query, index.ids[at], rank, score)
+        (query, items.ids[at], rank, score)
         for query, places, scores in zip(
             asked.get_column("query_id"), found.positions.tolist(), found.scores.tolist(), strict=True
         )

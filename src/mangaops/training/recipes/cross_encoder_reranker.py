@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
@@ -20,7 +19,17 @@ from mangaops.inference.session import MODEL, session
 from mangaops.training.foreign import translated
 from mangaops.training.parameters import RerankerTraining
 from mangaops.training.request import PairRequest, Progress, Trained
-from mangaops.training.steps import bases, crossing, export, matches, parity, precision, sealing, weighing
+from mangaops.training.steps import (
+    bases,
+    correcting,
+    crossing,
+    export,
+    matches,
+    parity,
+    precision,
+    sealing,
+    weighing,
+)
 from mangaops.training.steps.judged import (
     Candidate,
     Judged,
@@ -30,7 +39,7 @@ from mangaops.training.steps.judged import (
     recalls_and_ndcgs,
 )
 from mangaops.training.steps.network import used_tokens
-from mangaops.training.steps.run import Pace, Run, diverged
+from mangaops.training.steps.run import Run
 from mangaops.training.steps.seed import seeded
 
 RerankerRun = Run[PairRequest, RerankerTraining]
@@ -121,7 +130,7 @@ def _fit(
     model.scoring.encoder = encoder
     best_epoch, best_weights = 0, None
     with used_tokens(model.scoring.encoder, _tokens(model.reads, sides)):
-        teacher = Teacher(run, model, sides[0], rng)
+        teacher = correcting.Teacher(run, model, sides[0], rng)
         for epoch in range(1, options.epochs + 1):
             model.train()
             for batch in teacher.batches():
@@ -158,61 +167,6 @@ def _judged(run: RerankerRun, model: crossing.Crossing, held_out: Shortlists) ->
 def _ndcgs(held_out: Shortlists, ranked: list[list[int]], top: int) -> NDArray[np.float64]:
     found: NDArray[np.float64] = recalls_and_ndcgs(ranked, held_out.queries, top)[1]
     return found
-
-
-class Teacher:
-    """One optimizer over one model, and lists of what the adapter drew for a query, relevant and not."""
-
-    def __init__(
-        self, run: RerankerRun, model: crossing.Crossing, training: Shortlists, rng: np.random.Generator
-    ) -> None:
-        self.run, self.model, self.training, self.rng, options = run, model, training, rng, run.options
-        self.before = copy.deepcopy(model.state_dict())
-        self.rows = weighing.telling(training, options.queries)
-        self.loss = crossing.Loss(model, options.loss)
-        scoring = model.scoring
-        heads = [*scoring.weighing.parameters(), scoring.head]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": [*scoring.encoder.parameters()], "lr": options.learning_rate},
-                {"params": heads, "lr": options.head_learning_rate, "weight_decay": 0.0},
-            ],
-            weight_decay=options.weight_decay,
-        )
-        self.each = max(1, options.batch // options.listed)
-        self.pace = Pace(run, options.epochs * -(-len(self.rows) // self.each), options.warm_up)
-        self.rates = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self.pace)
-
-    def batches(self) -> list[list[crossing.Offered]]:
-        """Every query's list once, drawn anew, in another order."""
-        rows = self.rng.permutation(self.rows).tolist()
-        starts = range(0, len(rows), self.each)
-        return [[self._list(row) for row in rows[start : start + self.each]] for start in starts]
-
-    def _list(self, row: int) -> crossing.Offered:
-        grades = self.training.relevant(row)
-        right, wrong = (self.rng.permutation(np.flatnonzero(some)) for some in (grades > 0, grades <= 0))
-        half = right[: self.run.options.listed // 2]
-        places = [*half.tolist(), *wrong[: self.run.options.listed - len(half)].tolist()]
-        query = self.training.queries.queries[row]
-        return crossing.Offered(query, self.training.offered(row, places), grades[places].tolist())
-
-    def step(self, epoch: int, batch: list[crossing.Offered]) -> None:
-        """The weights are one batch better.
-
-        Raises:
-            TrainingError: the loss is not a finite number.
-        """
-        with precision.autocast(self.run.options.precision):
-            loss = self.loss(batch)
-        if not torch.isfinite(loss):
-            raise diverged(f"epoch {epoch}", loss.item())
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.rates.step()
-        self.pace.stepped(f"epoch {epoch}/{self.run.options.epochs}", loss.item())
 
 
 def _exported(run: RerankerRun, model: crossing.Crossing, scratch: Path) -> Reranker:
