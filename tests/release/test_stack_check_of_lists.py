@@ -327,9 +327,7 @@ def test_a_margin_that_so_few_reviews_cannot_tell_is_noted() -> None:
     rule = "{gate: non_inferior, metric: preference, on: shadow_review, margin: 0.001, confidence: 0.95}"
     pair = f"{{gate: pair, margin: 0.3, {POLICY}}}"
     (note,) = report(stack_of(with_pair(rule, pair), 100), simulations=5).assumptions.notes
-    assert note.startswith(
-        "non_inferior: preference on shadow_review: passes an equal pair in 0% of weeks: "
-    )
+    assert note.startswith("non_inferior: preference on shadow_review: passes an equal pair in 0% of weeks: ")
     assert "disagreements on 600 requests are reviewed, and its margin is 0.1 points" in note
 
 
