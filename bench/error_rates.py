@@ -16,8 +16,9 @@ import numpy as np
 
 from mangaops.gates import GATES, Case, weigh
 from mangaops.metrics import METRICS
-from mangaops.release.stack_check import a_week, assumed
+from mangaops.release.stack_check import a_week
 from mangaops.release.stack_evidence import Assumptions, Challenger
+from mangaops.release.stack_known import assumed
 from mangaops.stack import Rule, Stack, UnitSpec, parse
 from mangaops.stats import clopper_pearson
 from mangaops.training.parameters import PARAMETERS

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mangaops.pipeline.retrieval_world import RetrievalWorld
     from mangaops.pipeline.search_data_run import SearchSources
     from mangaops.pipeline.workshop import Workshop
-    from mangaops.release.stack_check import StackReport
+    from mangaops.release.stack_report import StackReport
     from mangaops.stack import Stack
 
 Progress = Callable[[str, int, int], None]
@@ -153,7 +153,7 @@ def check_stack(
     """
     import numpy as np
 
-    from mangaops.release.stack_check import assumed, from_ledger, stack_check
+    from mangaops.release.stack_check import known_of, stack_check
     from mangaops.store.addresses import without_credentials
 
     stack = read_stack(settings.stack)
@@ -168,7 +168,7 @@ def check_stack(
     return stack_check(
         stack,
         name,
-        from_ledger(shop.desk, name) if shop else assumed(stack, name, why=f"there is no ledger {shown} yet"),
+        known_of(stack, name, shop.desk if shop else None, why=f"there is no ledger {shown} yet"),
         rng=np.random.default_rng(seed),
         simulations=weeks,
         progress=progress,

@@ -233,7 +233,6 @@ units:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("stack", "check"), "shop was refused: it is data of kind search"),
         (("train", "reranker"), "no adapter draws its candidates"),
         (
             ("release", "bootstrap", "retrieval", "--logs", "items.parquet", "--reason", "first"),
@@ -254,6 +253,20 @@ def test_what_a_unit_that_searches_needs_is_named(
     ended = mangaops(*words, "--stack", shop)
     assert ended.code not in (0, 1)
     assert says in " ".join(ended.err.split())
+
+
+def test_a_stack_that_searches_is_checked_by_simulated_weeks(shop: Path, mangaops) -> None:
+    shop.write_text(RETRIEVAL.replace("kind: search", "kind: search, golden: {queries: 150}"))
+    ended = mangaops("stack", "check", "--stack", shop, "--weeks", "20", "--seed", "3")
+    assert ended.code == 0, ended.err
+    said = " ".join(ended.out.split())
+    assert "retrieval: 20 simulated weeks of each kind, through the real judge" in said
+    assert "ASSUMED, not measured: 150 golden queries" in said
+    assert "pair: ndcg@10 of the pair on search" in said
+    again = mangaops("stack", "check", "--stack", shop, "--weeks", "20", "--seed", "3", "--json")
+    told = json.loads(again.out)
+    assert [each["gain"] for each in told["challengers"]] == [0.0, -0.01, 0.01]
+    assert told["not_simulated"] == []
 
 
 def test_a_unit_of_labelled_logs_takes_no_catalogue(stack: Path, mangaops) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mangaops.evidence import Evidence
-from mangaops.gates import Case, Finding, judge, reads_rankings
+from mangaops.gates import Case, Finding, judge
 from mangaops.gates.pair import Table, table
 from mangaops.stack import Rule
 from mangaops.vocabulary import Cell, EvidenceKind, Verdict
@@ -215,7 +215,6 @@ def test_the_crosses_must_be_judged_as_well() -> None:
 def test_defaults_of_the_rule() -> None:
     one = rule("pair", **NEEDED)
     assert (one.params.model_dump()["metric"], one.params.model_dump()["on"]) == ("ndcg@10", "search")
-    assert reads_rankings(one)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from golden_rows import outcomes
 from mangaops.evidence import Evidence
-from mangaops.gates import Case, Finding, judge, reads_rankings
+from mangaops.gates import Case, Finding, judge
 from mangaops.stack import Rule, UnitSpec
 from mangaops.vocabulary import Cell, EvidenceKind, Stage, Verdict
 from ranking_rows import BINDING, ranking, searched
@@ -244,8 +244,6 @@ def test_a_list_of_rules_may_read_rows_and_lists() -> None:
         rule("non_inferior", metric="accuracy", margin=0.01),
         rule("non_inferior", metric="ndcg@10", on="search", margin=0.01, **POLICY),
     ]
-    assert [reads_rankings(one) for one in rules] == [False, True]
-    assert not reads_rankings(rule("leakage"))
     decision = judge(rules, before(golden, GOOD))
     assert [each.verdict for each in decision.findings] == [Verdict.PASS, Verdict.PASS]
     assert set(decision.evidence) == {EvidenceKind.EVALUATION, EvidenceKind.RANKING}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +14,10 @@ from desk_world import Rigged, World
 from mangaops.evidence import require
 from mangaops.gates import GATES, judge, weigh
 from mangaops.metrics import METRICS, Scored
-from mangaops.release.stack_check import (
-    ChallengerRow,
-    StackReport,
-    a_week,
-    assumed,
-    from_ledger,
-    observed,
-    simulate,
-    stack_check,
-)
+from mangaops.release.stack_check import a_week, simulate, stack_check
 from mangaops.release.stack_evidence import Challenger, evidence_of
+from mangaops.release.stack_known import assumed, from_ledger, observed
+from mangaops.release.stack_report import ChallengerRow, StackReport
 from mangaops.stack import Rule, Stack, parse
 from mangaops.training.parameters import PARAMETERS
 from mangaops.vocabulary import EvidenceKind, Outcome, Side
@@ -64,17 +58,29 @@ def test_three_challengers_with_shares_that_sum_to_one(stack: Stack) -> None:
     assert found.as_dict()["challengers"][0]["challenger"] == "equal"
 
 
-def test_rules_on_lists_are_not_simulated_and_the_report_says_so(stack: Stack) -> None:
-    unit = stack.units["router"]
-    policy = {"unjudged": "irrelevant", "min_judged": 0.9}
-    asked = {"metric": "ndcg@10", "on": "search", "margin": 0.01, **policy}
-    more = Rule("non_inferior", GATES["non_inferior"].params(**asked))
-    wider = replace(stack, units={"router": unit.model_copy(update={"gates": (*unit.gates, more)})})
-    found, plain = report(wider, 3), report(stack, 3)
-    assert found.not_simulated == ("non_inferior (ndcg@10 on search)",)
-    assert "NOT SIMULATED, for no search is: non_inferior (ndcg@10 on search)" in found.text()
-    assert found.challengers == plain.challengers
-    assert "NOT SIMULATED" not in plain.text()
+def test_a_router_is_checked_as_it_was_before_units_that_rank_were(stack: Stack) -> None:
+    """These numbers were printed by the version before, with the same seed."""
+    known, rng = assumed(stack, "router"), np.random.default_rng(7)
+    found = stack_check(stack, "router", known, rng=rng, simulations=20)
+    shares = [(row.promoted.share, row.held.share, row.rejected.share) for row in found.challengers]
+    assert shares == [(0.45, 0.55, 0.0), (0.25, 0.75, 0.0), (0.95, 0.05, 0.0)]
+    review = [row.gates[-1].passed.share for row in found.challengers]
+    assert review == [0.7, 0.55, 1.0]
+    assert "NOT SIMULATED" not in found.text()
+    assert "NOTE" not in found.text()
+
+
+def test_two_rules_on_the_same_are_counted_apart(stack: Stack) -> None:
+    unit, model = stack.units["router"], stack.models["intent-classifier"]
+    known, rng = assumed(stack, "router"), np.random.default_rng(2)
+    rules = [
+        Rule("non_inferior", GATES["non_inferior"].params(metric="accuracy", margin=margin))
+        for margin in (0.0, 0.5)
+    ]
+    week = partial(a_week, unit, model, stack.data["intent-data"], known, rng=rng)
+    strict, wide = simulate(rules, Challenger("worse", -0.01), week, simulations=8).gates
+    assert strict.subject == wide.subject
+    assert strict.passed.share < wide.passed.share == 1.0
 
 
 def test_equal_seeds_give_equal_reports(stack: Stack) -> None:
@@ -93,9 +99,8 @@ def test_a_broken_challenger_is_rejected_and_an_equal_one_is_not(stack: Stack) -
     model = stack.models["intent-classifier"]
     data, known = stack.data["intent-data"], assumed(stack, "router")
     rng = np.random.default_rng(2)
-    broken, equal = (
-        simulate(unit, model, data, known, kind, rng=rng, simulations=8) for kind in (BROKEN, EQUAL)
-    )
+    week = partial(a_week, unit, model, data, known, rng=rng)
+    broken, equal = (simulate(unit.gates, kind, week, simulations=8) for kind in (BROKEN, EQUAL))
     assert broken.rejected.share == 1.0
     assert equal.rejected.share == 0.0
 
@@ -183,4 +188,5 @@ def report_rows(world: World) -> tuple[ChallengerRow, ...]:
     unit, model = stack.units["router"], stack.models["intent-classifier"]
     known = assumed(stack, "router")
     rng = np.random.default_rng(1)
-    return (simulate(unit, model, stack.data["intent-data"], known, EQUAL, rng=rng, simulations=1),)
+    week = partial(a_week, unit, model, stack.data["intent-data"], known, rng=rng)
+    return (simulate(unit.gates, EQUAL, week, simulations=1),)

@@ -6,7 +6,6 @@ from mangaops.gates.decision import Decision
 from mangaops.gates.finding import Finding
 from mangaops.gates.gate import Gate, Params
 from mangaops.gates.judge import combine, judge, weigh
-from mangaops.gates.measure import reads_rankings
 from mangaops.gates.table import GATES
 
 __all__ = [
@@ -20,6 +19,5 @@ __all__ = [
     "asked_of_shadow",
     "combine",
     "judge",
-    "reads_rankings",
     "weigh",
 ]

@@ -8,7 +8,6 @@ from pydantic import model_validator
 
 from mangaops.gates.gate import Params, Share
 from mangaops.metrics import METRICS, SHADOW_REVIEW, Metric, Ranked, Reviewed, Scored
-from mangaops.stack import Rule
 from mangaops.vocabulary import Stage, Unjudged
 
 On = Literal["search", "adapter", "reranker", "golden"]
@@ -33,12 +32,6 @@ class Measure(Params):
         if says:
             raise ValueError(says)
         return self
-
-
-def reads_rankings(rule: Rule) -> bool:
-    """Whether the rule is judged by the lists of a search."""
-    metric = METRICS.get(getattr(rule.params, "metric", ""))
-    return metric is not None and metric.view is Ranked
 
 
 def _misfit(asked: Measure, metric: Metric[Any]) -> str:

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mangaops.evidence import Binding, Evidence
-from mangaops.vocabulary import Action, EvidenceKind, RecordPart, Side
+from mangaops.vocabulary import NEITHER, Action, EvidenceKind, RecordPart, Side
 
 Codes = NDArray[np.int64]
 
@@ -48,6 +48,11 @@ class Assumptions:
     latency_share: float = 0.6
     source: str = "stack.yaml"
     measured: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing: the simulated weeks tell what golden rows cannot."""
+        return ()
 
     def said(self) -> dict[str, str]:
         """Each figure in words, by field."""
@@ -87,8 +92,8 @@ def evidence_of(
     shadow, review = _live(assumed, challenger, budget, traffic, rng)
     found = (
         _evaluation(assumed, challenger, rng),
-        _latency(assumed, limits, rng),
-        *_sound(sum(assumed.golden.values())),
+        latency(assumed.latency_share, limits, rng),
+        *sound(sum(assumed.golden.values())),
         shadow,
         review,
     )
@@ -101,7 +106,7 @@ def _evaluation(assumed: Assumptions, challenger: Challenger, rng: np.random.Gen
     truth = rng.permutation(np.repeat(np.arange(len(labels)), counts))
     mix = np.array([assumed.shares[label] for label in labels])
     weight = (mix / np.maximum(counts / counts.sum(), 1e-12))[truth]
-    groups = _groups(truth.size, assumed.per_group, rng)
+    groups = groups_of(truth.size, assumed.per_group, rng)
     baseline, release = _answers(truth, groups, mix, assumed, challenger, rng)
     names = pl.Series(labels, dtype=pl.String)
     rows = truth.size
@@ -137,7 +142,7 @@ def _same(word: str, rows: int) -> pl.Series:
     return pl.repeat(word, rows, eager=True)
 
 
-def _groups(rows: int, mean: float, rng: np.random.Generator) -> Codes:
+def groups_of(rows: int, mean: float, rng: np.random.Generator) -> Codes:
     """A group for each row; sizes are geometric with this mean, 1 gives every row its own."""
     begins = rng.random(rows) < 1.0 / max(1.0, mean)
     return np.cumsum(begins).astype(np.int64)
@@ -157,7 +162,7 @@ def _answers(
     gained, lost = (tilt + challenger.gain) / 2.0, (tilt - challenger.gain) / 2.0
     if min(gained, lost) < 0 or assumed.accuracy < lost or 1.0 - assumed.accuracy < gained + neither:
         gained, lost = max(challenger.gain, 0.0) + tilt / 4.0, max(-challenger.gain, 0.0) + tilt / 4.0
-    luck = _shared_luck(groups, assumed.alike, rng)
+    luck = shared_luck(groups, assumed.alike, rng)
     edges = np.cumsum([assumed.accuracy - lost, lost, gained, neither])
     state = np.searchsorted(
         edges, luck, side="right"
@@ -170,7 +175,7 @@ def _answers(
     return baseline, release
 
 
-def _shared_luck(groups: Codes, alike: float, rng: np.random.Generator) -> NDArray[np.float64]:
+def shared_luck(groups: Codes, alike: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """A uniform number a row; in a share `alike` of groups all rows have the same one."""
     count = int(groups.max(initial=0)) + 1
     own, shared = rng.random(groups.size), rng.random(count)
@@ -206,31 +211,48 @@ def _live(
     labels = np.array(list(assumed.shares))
     mix = np.array(list(assumed.shares.values()))
     truth = rng.choice(mix.size, size=assumed.requests, p=mix / mix.sum()).astype(np.int64)
-    groups = _groups(truth.size, assumed.per_conversation, rng)
+    groups = groups_of(truth.size, assumed.per_conversation, rng)
     baseline, release = _answers(truth, groups, mix, assumed, challenger, rng)
-    answers = _answer_table(labels, groups, baseline, release)
+    answers = answer_table(labels, groups, baseline, release)
+    right = np.where((truth == baseline) | (truth == release), labels[truth], NEITHER)
+    return reviewed(answers, right, hours=assumed.hours, budget=budget, bound=bound, rng=rng)
+
+
+def reviewed(
+    answers: pl.DataFrame,
+    right: NDArray[Any],
+    *,
+    hours: float,
+    budget: int,
+    bound: Binding,
+    rng: np.random.Generator,
+    lists: bool = False,
+) -> tuple[Evidence, Evidence]:
+    """A window of answered requests, and a review of a sample of those that disagree.
+
+    `right` is what people say of each request: an answer of a side, or `neither`. `lists`: answers are lists.
+    """
     shadow = Evidence(
         EvidenceKind.SHADOW,
         bound,
         {
             "from": "simulated",
             "to": "simulated",
-            "hours": assumed.hours,
-            "requests": truth.size,
+            "hours": hours,
+            "requests": answers.height,
             "coverage": 1.0,
             "mode": "simulated",
+            **({"lists": {}} if lists else {}),
         },
         {"answers": answers},
     )
-    apart = np.flatnonzero(baseline != release)
+    apart = np.flatnonzero(answers.get_column("disagrees").to_numpy())
     asked = np.sort(rng.choice(apart, size=min(budget, apart.size), replace=False))
-    right = np.where((truth == baseline) | (truth == release), labels[truth], "neither")[asked]
-    chance = asked.size / max(1, apart.size)
-    items = _items(answers[asked.tolist()], right, chance)
+    items = _items(answers[asked.tolist()], right[asked], asked.size / max(1, apart.size))
     facts = {
         "reviewer": "simulated",
         "simulated": True,
-        "requests": truth.size,
+        "requests": answers.height,
         "disagreements": int(apart.size),
         "planted_floor": 0.0,
         "shadow": shadow.digest,
@@ -240,7 +262,8 @@ def _live(
     return shadow, Evidence(EvidenceKind.REVIEW, bound, facts, {"items": items, "groups": sizes})
 
 
-def _answer_table(labels: NDArray[Any], groups: Codes, baseline: Codes, release: Codes) -> pl.DataFrame:
+def answer_table(labels: NDArray[Any], groups: Codes, baseline: Codes, release: Codes) -> pl.DataFrame:
+    """Answers of both sides beside each other, each a number in `labels`, all routed."""
     rows, names = groups.size, pl.Series(labels.tolist(), dtype=pl.String)
     return pl.DataFrame(
         {
@@ -278,13 +301,13 @@ def _items(asked: pl.DataFrame, right: NDArray[Any], chance: float) -> pl.DataFr
     return pl.concat([items, planted])
 
 
-def _latency(assumed: Assumptions, limits: tuple[float, float], rng: np.random.Generator) -> Evidence:
-    """Log-normal times of both sides, whose quantile is the assumed share of the limit."""
+def latency(share: float, limits: tuple[float, float], rng: np.random.Generator) -> Evidence:
+    """Log-normal times of both sides, whose quantile is this share of the limit."""
     from statistics import NormalDist
 
     quantile, limit = limits
     spread = 0.25
-    centre = np.log(limit * assumed.latency_share) - spread * NormalDist().inv_cdf(quantile)
+    centre = np.log(limit * share) - spread * NormalDist().inv_cdf(quantile)
     frames = []
     for side in Side:
         drift = rng.normal(0.0, 0.03, BLOCKS).repeat(REQUESTS_A_BLOCK)
@@ -295,7 +318,7 @@ def _latency(assumed: Assumptions, limits: tuple[float, float], rng: np.random.G
     return Evidence(EvidenceKind.LATENCY, BINDING, facts, {"samples": pl.concat(frames)})
 
 
-def _sound(rows: int) -> tuple[Evidence, ...]:
+def sound(rows: int) -> tuple[Evidence, ...]:
     """Record, leakage and fingerprint of a release with which nothing is wrong."""
     checks: dict[str, dict[str, int]] = {str(side): {} for side in Side}
     whole = {

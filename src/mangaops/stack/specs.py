@@ -291,6 +291,6 @@ class Stack:
             raise SetupError(
                 f"{data} was refused: it is data of kind search, and only labelled logs will do here",
                 accepted=f"labelled logs: {', '.join(sorted(self.data)) or 'the stack declares none'}",
-                next_step="name a unit that classifies: stack check simulates no lists of a search",
+                next_step="name data of labelled logs, or a unit that classifies",
             )
         return self.data[data]
