@@ -15,7 +15,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mangaops.evidence import TABLES, Evidence
-from mangaops.release.pairs import MODELS, PLACES
+from mangaops.release.listed import PLACES
+from mangaops.release.pairs import MODELS
 from mangaops.release.stack_evidence import BINDING, groups_of
 from mangaops.vocabulary import Cell, EvidenceKind, Side, Stage
 
