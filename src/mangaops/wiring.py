@@ -215,16 +215,19 @@ def validate_search_data(
     return rehearsed_search(stack, data, found, lambda: open_if_there(settings), today, progress)
 
 
-def chosen_data(settings: Settings, name: str | None) -> tuple[str, bool]:
+def chosen_data(settings: Settings, name: str | None, searched: bool | None) -> tuple[str, bool]:
     """The dataset that is meant, and whether it is search data.
 
+    `searched`: whether what was given is for search data; None where it may be for either kind.
+
     Raises:
-        UsageError: the stack declares no such dataset, or several and none is named.
+        UsageError: the stack declares no such dataset, or none is named and several will do.
     """
     from mangaops.pipeline.dataset_run import data_name
 
     stack = read_stack(settings.stack)
-    chosen = data_name(stack, name)
+    kinds = {True: stack.search_data, False: stack.data}
+    chosen = data_name(stack, name, kinds[searched] if searched is not None else ())
     return chosen, chosen in stack.search_data
 
 
