@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -175,23 +174,19 @@ def check_stack(
     )
 
 
-def validate_logs(
-    settings: Settings, data: str | None, source: Source, progress: Progress
-) -> ValidationReport:
+def validate_logs(settings: Settings, name: str, source: Source, progress: Progress) -> ValidationReport:
     """A report on the logs, which says as well what would keep a snapshot from being made of them.
 
     Nothing is made. A ledger is asked only where it may have frozen the labels, or where these rows alone
     do not fill every split.
 
     Raises:
-        UsageError: the stack declares no such dataset, or several and none is named.
         InputError: the logs cannot be read as rows.
     """
-    from mangaops.pipeline.dataset_run import data_name, examine, frozen_labels
+    from mangaops.pipeline.dataset_run import examine, frozen_labels
     from mangaops.pipeline.rehearsal import rehearsed
 
     stack = read_stack(settings.stack)
-    name = data_name(stack, data)
     shop = open_if_there(settings) if stack.data[name].labels == FROM_LOGS else None
     found = examine(stack, name, source, frozen_labels(shop, name) if shop else None, progress)
     today = datetime.now(UTC).date()
@@ -215,16 +210,19 @@ def validate_search_data(
     return rehearsed_search(stack, data, found, lambda: open_if_there(settings), today, progress)
 
 
-def chosen_data(settings: Settings, name: str | None) -> tuple[str, bool]:
+def chosen_data(settings: Settings, name: str | None, searched: bool | None) -> tuple[str, bool]:
     """The dataset that is meant, and whether it is search data.
 
+    `searched`: whether what was given is for search data; None where it may be for either kind.
+
     Raises:
-        UsageError: the stack declares no such dataset, or several and none is named.
+        UsageError: the stack declares no such dataset, or none is named and several will do.
     """
     from mangaops.pipeline.dataset_run import data_name
 
     stack = read_stack(settings.stack)
-    chosen = data_name(stack, name)
+    kinds = {True: stack.search_data, False: stack.data}
+    chosen = data_name(stack, name, kinds[searched] if searched is not None else ())
     return chosen, chosen in stack.search_data
 
 
@@ -283,48 +281,6 @@ def serve_stack(
     Supervisor(units_of(read_stack(settings.stack), units), given, ready).run()
 
 
-def write_stack(out: Path) -> None:
-    """A commented stack.yaml is written; an existing file stays as it is.
-
-    Raises:
-        UsageError: the file is there already.
-    """
-    if out.exists():
-        raise UsageError(
-            f"{out} was not written: it is there already",
-            accepted="a path that is free",
-            next_step="mangaops init --out another.yaml",
-        )
-    out.write_text(init_text(), encoding="utf-8")
-
-
-def init_text() -> str:
-    """The stack.yaml that `mangaops init` writes."""
-    return (files("mangaops.pipeline") / "templates" / "stack.yaml").read_text(encoding="utf-8")
-
-
-def simulate_traffic(
-    out: Path, *, seed: int, weeks: int, conversations: int, form: str, progress: Progress
-) -> dict[str, Any]:
-    """Simulated logs, traffic and truth are files in the folder; everything in them is invented."""
-    from mangaops.simulation import write_traffic
-
-    return write_traffic(
-        out, seed=seed, weeks=weeks, conversations=conversations, format=form, progress=progress
-    )
-
-
-def simulate_searches(
-    out: Path, *, seed: int, weeks: int, sessions: int, titles: int, form: str, progress: Progress
-) -> dict[str, Any]:
-    """A simulated shop, queries, judgments and searches are files in the folder; all of it is invented."""
-    from mangaops.simulation import write_searches
-
-    return write_searches(
-        out, seed=seed, weeks=weeks, sessions=sessions, titles=titles, format=form, progress=progress
-    )
-
-
 def run_quickstart(settings: Settings, folder: Path, *, seed: int, teller: Teller) -> dict[str, Any]:
     """The quickstart's story is told, and everything that it made lies in the folder, its ledger too.
 
@@ -332,27 +288,14 @@ def run_quickstart(settings: Settings, folder: Path, *, seed: int, teller: Telle
         UsageError: the folder holds something else, or the stack file is missing or not simulated.
         MangaopsError: a release was not decided as the story needs it.
     """
-    from mangaops.pipeline.quickstart import prepare, tell_story
-    from mangaops.pipeline.quickstart_search import tell_search_story
+    from mangaops.pipeline.first_stack import init_text
+    from mangaops.pipeline.quickstart import prepare
+    from mangaops.pipeline.quickstart_search import story_of
     from mangaops.stack import differences
 
     text = settings.stack.read_text(encoding="utf-8") if settings.stack.is_file() else ""
     stack = read_stack(settings.stack)
-    if not stack.simulated:
-        raise UsageError(
-            f"the quickstart with {settings.stack} was refused: its world is invented, and this stack is not",
-            found="simulated: false",
-            accepted="a stack.yaml that says `simulated: true`",
-            next_step="mangaops quickstart --stack examples/quickstart/stack.yaml",
-        )
-    stories = {"router": tell_story, "retrieval": tell_search_story}
-    if len(stack.units) != 1 or (unit := next(iter(stack.units))) not in stories:
-        raise UsageError(
-            f"the quickstart with {settings.stack} was refused: it tells of one unit",
-            found=f"units {', '.join(stack.units)}",
-            accepted=" or ".join(stories),
-            next_step="mangaops quickstart --stack examples/quickstart/stack.yaml",
-        )
+    unit, story = story_of(stack, settings.stack)
     home = prepare(folder)
     if settings.ledger_url or settings.files_url:
         teller.line(
@@ -364,7 +307,7 @@ def run_quickstart(settings: Settings, folder: Path, *, seed: int, teller: Telle
         teller.line(f"{settings.stack} differs from what `mangaops init` writes:")
     for each in told:
         teller.line(f"   {each.where}: {each.here} (init: {each.init}), because {each.because}")
-    return stories[unit](shop, folder, settings.stack, seed=seed, teller=teller)
+    return story(shop, folder, settings.stack, seed=seed, teller=teller)
 
 
 def make_world(

@@ -47,3 +47,12 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def world(tmp_path: Path, artifact: Path) -> GatewayWorld:
     """A world with a champion, router-1, whose way back is the fallback."""
     return make_world(tmp_path / "world", artifact)
+
+
+@pytest.fixture
+def logs(tmp_path: Path, mangaops) -> Path:
+    done = mangaops(
+        "simulate", "traffic", "--out", tmp_path / "world", "--weeks", "2", "--conversations", "600"
+    )
+    assert done.code == 0
+    return tmp_path / "world" / "logs.parquet"

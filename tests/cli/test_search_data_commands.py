@@ -167,7 +167,7 @@ def test_a_version_is_recorded_shown_and_the_same_from_a_database(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ((), "no dataset was chosen"),
+        ((), "no dataset was chosen, and 2 will do accepted: intent-data, shop next:"),
         (("--data", "shop", "--logs", "items.parquet"), "--logs is for the other kind, no --catalogue"),
         (("--data", "shop", "--catalogue", "items.parquet"), "no --judgments"),
         (("--data", "intent-data", "--catalogue", "items.parquet"), "--catalogue is for the other kind"),
@@ -190,6 +190,28 @@ def test_options_of_the_wrong_kind_are_refused_before_anything_is_made(
         ended = mangaops("data", verb, "--stack", shop, *options)
         assert ended.code in (2, 4)
         assert says in " ".join(ended.err.split())
+
+
+def test_the_options_choose_the_only_dataset_of_their_kind_and_name_the_choices_where_there_are_two(
+    shop: Path, tmp_path: Path, mangaops
+) -> None:
+    ended = mangaops("data", "validate", "--stack", shop, *files(tmp_path), "--json")
+    assert (ended.code, json.loads(ended.out)["sections"]["searches"]["searches"]) == (0, 200)
+    shop.write_text(shop.read_text().replace("\ndata:\n", "\ndata:\n  books: {kind: search}\n", 1))
+    refused = mangaops("data", "validate", "--stack", shop, *files(tmp_path))
+    assert refused.code == 2
+    assert "and 2 will do accepted: books, shop next: name one of these" in " ".join(refused.err.split())
+    labelled = mangaops("data", "validate", "--stack", shop, "--logs", tmp_path / "items.parquet")
+    assert "no column 'text'" in labelled.err
+
+
+def test_a_model_that_the_stack_has_not_is_refused_with_a_next_step(
+    shop: Path, tmp_path: Path, mangaops
+) -> None:
+    mangaops("data", "snapshot", "--stack", shop, "--data", "shop", *files(tmp_path))
+    ended = mangaops("train", "foo", "--stack", shop)
+    assert ended.code == 2
+    assert "accepted: intent-classifier next: name one of these" in " ".join(ended.err.split())
 
 
 def test_new_grades_of_golden_queries_are_counted_and_taken_when_asked(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 from mangaops.datasets.logged import kept
@@ -30,6 +31,18 @@ def test_each_unit_is_logged_as_it_says() -> None:
     conversation = hashlib.sha256(b"c1").hexdigest()
     assert hashed == row("secret", text=f"sha256:{told}", conversation_id=f"sha256:{conversation}")
     assert rows[2]["text"] == SAID, "the rows that were given stay as they are"
+
+
+def test_words_of_filters_are_kept_like_the_text_and_the_rest_of_them_as_it_is() -> None:
+    options = {"k": 3, "filters": {"genres": ["of mei@example.com", "drama"], "in_stock": True}}
+    rows = [row(unit, options=json.dumps(options)) for unit in ("plain", "router", "secret")]
+    logs = {"plain": LogSpec(text="keep"), "secret": LogSpec(text="hash")}
+    plain, masked, hashed = (json.loads(each["options"]) for each in kept(logs)(rows))
+    assert plain == options
+    assert masked == {"k": 3, "filters": {"genres": ["of [e-mail]", "drama"], "in_stock": True}}
+    assert hashed["filters"]["genres"][1] == "sha256:" + hashlib.sha256(b"drama").hexdigest()
+    assert (hashed["k"], hashed["filters"]["in_stock"]) == (3, True)
+    assert kept(logs)([row("secret", options=None)])[0]["options"] is None
 
 
 def test_a_text_that_is_absent_or_malformed_is_logged_all_the_same() -> None:

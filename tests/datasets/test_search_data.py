@@ -322,6 +322,23 @@ def test_data_that_cannot_fill_every_split_or_be_dated_is_refused(tmp_path: Path
     assert dated.name == "shop-2026-04-13"
 
 
+def test_queries_without_any_word_are_named_where_they_fill_no_split(tmp_path: Path) -> None:
+    plain = judgments()
+    emoji = data_of(tmp_path, judged=plain.with_columns(query=pl.lit("🐉")))
+    told = [each for each in validate_search(emoji, SPEC).warnings if "no word" in each]
+    count = plain["query_id"].n_unique()
+    assert told == [
+        f"{count} of {count} queries have no word, as '🐉': only equal signs make two of them the same, "
+        "and models read little in them"
+    ]
+    with pytest.raises(InputError, match="no query with a relevant item for") as refused:
+        frozen(emoji)
+    assert "of 1 different texts" in refused.value.found
+    assert " of them without any word; dropped: none" in refused.value.found
+    worded = data_of(tmp_path, judged=plain)
+    assert not [each for each in validate_search(worded, SPEC).warnings if "no word" in each]
+
+
 WORDS = st.lists(st.sampled_from(("one", "piece", "sad", "war", "猫", "!")), min_size=1, max_size=5)
 
 

@@ -79,20 +79,46 @@ def test_a_search_is_answered_as_the_release_answers_offline(world: RetrievalWor
         ({"query": "x", "filters": {"in_stock": False}}, "filters.in_stock"),
         ({"query": "x", "filters": {"price_at_most": "1"}}, "filters.price_at_most"),
         ({"query": "x", "filters": {"genres": "drama"}}, "filters.genres"),
-        ({"query": "x", "filters": None}, "filters"),
     ],
 )
 def test_what_is_no_search_is_422_and_says_where(gateway: Gateway, body: dict[str, Any], found: str) -> None:
     status, refused = gateway.post("/v1/search", body)
     assert status == 422
     assert found in refused["found"]
-    assert "query" in refused["accepted"]
+    assert refused["accepted"] == (
+        "conversation_id, user_id, query, k (1 to 100), filters (price_at_least, price_at_most, in_stock, "
+        "languages, age_ratings, genres, tags)"
+    )
+
+
+def test_null_is_the_same_as_left_out(gateway: Gateway) -> None:
+    plain = gateway.search(questions()[0])["items"]
+    assert len(plain) == 10
+    for absent in ({"k": None}, {"filters": None}, {"filters": {"genres": None, "in_stock": None}}):
+        assert gateway.search(questions()[0], **absent)["items"] == plain
+
+
+def test_both_logs_hold_what_a_search_was_limited_to(world: RetrievalWorld, gateway: Gateway) -> None:
+    asked = gateway.search(questions()[0], k=3, filters={"genres": ["write to mei@example.com"]})
+    plain = gateway.search(questions()[0])
+
+    def rows() -> dict[str, str]:
+        logged = read_log(world.home, "requests", unit=UNIT)
+        return dict(logged.select("request_id", "options").iter_rows())
+
+    until(lambda: plain["request_id"] in rows(), "the rows of the request log")
+    assert json.loads(rows()[asked["request_id"]]) == {
+        "k": 3,
+        "filters": {"genres": ["write to [e-mail]"]},
+    }
+    assert json.loads(rows()[plain["request_id"]]) == {"k": 10, "filters": {}}
 
 
 def test_the_open_inference_protocol_gives_rows_of_ten(world: RetrievalWorld, gateway: Gateway) -> None:
     told = json.loads(gateway.get(f"/v2/models/{UNIT}")[1])
     assert told["inputs"] == [{"name": "query", "datatype": "BYTES", "shape": [-1]}]
     assert [each["shape"] for each in told["outputs"]] == [[-1, 10], [-1, 10], [-1]]
+    assert told["platform"] == "mangaops_search", "the name of no single model of the pair"
     asked = [questions()[0], questions()[1]]
     tensor = {"name": "query", "shape": [2], "datatype": "BYTES", "data": asked}
     status, answer = gateway.post(f"/v2/models/{UNIT}/infer", {"inputs": [tensor]})
@@ -212,6 +238,7 @@ def test_the_shadow_is_asked_the_same_and_its_log_has_both_lists(
     for row in rows:
         both = [json.loads(row[f"{side}_answer"]) for side in ("champion", "challenger")]
         assert row["text"] == questions()[0]
+        assert json.loads(row["options"]) == {"k": 3, "filters": {"in_stock": True}}
         for side in both:
             assert side.keys() == {"items", "scores", "catalogue_generation"}
             assert len(side["items"]) == 3

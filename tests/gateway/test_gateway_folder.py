@@ -11,7 +11,7 @@ from servers import COMMAND
 
 from mangaops.errors import SetupError
 from mangaops.gateway.folder import _is_still, alone_in
-from mangaops.wiring import init_text
+from mangaops.pipeline.first_stack import init_text
 
 
 class Refused(Exception):

@@ -102,20 +102,31 @@ def test_bodies_up_to_the_limit_are_read_and_longer_ones_are_413(server: Server)
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"),
+    ("method", "path"),
+    [("POST", "/v1/nothing"), ("GET", "/%ff%fe"), ("POST", "/v1/sentiment")],
+)
+def test_paths_that_are_none_say_so(server: Server, method: str, path: str) -> None:
+    reply = server.ask(method, path)
+    assert (reply.status, reply.json["next"]) == (404, "GET /openapi.json")
+    assert "allow" not in reply.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "meant"),
     [
-        ("GET", "/v1/route", 405),
-        ("DELETE", "/v1/feedback", 405),
-        ("POST", "/v1/nothing", 404),
-        ("GET", "/%ff%fe", 404),
-        ("POST", "/v1/sentiment", 404),
+        ("GET", "/v1/route", "POST"),
+        ("DELETE", "/v1/feedback", "POST"),
+        ("GET", "/v2/models/router/infer", "POST"),
+        ("POST", "/v2/models/router", "GET"),
     ],
 )
-def test_paths_and_methods_that_are_none_say_so(server: Server, method: str, path: str, status: int) -> None:
+def test_another_method_than_that_of_a_path_is_told_which_one_is_meant(
+    server: Server, method: str, path: str, meant: str
+) -> None:
     reply = server.ask(method, path)
-    assert reply.status == status
-    assert reply.json["next"] == "GET /openapi.json"
-    assert ("allow" in reply.headers) == (status == 405)
+    assert (reply.status, reply.headers["allow"]) == (405, meant)
+    assert reply.json["accepted"] == f"{meant} {path}"
+    assert reply.json["next"] == f"{meant} {path}, as /openapi.json says"
 
 
 def test_a_settled_worker_is_ready_and_says_what_it_serves(server: Server) -> None:

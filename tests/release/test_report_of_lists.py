@@ -167,6 +167,16 @@ def test_queries_that_changed_most_come_first_with_both_lists() -> None:
     assert (gained.word, gained.before, gained.after) == ("fixed", 0.0, 1.0)
 
 
+def test_a_query_that_got_worse_is_never_fixed_and_one_that_got_better_never_broken() -> None:
+    """One relevant item comes into the first three places, and others leave the list; and the reverse."""
+    many, one = ["x1", "x2", "x3", "a", "b", "c", "d"], ["x1", "x2", "a"]
+    grades = {query: dict.fromkeys("abcd", 1.0) for query in ("lost", "gained")}
+    both = {"lost": many, "gained": one}, {"lost": one, "gained": many}
+    found = changes(Ranked.of(searched(*both, grades)), {})
+    assert (found.worse, found.better, found.broken, found.fixed) == (1, 1, 0, 0)
+    assert [each.word for each in (*found.lost, *found.gained)] == ["", ""]
+
+
 def test_equal_sides_changed_nothing() -> None:
     same = found_at([1, 2, None])
     found = changes(Ranked.of(searched(same, same, {"q0": {"right": 1.0}})), {})

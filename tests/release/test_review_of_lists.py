@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,8 @@ from shop_desk import CHAMPION, NEW, NEXT, OLD, SearchWorld, search_world, traff
 from mangaops.errors import InputError, NotReviewable
 from mangaops.evidence import Evidence
 from mangaops.release import review, review_lists, review_sheet
-from mangaops.release.listed import items_of
+from mangaops.release.desk import record_evidence
+from mangaops.release.listed import items_of, limits
 from mangaops.vocabulary import NEITHER, Verdict
 
 ORDER = ("item_id", "text", "A", "B", "answer")
@@ -77,6 +79,61 @@ def test_the_page_shows_the_queue_side_by_side_and_tells_no_side(searching: Sear
     assert "in this list alone" in page
     for word in ("golden", "planted", "baseline", "challenger", "<script"):
         assert word not in page.partition("</style>")[2]
+
+
+def limited(world: SearchWorld, options: dict[str, object]) -> str:
+    """The name of a review of searches that were all limited so, as live shadow evidence tells it."""
+    seen = world.shadowed()
+    answers = seen.tables["answers"].with_columns(options=pl.lit(json.dumps(options)))
+    live = replace(seen, tables={"answers": answers})
+    record_evidence(world.desk, "retrieval", world.release, live, reason=WHY)
+    return opened(world, shadow=live.digest)
+
+
+def test_reviewers_see_what_a_search_was_limited_to(searching: SearchWorld) -> None:
+    name = limited(
+        searching, {"k": 5, "filters": {"in_stock": True, "genres": ["<b>", "of mei@example.com"]}}
+    )
+    content = review.export_review(searching.desk, "retrieval", name)
+    rows = rows_of(content)
+    told = "\n(in stock; genres: <b> or of [e-mail]; 5 items)"
+    assert sorted(row["text"].endswith(told) for row in rows) == [False] * 6 + [True] * 40
+    page = review.export_page(searching.desk, "retrieval", name).decode()
+    assert page.count("limited to <b>in stock; genres: &lt;b&gt; or of [e-mail]; 5 items</b>") == 40
+    given = [{**row, "answer": "A"} for row in rows]
+    found = review.import_answers(searching.desk, "retrieval", name, as_csv(given), reason="looked at all")
+    assert found.facts["unanswered"] == 0
+    edited = [{**row, "text": row["text"].replace("5 items", "9 items"), "answer": "A"} for row in rows]
+    with pytest.raises(InputError, match="row"):
+        review.import_answers(searching.desk, "retrieval", name, as_csv(edited), reason="done")
+
+
+def test_a_search_without_limits_is_shown_as_its_text_alone(searching: SearchWorld) -> None:
+    name = limited(searching, {"k": 10, "filters": {}})
+    page = review.export_page(searching.desk, "retrieval", name).decode()
+    assert "limited to" not in page
+    assert all(
+        "\n" not in row["text"] for row in rows_of(review.export_review(searching.desk, "retrieval", name))
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (None, ""),
+        ({}, ""),
+        ({"k": 10, "filters": {}}, ""),
+        ({"k": 1, "filters": {}}, "1 item"),
+        ({"k": 100, "filters": {}}, "100 items"),
+        (
+            {"k": 10, "filters": {"price_at_least": 2.5, "price_at_most": 10.0}},
+            "price at least 2.5; price at most 10",
+        ),
+        ({"filters": {"age_ratings": ["12+"]}}, "age ratings: 12+"),
+    ],
+)
+def test_limits_are_told_in_words(options: dict[str, object] | None, told: str) -> None:
+    assert limits(json.dumps(options) if options is not None else None) == told
 
 
 def test_user_text_and_titles_are_harmless_on_the_page(searching: SearchWorld) -> None:

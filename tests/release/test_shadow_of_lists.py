@@ -76,6 +76,7 @@ def test_a_log_of_lists_is_read_as_a_replay_writes_them() -> None:
     (row,) = answered(window, LISTS).to_dicts()
     assert (row["baseline_label"], row["release_label"]) == (as_list(old.items), as_list(new.items))
     assert (row["disagrees"], row["control_disagrees"], row["release_ms"]) == (True, None, 4.0)
+    assert row["options"] == '{"k":3,"filters":{"in_stock":true}}'
     assert row["release_action"] is None
     assert row["release_confidence"] is None
 
@@ -100,6 +101,7 @@ def logged(champion: str, challenger: str, control: str | None) -> pl.DataFrame:
         "conversation_id": "c1",
         "user_id": None,
         "text": "red garden manga",
+        "options": '{"k":3,"filters":{"in_stock":true}}',
         "champion_answer": champion,
         "champion_ms": 3.0,
         "challenger_answer": challenger,

@@ -26,6 +26,7 @@ def request(number: int, **changes: Any) -> dict[str, Any]:
         "conversation_id": f"c{number % 7}",
         "user_id": None,
         "text": f"where is volume {number}? 新刊",
+        "options": None,
         "answer": '{"label":"faq"}',
         "latency_ms": 2.5,
         "error": None,

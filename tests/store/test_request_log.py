@@ -22,7 +22,7 @@ from log_writers import START, request
 
 from mangaops.errors import IntegrityError, SetupError
 from mangaops.store import LogReader, LogWriter, Roller, read_log
-from mangaops.store.log_form import COLUMNS, Segment
+from mangaops.store.log_form import COLUMNS, Segment, arrow_schema
 
 
 @pytest.fixture
@@ -77,6 +77,29 @@ def test_rows_come_back_as_they_were_put_in_order_of_time(journal: Path, root: s
     )
     assert later["request_id"].to_list() == ["r2", "r3"]
     assert read_log(root, "requests", unit="router", since=START + timedelta(days=1)).is_empty()
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_rows_of_a_version_without_a_column_are_read_beside_newer_ones(
+    journal: Path, root: str, together: bool
+) -> None:
+    schema = arrow_schema("requests")
+    older = schema.remove(schema.get_field_index("options"))
+    (journal / "requests").mkdir(parents=True)
+    segment = Segment(journal / "requests" / "old@000000000001-00.open", older)
+    row = {"seq": 1, "writer": "old"} | request(0)
+    del row["options"]
+    segment.append(pa.RecordBatch.from_pylist([row], schema=older))
+    segment.close()
+    if not together:
+        assert Roller(journal, root).roll(living=()) == 1
+    log = LogWriter(journal, "requests", "new", every=0.0)
+    log.put(request(1, options='{"k":3}'))
+    log.close()
+    assert Roller(journal, root).roll(living=()) == (2 if together else 1)
+    found = read_log(root, "requests", unit="router")
+    assert found["options"].to_list() == [None, '{"k":3}']
+    assert found["request_id"].to_list() == ["r0", "r1"]
 
 
 def test_a_reader_finds_what_was_rolled_since(journal: Path, root: str) -> None:

@@ -12,7 +12,10 @@ from mangaops.cli.options import Call, Columns, GrowGolden, Logs, Query, Reason,
 from mangaops.cli.sources import Catalogue, Given, Judgments, Queries, Searches
 
 group = typer.Typer(help="Logs in, dataset versions out.", no_args_is_help=True)
-Name = Annotated[str | None, typer.Option("--data", help="A dataset of stack.yaml; default: the only one.")]
+Name = Annotated[
+    str | None,
+    typer.Option("--data", help="A dataset of stack.yaml; default: the only one of the kind that is given."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,8 +44,8 @@ def validate(
     """Read logs and report on them; nothing is stored. Exit 4 when the rows cannot be used."""
     from mangaops.wiring import chosen_data, validate_logs, validate_search_data
 
-    name, searched = chosen_data(call.settings, data)
     given = Given(logs, query, column, catalogue, judgments, searches, sql)
+    name, searched = chosen_data(call.settings, data, given.for_search)
     with call.progress() as progress:
         if searched:
             report = validate_search_data(call.settings, name, given.of_search(name), progress)
@@ -74,8 +77,8 @@ def snapshot(
     from mangaops.pipeline.search_data_run import examine_search, take_search_snapshot
     from mangaops.wiring import chosen_data
 
-    name, searched = chosen_data(call.settings, data)
     given = Given(logs, query, column, catalogue, judgments, searches, sql)
+    name, searched = chosen_data(call.settings, data, given.for_search)
     with call.progress() as progress:
         if searched:
             sources = given.of_search(name)

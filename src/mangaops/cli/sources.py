@@ -54,6 +54,12 @@ class Given:
             "--sql": sql,
         }
 
+    @property
+    def for_search(self) -> bool | None:
+        """Whether the locations are those of search data; None where there are none, or of either kind."""
+        searched = any(self.searched.values())
+        return None if searched == any(self.labelled.values()) else searched
+
     def of_logs(self, name: str) -> Source:
         """The source of labelled logs.
 

@@ -30,7 +30,7 @@ def init(
     call: Call, out: Annotated[Path, typer.Option("--out", help="Where to write it.")] = Path("stack.yaml")
 ) -> None:
     """Write a commented stack.yaml for the MangaAssist router; an existing file is never overwritten."""
-    from mangaops.wiring import write_stack
+    from mangaops.pipeline.first_stack import write_stack
 
     write_stack(out)
     call.finish(

@@ -64,11 +64,11 @@ def traffic(
     form: Annotated[str, typer.Option("--format", help="parquet, csv or jsonl.")] = "parquet",
 ) -> None:
     """Write labelled logs, a window of traffic, and the hidden truth, each to a file of its own."""
-    from mangaops.wiring import simulate_traffic
+    from mangaops.simulation import write_traffic
 
     with call.progress() as progress:
-        wrote = simulate_traffic(
-            out, seed=seed, weeks=weeks, conversations=conversations, form=form, progress=progress
+        wrote = write_traffic(
+            out, seed=seed, weeks=weeks, conversations=conversations, format=form, progress=progress
         )
     rows = [(name, screen.short(value)) for name, value in wrote.items()]
     call.finish(wrote, lambda: screen.table("Simulated traffic", ("what", "value"), rows))
@@ -87,11 +87,11 @@ def searches(
     form: Annotated[str, typer.Option("--format", help="parquet, csv or jsonl.")] = "parquet",
 ) -> None:
     """Write a catalogue, queries, graded judgments and search logs with clicks, a file each."""
-    from mangaops.wiring import simulate_searches
+    from mangaops.simulation import write_searches
 
     with call.progress() as progress:
-        wrote = simulate_searches(
-            out, seed=seed, weeks=weeks, sessions=sessions, titles=titles, form=form, progress=progress
+        wrote = write_searches(
+            out, seed=seed, weeks=weeks, sessions=sessions, titles=titles, format=form, progress=progress
         )
     rows = [(name, screen.short(value)) for name, value in wrote.items()]
     call.finish(wrote, lambda: screen.table("Simulated searches", ("what", "value"), rows))

@@ -10,7 +10,7 @@ import polars as pl
 
 from mangaops.datasets.search_data import SearchData
 from mangaops.datasets.search_split import conflicts, traffic, with_group
-from mangaops.datasets.text import language, normalised
+from mangaops.datasets.text import language, normalised, tokens
 from mangaops.datasets.validation import ValidationReport, excerpt, personal_data
 from mangaops.vocabulary import Split
 
@@ -155,8 +155,15 @@ def _queries(rows: pl.DataFrame, spec: SearchDataSpec, findings: _Findings) -> d
             f"{excerpt(str(several['query_id'].sort()[0]))!r}"
         )
     queries = with_group(rows.unique("query_id", maintain_order=True))
+    wordless = [query for query in queries["query"] if not tokens(query)]
+    if wordless:
+        findings.warnings.append(
+            f"{len(wordless):,} of {queries.height:,} queries have no word, as {excerpt(wordless[0])!r}: "
+            "only equal signs make two of them the same, and models read little in them"
+        )
     section: dict[str, Any] = {
         "distinct_texts": rows.get_column("query").n_unique(),
+        "without_any_word": len(wordless),
         "with_the_words_of_another": queries.filter(pl.col("group").is_duplicated()).height,
         "languages": _shares(
             queries.select(text="query", language="language").select(language()).get_column("language")

@@ -287,9 +287,11 @@ def _require_every_split(making: _Making, tables: Mapping[str, pl.DataFrame]) ->
     there = set(useful.get_column("split"))
     empty = [split.value for split in Split if split not in there]
     if empty:
+        wordless = useful.filter(pl.col("words") == 0).height
         raise InputError(
             f"{making.name} would have no query with a relevant item for {' and '.join(empty)}",
-            found=f"{useful.height:,} such queries; dropped: {making.dropped or 'none'}",
+            found=f"{useful.height:,} such queries of {useful['group'].n_unique():,} different texts, "
+            f"{wordless:,} of them without any word; dropped: {making.dropped or 'none'}",
             accepted="judged queries in train, validation and golden",
             next_step="judge more queries, change `splits` in stack.yaml, or mend the split column",
         )

@@ -54,7 +54,8 @@ TABLES: Final[dict[EvidenceKind, dict[str, dict[str, type[pl.DataType]]]]] = {
     # One row a mirrored request, in order of `seq`. `disagrees`: another label or another action.
     # `control_*`: the baseline asked a second time, the noise floor. Of a search a label is the JSON array of
     # the first ten ids (`["i7","i3"]`), action and confidence are null, `disagrees` says whether another set
-    # of items stands in the first three places, and a fact `lists` tells how far apart the lists are.
+    # of items stands in the first three places, and a fact `lists` tells how far apart the lists are. Live
+    # evidence has a column `options` as well: what a search was limited to, as the log has it.
     EvidenceKind.SHADOW: {
         "answers": {
             "seq": _I,
@@ -75,7 +76,7 @@ TABLES: Final[dict[EvidenceKind, dict[str, dict[str, type[pl.DataType]]]]] = {
     # "neither" or "unclear". `planted` items have a known answer in `known`, and count in no estimate.
     # `by_action`: the labels were equal, and both label columns hold the action as well: `faq (clarify)`.
     # Of a search labels, answer and known are lists as in shadow evidence, and a table `titles` (item_id,
-    # title) holds what people read.
+    # title) holds what people read, and a column `options` what the search was limited to.
     EvidenceKind.REVIEW: {
         "items": {
             "item_id": _S,

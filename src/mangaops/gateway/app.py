@@ -58,14 +58,16 @@ async def _told(_request: Request, error: Exception) -> Response:
 
 async def _unknown(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    path, headers = request.url.path[:200], dict(error.headers or {})
+    meant = f"{headers['Allow']} {path}" if "Allow" in headers else ""
     body = {
-        "error": f"{request.method} {request.url.path[:200]} was refused",
+        "error": f"{request.method} {path} was refused",
         "kind": "UnknownPath" if error.status_code == 404 else "BadRequest",
         "found": str(error.detail),
-        "accepted": "the paths of /openapi.json",
-        "next": "GET /openapi.json",
+        "accepted": meant or "the paths of /openapi.json",
+        "next": f"{meant}, as /openapi.json says" if meant else "GET /openapi.json",
     }
-    return json_response(body, error.status_code, dict(error.headers or {}) or None)
+    return json_response(body, error.status_code, headers or None)
 
 
 def _documented(body: type[Any] | None, *statuses: int) -> dict[str, Any]:
@@ -107,8 +109,8 @@ def _asking(service: Service, unit: Unit, text_limit: int) -> Callable[[bytes], 
                 accepted=f"at most {text_limit}",
                 next_step="send the last part of the conversation; --text-limit raises the limit",
             )
-        caller = Caller(asking.conversation_id, asking.user_id)
-        (reply,) = await service.answer(unit, [asking.words], caller, options=asking.options())
+        caller = Caller(asking.conversation_id, asking.user_id, asking.options())
+        (reply,) = await service.answer(unit, [asking.words], caller)
         return json_response(reply.as_dict())
 
     return ask

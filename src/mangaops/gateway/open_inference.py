@@ -35,7 +35,7 @@ def metadata(unit: Unit, release: str) -> dict[str, Any]:
     return {
         "name": unit.name,
         "versions": [release],
-        "platform": f"mangaops_{unit.family}",
+        "platform": f"mangaops_{unit.serving.path}",
         "inputs": [{"name": unit.serving.asking.words_in, "datatype": "BYTES", "shape": [-1]}],
         "outputs": [
             {"name": each.name, "datatype": each.datatype, "shape": _shape([-1], each)}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from starlette.responses import Response
 
 from mangaops.errors import InputError, MangaopsError, RefusedError, SetupError
@@ -82,9 +83,23 @@ def parsed(kind: type[Body], raw: bytes) -> Body:
         raise InputError(
             "the request was refused: its body cannot be used",
             found=said,
-            accepted=", ".join(kind.model_fields),
+            accepted=_accepted(kind),
             next_step="see /openapi.json",
         ) from error
+
+
+def _accepted(kind: type[BaseModel]) -> str:
+    """The fields of a body: with their range, and with the fields that are inside them."""
+    return ", ".join(name + _inside(field) for name, field in kind.model_fields.items())
+
+
+def _inside(field: FieldInfo) -> str:
+    bounds = [getattr(each, end) for end in ("ge", "le") for each in field.metadata if hasattr(each, end)]
+    if len(bounds) == 2:
+        return f" ({bounds[0]} to {bounds[1]})"
+    held = (field.annotation, *get_args(field.annotation))
+    inner = [each for each in held if isinstance(each, type) and issubclass(each, BaseModel)]
+    return f" ({_accepted(inner[0])})" if inner else ""
 
 
 class BodyLimit:

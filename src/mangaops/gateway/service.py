@@ -12,9 +12,8 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Any, Final
 
 from mangaops.errors import SetupError
@@ -30,9 +29,6 @@ from mangaops.inference.families import Said
 from mangaops.store.request_log import LogWriter
 
 _LOG: Final = logging.getLogger("mangaops.gateway")
-
-NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
-"""Nothing is asked beside the text."""
 
 
 class Unavailable(SetupError):
@@ -57,10 +53,11 @@ class Reply:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, as far as the request says."""
+    """Who asks, as far as the request says, and what beside the text; `options` are JSON values."""
 
     conversation: str | None = None
     user: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Clock:
@@ -101,12 +98,9 @@ class Service:
         texts: Sequence[str],
         caller: Caller,
         *,
-        options: Mapping[str, Any] = NO_OPTIONS,
         served: Served | None = None,
     ) -> list[Reply]:
         """A reply to each text, all from one release: `served`, or the one that is this caller's now.
-
-        `options`: what is asked beside each text, as JSON values.
 
         Raises:
             Unavailable: the queue is full, the time limit passed, or the model failed.
@@ -119,7 +113,7 @@ class Service:
         asked: list[Asked] = []
         try:
             for text in texts:
-                read = unit.serving.asks(text, options)
+                read = unit.serving.asks(text, caller.options)
                 asked.append(self.lane.ask(served.slot, read, together=unit.serving.together))
             answers = [await each.future for each in asked]
         except Exception as error:
@@ -129,7 +123,7 @@ class Service:
             raise self._unavailable(unit, served, texts[0], caller, begun, error) from error
         spent = time.perf_counter() - begun
         return [
-            self._reply(unit, served, text, options, caller, answer, spent, each.batch)
+            self._reply(unit, served, text, caller, answer, spent, each.batch)
             for text, answer, each in zip(texts, answers, asked, strict=True)
         ]
 
@@ -152,7 +146,6 @@ class Service:
         unit: Unit,
         served: Served,
         text: str,
-        options: Mapping[str, Any],
         caller: Caller,
         answer: Said,
         spent: float,
@@ -169,7 +162,7 @@ class Service:
             word = SHED_DOWN  # a copy without a row of its request would belong to nothing
         gauges.answered(unit.name, served.release, spent, batch, word)
         if word == SENT:
-            copy = {**row, "at": row["at"].timestamp(), "challenger": challenger, "options": dict(options)}
+            copy = {**row, "at": row["at"].timestamp(), "challenger": challenger}
             self.mirror.send({**copy, "seq": seq, "writer": self.writer}, unit.shadow)
         said = unit.serving.says(answer)
         return Reply(said, answer, request_id, served.release, served.generation)
@@ -200,6 +193,7 @@ class Service:
             "conversation_id": caller.conversation,
             "user_id": caller.user,
             "text": text,
+            "options": json.dumps(caller.options, separators=(",", ":")) if caller.options else None,
         }
 
     def _unavailable(

@@ -121,7 +121,7 @@ class Shadow:
 
     def _answer(self, copy: Mapping[str, Any]) -> None:
         unit, sides = self._units[copy["unit"]], self._sides[copy["unit"]]
-        row, asked = _both_sides(copy), unit.serving.asks(copy["text"], copy["options"])
+        row, asked = _both_sides(copy), unit.serving.asks(copy["text"], json.loads(copy["options"] or "{}"))
         challenger = sides.predictors.get(copy["challenger"])
         if copy["late"]:
             row["challenger_error"] = "expired"
@@ -198,7 +198,7 @@ class Shadow:
 
 def _both_sides(copy: Mapping[str, Any]) -> dict[str, Any]:
     """The row of the shadow log, with what is known before the challenger is asked."""
-    same = ("request_id", "unit", "generation", "conversation_id", "user_id", "text")
+    same = ("request_id", "unit", "generation", "conversation_id", "user_id", "text", "options")
     return {
         **{name: copy[name] for name in same},
         "at": datetime.fromtimestamp(copy["at"], UTC),

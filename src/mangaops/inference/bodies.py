@@ -51,12 +51,13 @@ class SearchAsked(Asking):
     words_in = "query"
 
     query: Annotated[str, Field(description="What the user looks for; the empty query is answered too.")]
-    k: Annotated[int, Field(ge=1, le=MOST_SHOWN, strict=True, description="Items at most.")] = SHOWN
-    filters: Filters = Filters()
+    k: Annotated[int | None, Field(ge=1, le=MOST_SHOWN, strict=True, description="Items at most.")] = None
+    filters: Filters | None = None
 
     def options(self) -> dict[str, Any]:
-        """How many, and of which."""
-        return {"k": self.k, "filters": self.filters.asked()}
+        """How many, and of which; null is the same as left out."""
+        filters = self.filters.asked() if self.filters else {}
+        return {"k": SHOWN if self.k is None else self.k, "filters": filters}
 
 
 class RouteSaid(BaseModel):

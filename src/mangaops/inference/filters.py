@@ -31,10 +31,10 @@ class Filters(BaseModel):
     price_at_least: _PRICE | None = None
     price_at_most: _PRICE | None = None
     in_stock: Annotated[Literal[True], BeforeValidator(_true)] | None = None
-    languages: _WORDS = ()
-    age_ratings: _WORDS = ()
-    genres: _WORDS = ()
-    tags: _WORDS = ()
+    languages: _WORDS | None = None
+    age_ratings: _WORDS | None = None
+    genres: _WORDS | None = None
+    tags: _WORDS | None = None
 
     @model_validator(mode="after")
     def _some_price(self) -> Self:
@@ -46,7 +46,7 @@ class Filters(BaseModel):
 
     def asked(self) -> dict[str, Any]:
         """What is asked for, as JSON values; nothing where every item passes."""
-        return self.model_dump(mode="json", exclude_defaults=True)
+        return self.model_dump(mode="json", exclude_none=True)
 
     def lets(self, item: Mapping[str, Any]) -> bool:
         """Whether the item passes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,24 +25,24 @@ class Gathered:
     report: ValidationReport
 
 
-def data_name(stack: Stack, name: str | None) -> str:
-    """The dataset that is meant: the named one, or the only one of the stack.
+def data_name(stack: Stack, name: str | None, fitting: Collection[str] = ()) -> str:
+    """The dataset that is meant: the named one, or the only one of the stack, or of those that are `fitting`.
 
     Raises:
-        UsageError: the stack declares no such dataset, or several and none is named.
+        UsageError: the stack declares no such dataset, or none is named and several will do.
     """
-    declared = [*stack.data, *stack.search_data]
-    if name is None and len(declared) == 1:
-        return next(iter(declared))
-    if name is None or name not in declared:
-        raise UsageError(
-            "no dataset was chosen"
-            if name is None
-            else f"dataset {name!r} was refused: the stack has none such",
-            accepted=", ".join(sorted(declared)),
-            next_step="name it with --data",
-        )
-    return name
+    declared = sorted([*stack.data, *stack.search_data])
+    meant = (sorted(fitting) or declared) if name is None else [each for each in declared if each == name]
+    if len(meant) == 1:
+        return meant[0]
+    choices = meant or declared
+    raise UsageError(
+        f"no dataset was chosen, and {len(choices)} will do"
+        if name is None
+        else f"dataset {name!r} was refused: the stack has none such",
+        accepted=", ".join(choices),
+        next_step="name one of these with --data",
+    )
 
 
 def critical_labels(stack: Stack, data: str) -> tuple[str, ...]:

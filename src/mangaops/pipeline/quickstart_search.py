@@ -9,6 +9,7 @@ weeks 1, 2    ─▶ run: more judged queries and new titles; shadowed live by a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,15 @@ from typing import Any
 import polars as pl
 
 from mangaops.datasets import Source
+from mangaops.errors import UsageError
 from mangaops.pipeline.live_traffic import LiveTraffic
 from mangaops.pipeline.plan import Plan
-from mangaops.pipeline.quickstart import Teller, audited, ran, refused, undo, weekly
+from mangaops.pipeline.quickstart import Teller, audited, ran, refused, tell_story, undo, weekly
 from mangaops.pipeline.search_data_run import SearchSources
 from mangaops.pipeline.workshop import Workshop
 from mangaops.release.desk import state
 from mangaops.simulation.load import SEARCH, Question
+from mangaops.stack import Stack
 from mangaops.vocabulary import Because, Outcome, ShadowMode
 
 UNIT = "retrieval"
@@ -156,3 +159,30 @@ def _bestsellers(judged: pl.DataFrame, searched: pl.DataFrame) -> pl.DataFrame:
     )
     asked = judged.select("query_id", "query").unique(maintain_order=True)
     return asked.join(bought.head(BESTSELLERS).select("item_id"), how="cross").with_columns(grade=3)
+
+
+Story = Callable[..., dict[str, Any]]
+
+
+def story_of(stack: Stack, path: Path) -> tuple[str, Story]:
+    """The only unit of a simulated stack, and the function that tells its story.
+
+    Raises:
+        UsageError: the stack is not simulated, or not of one unit with a story.
+    """
+    if not stack.simulated:
+        raise UsageError(
+            f"the quickstart with {path} was refused: its world is invented, and this stack is not",
+            found="simulated: false",
+            accepted="a stack.yaml that says `simulated: true`",
+            next_step="mangaops quickstart --stack examples/quickstart/stack.yaml",
+        )
+    stories: dict[str, Story] = {"router": tell_story, "retrieval": tell_search_story}
+    if len(stack.units) != 1 or (unit := next(iter(stack.units))) not in stories:
+        raise UsageError(
+            f"the quickstart with {path} was refused: it tells of one unit",
+            found=f"units {', '.join(stack.units)}",
+            accepted=" or ".join(stories),
+            next_step="mangaops quickstart --stack examples/quickstart/stack.yaml",
+        )
+    return unit, stories[unit]

@@ -186,6 +186,7 @@ def _unit_of(shop: Workshop, model: str) -> str:
         raise UsageError(
             f"model {model!r} was refused: no unit of the stack has it",
             accepted=", ".join(shop.desk.stack.models),
+            next_step="name one of these, or add it under `models:` in stack.yaml and to a unit",
         )
     return units[0]
 

@@ -68,8 +68,8 @@ class Place:
 class Query:
     """A golden query with the first places of both lists, and its NDCG@10 before and after.
 
-    `word`: "broken" where a relevant item stood in the first three places and none does now, "fixed" the
-    other way round, else empty.
+    `word`: "broken" where it got worse, a relevant item stood in the first three places and none does now;
+    "fixed" where it got better, none stood there and one does now; else empty.
     """
 
     text: str
@@ -156,25 +156,30 @@ def changes(ranked: Ranked, titles: Mapping[str, str]) -> Changes:
         ranked.count(ranked.top(side, _TOP).filter(pl.col("grade") > 0)) > 0
         for side in (Side.BASELINE, Side.RELEASE)
     )
-    broken, fixed = counted & had & ~has, counted & has & ~had
     frame = ranked.queries.select("query_id", "text", "weight").with_columns(
         row=pl.int_range(pl.len()),
         before=before,
         after=after,
-        word=pl.when(pl.Series(broken)).then(pl.lit("broken")).when(pl.Series(fixed)).then(pl.lit("fixed")),
-        counted=counted,
+        gain=after - before,
+        had=had,
+        has=has,
     )
-    moved = frame.filter("counted").with_columns(gain=pl.col("after") - pl.col("before"))
-    worse, better = moved.filter(pl.col("gain") < -1e-9), moved.filter(pl.col("gain") > 1e-9)
+    moved = frame.filter(pl.Series(counted))
+    worse = _worded(moved.filter(pl.col("gain") < -1e-9), "broken", pl.col("had") & ~pl.col("has"))
+    better = _worded(moved.filter(pl.col("gain") > 1e-9), "fixed", pl.col("has") & ~pl.col("had"))
     return Changes(
         lost=_queries(ranked, worse, titles),
         gained=_queries(ranked, better, titles),
         worse=worse.height,
         better=better.height,
-        broken=int(broken.sum()),
-        fixed=int(fixed.sum()),
+        broken=worse.filter(word="broken").height,
+        fixed=better.filter(word="fixed").height,
         queries=moved.height,
     )
+
+
+def _worded(moved: pl.DataFrame, word: str, where: pl.Expr) -> pl.DataFrame:
+    return moved.with_columns(word=pl.when(where).then(pl.lit(word)).otherwise(pl.lit("")))
 
 
 def _queries(ranked: Ranked, moved: pl.DataFrame, titles: Mapping[str, str]) -> tuple[Query, ...]:
@@ -186,7 +191,7 @@ def _queries(ranked: Ranked, moved: pl.DataFrame, titles: Mapping[str, str]) -> 
             text=row["text"],
             before=row["before"],
             after=row["after"],
-            word=row["word"] or "",
+            word=row["word"],
             baseline=lists[Side.BASELINE].get(row["row"], ()),
             release=lists[Side.RELEASE].get(row["row"], ()),
         )

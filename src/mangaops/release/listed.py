@@ -22,6 +22,25 @@ def items_of(listed: str) -> list[str]:
     return [str(item) for item in json.loads(listed)]
 
 
+def limits(options: object) -> str:
+    """What a search was limited to, as people read it: `in stock; genres: drama or comedy; 5 items`.
+
+    `options` as logs hold them: JSON, or null. Empty where every item could be found and ten were asked for.
+    """
+    asked = json.loads(str(options)) if options else {}
+    told = [_limit(name.replace("_", " "), value) for name, value in asked.get("filters", {}).items()]
+    k = asked.get("k", PLACES)
+    return "; ".join(told if k == PLACES else [*told, f"{k} item{'s' * (k > 1)}"])
+
+
+def _limit(name: str, value: object) -> str:
+    if value is True:
+        return name
+    if isinstance(value, list):
+        return f"{name}: {' or '.join(map(str, value))}"
+    return f"{name} {value:g}"
+
+
 def lines(listed: str, titles: Mapping[str, str]) -> str:
     """The list as people read it, a line a place: `1. Title (id)`; the id alone where it has no title."""
     named = [(item, " ".join(titles.get(item, "").split())) for item in items_of(listed)]

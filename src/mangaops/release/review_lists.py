@@ -36,7 +36,7 @@ def plant(tables: Mapping[str, pl.DataFrame], count: int, rng: np.random.Generat
         offered = _offered(graded.get(row["query_id"], {}), shown.get(row["query_id"], []), pool, rng)
         if offered is not None and len(rows) < count:
             good, bad = map(as_list, offered)
-            known = (NO_SEQ, row["group"], row["text"], 1.0, good, bad, None, None, False, True, good)
+            known = (NO_SEQ, row["group"], row["text"], 1.0, good, bad, None, None, False, True, good, None)
             rows.append((f"golden:{row['query_id']}", *known))
     return pl.DataFrame(rows, schema={name: ITEMS[name] for name in DRAWN}, orient="row")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from mangaops.release.listed import items_of
+from mangaops.release.listed import items_of, limits
 from mangaops.release.pages import render
 from mangaops.release.review_sheet import Titles, ordered
 
@@ -33,11 +33,15 @@ class Option:
 
 @dataclass(frozen=True)
 class Asked:
-    """One item of the queue as it is shown; `number` counts the rows of the CSV file from 1."""
+    """One item of the queue as it is shown; `number` counts the rows of the CSV file from 1.
+
+    `limits`: what its search was limited to.
+    """
 
     number: int
     item_id: str
     text: str
+    limits: str
     options: tuple[Option, Option]
     answered: bool
 
@@ -56,7 +60,8 @@ def to_html(items: pl.DataFrame, *, titles: Titles | None, unit: str, review: st
 def _asked(number: int, row: Mapping[str, object], titles: Titles | None) -> Asked:
     a, b = ordered(row)
     options = (_option("A", a, b, titles), _option("B", b, a, titles))
-    return Asked(number, str(row["item_id"]), str(row["text"]), options, row["answer"] is not None)
+    limited, answered = limits(row.get("options")), row["answer"] is not None
+    return Asked(number, str(row["item_id"]), str(row["text"]), limited, options, answered)
 
 
 def _option(letter: str, mine: str, other: str, titles: Titles | None) -> Option:

@@ -27,6 +27,7 @@ ITEMS: Final = {
     "answer": pl.String,
     "planted": pl.Boolean,
     "known": pl.String,
+    "options": pl.String,
 }
 DRAWN: Final = [name for name in ITEMS if name not in ("item_id", "release_is_a", "answer")]
 
@@ -49,6 +50,8 @@ def build(
     stored, with their actions), the rest about other labels (docs/adr/0063). Where nothing differs the
     queue is empty.
     """
+    if "options" not in answers.columns:  # a replay has none, as evidence of older versions
+        answers = answers.with_columns(options=pl.lit(None, dtype=pl.String))
     other_label = pl.col("baseline_label") != pl.col("release_label")
     acted = answers.filter("disagrees", ~other_label).with_columns(
         _with_action("baseline"), _with_action("release")
@@ -106,7 +109,19 @@ def plant(outcomes: pl.DataFrame, count: int, rng: np.random.Generator) -> pl.Da
     for row in _surest_first(outcomes, rng).iter_rows(named=True):
         offered = _offered(row["truth"], row["baseline_label"], row["release_label"], wrong)
         if offered is not None and len(rows) < count:
-            known = (NO_SEQ, row["group"], row["text"], 1.0, *offered, None, None, False, True, row["truth"])
+            known = (
+                NO_SEQ,
+                row["group"],
+                row["text"],
+                1.0,
+                *offered,
+                None,
+                None,
+                False,
+                True,
+                row["truth"],
+                None,
+            )
             rows.append((f"golden:{row['row_id']}", *known))
     return pl.DataFrame(rows, schema={name: ITEMS[name] for name in DRAWN}, orient="row")
 

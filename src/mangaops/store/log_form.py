@@ -32,7 +32,8 @@ _TIME: Final = pl.Datetime("us", "UTC")
 
 COLUMNS: Final[dict[str, dict[str, Any]]] = {
     # One row a request that was answered, or that failed. `seq` counts what a writer was given, from 1: a gap
-    # is what was dropped. `answer`: JSON. `mirror`: off, out, sent, shed_queue, shed_rate or shed_down.
+    # is what was dropped. `answer`: JSON; `options` too, of a search: what it was limited to.
+    # `mirror`: off, out, sent, shed_queue, shed_rate or shed_down.
     "requests": {
         "seq": pl.Int64,
         "writer": pl.String,
@@ -44,6 +45,7 @@ COLUMNS: Final[dict[str, dict[str, Any]]] = {
         "conversation_id": pl.String,
         "user_id": pl.String,
         "text": pl.String,
+        "options": pl.String,
         "answer": pl.String,
         "latency_ms": pl.Float32,
         "error": pl.String,
@@ -66,6 +68,7 @@ COLUMNS: Final[dict[str, dict[str, Any]]] = {
         "conversation_id": pl.String,
         "user_id": pl.String,
         "text": pl.String,
+        "options": pl.String,
         "champion_answer": pl.String,
         "champion_ms": pl.Float32,
         "challenger_answer": pl.String,
