@@ -372,7 +372,7 @@ def test_lists_are_measured_ones_as_soon_as_two_pairs_were_compared(
     assert (
         found.text().splitlines()[1].startswith(f"OBSERVED (golden queries of {third}, lists of {third}): ")
     )
-    assert found.assumptions.said()["value"].startswith("champion mrr@10")
+    assert found.assumptions.said()["value"].startswith("mrr@10")
 
 
 def test_sides_of_measured_lists_are_told_by_their_own_groups(

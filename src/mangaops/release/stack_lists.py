@@ -53,9 +53,9 @@ STEPS: Final[Mapping[Step, float]] = {Step.ENCODE: 0.3, Step.RETRIEVE: 0.1, Step
 class ListAssumptions:
     """What golden queries, lists and traffic of a unit that ranks are taken to be.
 
-    `metric` on the search is what a challenger's gain is stated in, `value` the champion's, and `apart` the
-    mean difference of a query between the two trainings, whoever gains.
-    `differs`: the share of requests with another top 3. `judged`: the share of shown places that is judged.
+    `metric` on the search is what a challenger's gain is stated in. `value` is the mean of both trainings,
+    `apart` the mean difference of a query between them, whoever gains. `differs`: the share of requests with
+    another top 3. `judged`: the share of shown places that is judged.
     The rest is as in `stack_evidence.Assumptions`. `notes`: what rules ask that such queries cannot tell.
     """
 
@@ -81,7 +81,7 @@ class ListAssumptions:
         """Each figure in words, by field."""
         return {
             "queries": f"{self.queries:,} golden queries",
-            "value": f"champion {self.metric} {self.value:.1%}",
+            "value": f"{self.metric} {self.value:.1%}, the mean of both trainings",
             "apart": f"retraining moves a query's {self.metric} by {100 * self.apart:.1f} points on average",
             "changed": f"a challenger brings a new {' and a new '.join(self.changed)}, and nothing else",
             "judged": f"{self.judged:.1%} of the shown places judged",
