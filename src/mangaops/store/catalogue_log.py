@@ -82,7 +82,7 @@ class CatalogueLog:
         """The deltas of greater number, oldest first; at most so many.
 
         Raises:
-            IntegrityError: one of them is missing, or was edited.
+            IntegrityError: one of them is missing, was edited, or is no delta.
         """
         table = CATALOGUE_DELTAS
         query = (
@@ -101,7 +101,7 @@ class CatalogueLog:
             held = _chained(held, row.body)
             if row.hash != held:
                 raise self._edited(row.number, row.hash, held)
-            deltas.append(_delta(row.number, row.body, held))
+            deltas.append(self._delta(row.number, row.body, held))
         return deltas
 
     def last(self) -> int:
@@ -125,6 +125,21 @@ class CatalogueLog:
         query = select(newest).where(CATALOGUE_DELTAS.c.catalogue == self.catalogue)
         return connection.execute(query).scalar() or 0
 
+    def _delta(self, number: int, text: str, held: Digest) -> CatalogueDelta:
+        """What a row says; one that was broken before rows had hashes has a hash that fits."""
+        try:
+            body = json.loads(text)
+            who, why = str(body.get("actor", "")), str(body.get("reason", ""))
+            added, removed = dict(body["added"]), tuple(map(str, body["removed"]))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise IntegrityError(
+                f"delta {number} of the catalogue {self.catalogue} was refused: it cannot be read",
+                found=f"{type(error).__name__}: {error}",
+                accepted="an object with what was added and what was removed",
+                next_step=_NEXT,
+            ) from error
+        return CatalogueDelta(number, added, removed, who, why, held)
+
     def _edited(self, number: int, found: Digest, accepted: Digest) -> IntegrityError:
         return IntegrityError(
             f"delta {number} of the catalogue {self.catalogue} was refused: it is not what was appended",
@@ -144,12 +159,6 @@ class CatalogueLog:
 
 def _chained(before: Digest, body: str) -> Digest:
     return "sha256:" + hashlib.sha256(f"{before}\n{body}".encode()).hexdigest()
-
-
-def _delta(number: int, text: str, held: Digest) -> CatalogueDelta:
-    body = json.loads(text)
-    who, why = str(body.get("actor", "")), str(body.get("reason", ""))
-    return CatalogueDelta(number, dict(body["added"]), tuple(map(str, body["removed"])), who, why, held)
 
 
 def _check(catalogue: str, added: Mapping[str, Any], removed: Collection[str]) -> None:
