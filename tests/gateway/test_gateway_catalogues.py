@@ -228,7 +228,7 @@ def test_a_log_that_was_restored_from_an_older_backup_is_told_and_not_followed(
     old.restore()
     until(lambda: behind(worker)[2] is not None, "the trouble")
     assert behind(worker)[:2] == (3, 0)
-    assert "delta 3 is its last, and 5 is embedded" in str(behind(worker)[2])
+    assert "delta 3 is its last, and 5 is embedded; next: restore the newer log; or" in str(behind(worker)[2])
     assert worker.follower.unready() == {}
     log_of(world).append({"another": ITEM})
     appended(world, 2)
@@ -254,8 +254,11 @@ def test_a_release_of_the_restored_log_is_cut_over_to_where_it_is_not_behind(
     until(lambda: behind(worker) == (2, 0, None), "the deltas in answers")
     old.restore()
     until(lambda: behind(worker)[2] is not None, "the trouble")
-    with pytest.raises(RefusedError, match="behind the catalogue that serves"):
+    with pytest.raises(RefusedError, match="behind the catalogue that serves") as refused:
         world.promote_next()
+    assert "delta 1: its log ends at delta 1" in str(refused.value)
+    (said,) = worker.follower.wanted["router"].refused.values()
+    assert "append anew what was lost, up to delta 2 at least" in said[2]
     log_of(world).append({"another": ITEM})
     world.promote_next()
     assert makes.made[worker.slots.served.release].generation == 2

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from mangaops.errors import IntegrityError, SetupError
+from mangaops.errors import IntegrityError, MangaopsError, SetupError
 from mangaops.gateway import gauges
 from mangaops.gateway.link import Link
 from mangaops.gateway.slots import WARM, Slots
@@ -105,11 +105,18 @@ class Reader:
     def _tell(self, unit: str, standing: Standing, wrong: Sequence[Exception]) -> None:
         for error in wrong:
             gauges.CATALOGUE_REFUSED.labels(unit, type(error).__name__).inc()
-        said = [getattr(error, "refused", "") or f"{type(error).__name__}: {error}" for error in wrong]
-        why = said[0] if said else None
+        why = _why(wrong[0]) if wrong else None
         if why is not None and why != standing.trouble:
             _LOG.error("%s does not follow its catalogue: %s", unit, why)
         standing.trouble = why
+
+
+def _why(error: Exception) -> str:
+    """What was refused, what was found and what to do, in one line."""
+    if not isinstance(error, MangaopsError):
+        return f"{type(error).__name__}: {error}"
+    said = (("found", error.found), ("next", error.next_step))
+    return "; ".join([error.refused, *(f"{name}: {text}" for name, text in said if text)])
 
 
 def _read(log: CatalogueLog, after: int) -> list[CatalogueDelta]:
@@ -127,13 +134,14 @@ def _go_on(log: CatalogueLog, newest: int, embedded: int, known: Digest | None) 
         IntegrityError: it ends before that, or holds other deltas up to there.
     """
     if newest < embedded:
-        why = f"delta {newest} is its last, and {embedded} is embedded"
+        found = f"delta {newest} is its last, and {embedded} is embedded"
     elif known is not None and log.hash_of(embedded) != known:
-        why = f"its deltas up to {embedded} are others than were embedded"
+        found = f"its deltas up to {embedded} are others than were embedded"
     else:
         return
     raise IntegrityError(
-        f"following the log of the catalogue {log.catalogue} was refused: {why}",
+        f"following the log of the catalogue {log.catalogue} was refused: it is not what was embedded",
+        found=found,
         accepted=f"the log up to delta {embedded} as it was embedded, and what follows",
         next_step="restore the newer log; or append anew what was lost, and start the gateway again",
     )
@@ -189,14 +197,16 @@ class Catalogues:
             self._on_loop(shown)
 
     def _not_behind(self, unit: str, name: str, follows: FollowsCatalogue) -> None:
-        served = _served(self._units[unit])
+        served, standing = _served(self._units[unit]), self._reader.standings[unit]
         if served is None or follows.embedded >= served.generation:
             return
+        mend = "mend that" if standing.trouble else "restore the newer log; or append anew what was lost"
+        why = standing.trouble or f"its log ends at delta {standing.newest}"
         raise SetupError(
             f"{name} was not made ready: it is behind the catalogue that serves",
-            found=f"delta {follows.embedded}: {self._reader.standings[unit].trouble or 'no reason is known'}",
+            found=f"delta {follows.embedded}: {why}",
             accepted=f"delta {served.generation}, from which answers come now",
-            next_step="it is tried again; where that ends the same, mend the log or the adapter",
+            next_step=f"{mend}, up to delta {served.generation} at least; it is tried again",
         )
 
     def _follow(self) -> None:
