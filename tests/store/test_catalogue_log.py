@@ -82,6 +82,7 @@ def test_a_hash_says_what_came_before_too(ledger: Ledger) -> None:
     assert one.hash_of(3) != two.hash_of(3), "the third is the same, and the second is not"
     assert [each.hash for each in one.read(after=1)] == [one.hash_of(2), one.hash_of(3)]
     assert (one.hash_of(0), one.hash_of(4)) == (None, None)
+    assert (one.newest(), CatalogueLog(ledger, "neither").newest()) == ((3, one.hash_of(3)), (0, None))
 
 
 def test_each_catalogue_counts_for_itself(ledger: Ledger) -> None:

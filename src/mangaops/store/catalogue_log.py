@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
@@ -40,6 +40,13 @@ class CatalogueDelta:
     actor: str = ""
     reason: str = ""
     hash: Digest = field(default="", compare=False)
+
+
+class Newest(NamedTuple):
+    """The newest delta of a log: its number, 0 where there is none, and its hash."""
+
+    number: int
+    hash: Digest | None
 
 
 class CatalogueLog:
@@ -103,6 +110,19 @@ class CatalogueLog:
                 raise self._edited(row.number, row.hash, held)
             deltas.append(self._delta(row.number, row.body, held))
         return deltas
+
+    def newest(self) -> Newest:
+        """Number and hash of the newest delta, by one query."""
+        table = CATALOGUE_DELTAS
+        query = (
+            select(table.c.number, table.c.hash)
+            .where(table.c.catalogue == self.catalogue)
+            .order_by(table.c.number.desc())
+            .limit(1)
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query).first()
+        return Newest(row.number, row.hash) if row else Newest(0, None)
 
     def last(self) -> int:
         """The number of the newest delta; 0 where there is none."""
