@@ -315,3 +315,16 @@ def test_what_no_version_holds_cannot_be_removed_from_its_catalogue(
     assert "shop: 1 delta\n" in mangaops("catalogue", "show", "shop", "--stack", shop).out
     assert mangaops(*remove, "i2").code == 0
     assert "shop: 2 deltas" in mangaops("catalogue", "show", "shop", "--stack", shop).out
+
+
+def test_a_removal_goes_through_without_the_store_and_says_so(shop: Path, tmp_path: Path, mangaops) -> None:
+    assert mangaops("data", "snapshot", "--stack", shop, "--data", "shop", *files(tmp_path)).code == 0
+    words = ("catalogue", "append", "shop", "--stack", shop, "--removed")
+    there = mangaops(*words, "i1", "--json")
+    assert (there.code, json.loads(there.out)["warning"]) == (0, None)
+    assert mangaops(*words, "nobody").code == 4
+    (shop.parent / ".mangaops" / "snapshots").rename(tmp_path / "away")
+    ended = mangaops(*words, "i2")
+    assert (ended.code, "delta 2 of shop" in ended.out) == (0, True)
+    assert "was not checked" in ended.err
+    assert "was not checked" in json.loads(mangaops(*words, "i3", "--json").out)["warning"]

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from mangaops.errors import InputError, RefusedError, SetupError
 from mangaops.gateway import gauges
 from mangaops.gateway.catalogues import MANY, MOST, Standing
 from mangaops.gateway.health import of_catalogue
+from mangaops.inference.catalogue import Catalogue
 from mangaops.inference.families import FollowsCatalogue
 from mangaops.pipeline.gateway_world import GatewayWorld
 from mangaops.store import CatalogueDelta, CatalogueLog, Ledger
@@ -33,7 +33,7 @@ ITEM = {"title": "a title"}
 class Follows(Says):
     """A predictor that follows the catalogue `shop`; deltas of `broken` it refuses, each embed it tells."""
 
-    catalogue: Any = field(default_factory=lambda: SimpleNamespace(name="shop"))
+    catalogue: Catalogue = field(default_factory=lambda: Catalogue("shop", "", 0, {}))
     generation: int = 0
     embedded: int = 0
     later: int = 0
@@ -228,7 +228,7 @@ def test_a_log_that_was_restored_from_an_older_backup_is_told_and_not_followed(
     old.restore()
     until(lambda: behind(worker)[2] is not None, "the trouble")
     assert behind(worker)[:2] == (3, 0)
-    assert "delta 3 is its last, and 5 is embedded" in str(behind(worker)[2])
+    assert "delta 3 is its last, and 5 is embedded; next: restore the newer log; or" in str(behind(worker)[2])
     assert worker.follower.unready() == {}
     log_of(world).append({"another": ITEM})
     appended(world, 2)
@@ -254,19 +254,109 @@ def test_a_release_of_the_restored_log_is_cut_over_to_where_it_is_not_behind(
     until(lambda: behind(worker) == (2, 0, None), "the deltas in answers")
     old.restore()
     until(lambda: behind(worker)[2] is not None, "the trouble")
-    with pytest.raises(RefusedError, match="behind the catalogue that serves"):
+    with pytest.raises(RefusedError, match="behind the catalogue that serves") as refused:
         world.promote_next()
+    assert "delta 1: its log ends at delta 1" in str(refused.value)
+    (said,) = worker.follower.wanted["router"].refused.values()
+    assert "append anew what was lost, up to delta 2 at least" in said[2]
     log_of(world).append({"another": ITEM})
     world.promote_next()
     assert makes.made[worker.slots.served.release].generation == 2
     until(lambda: "up to 2 are others" in str(behind(worker)[2]), "the trouble of the way back")
 
 
-def test_a_release_that_sealed_more_than_its_log_holds_says_so(world: GatewayWorld, room: MakeRoom) -> None:
+def sealed(generation: int, held: str | None) -> dict[str, Any]:
+    """What a slot starts with whose release sealed that many deltas."""
+    catalogue = Catalogue("shop", "", generation, {}, held)
+    return {"catalogue": catalogue, "generation": generation, "embedded": generation}
+
+
+@pytest.mark.parametrize("hashed", [True, False], ids=["with a hash", "before hashes"])
+def test_a_release_that_sealed_more_than_its_log_holds_says_so(
+    world: GatewayWorld, room: MakeRoom, hashed: bool
+) -> None:
+    """Also when others were appended up to there: a removal among these would never reach it."""
     appended(world, 2)
-    worker = room(url_of(world), world.home, releases=Fakes(Makes(options={"generation": 7, "embedded": 7})))
+    old = Backups(world)
+    appended(world, 5)
+    new, held = Backups(world), log_of(world).hash_of(7)
+    old.restore()
+    makes = Makes(options=sealed(7, held if hashed else None))
+    worker = room(url_of(world), world.home, releases=Fakes(makes))
     worker.serves("router-1", 1)
     until(lambda: "delta 2 is its last, and 7 is embedded" in str(behind(worker)[2]), "the trouble")
+    assert "up to delta 7 at least, and release a newer snapshot" in str(behind(worker)[2])
+    log_of(world).append({}, ["gone"])
+    appended(world, 4)
+    says = "up to 7 are others" if hashed else "ended before delta 7 for a while"
+    until(lambda: behind(worker)[0] == 7 and says in str(behind(worker)[2]), "the trouble at that number")
+    appended(world)
+    until(lambda: behind(worker)[:2] == (8, 1) and says in str(behind(worker)[2]), "the trouble after it")
+    assert makes.made["router-1"].embedded == 7
+    new.restore()
+    appended(world)
+    if hashed:
+        until(lambda: behind(worker) == (8, 0, None), "the log that was sealed")
+    else:
+        until(lambda: behind(worker)[0] == 8, "a look at the log that was sealed")
+        assert says in str(behind(worker)[2])
+
+
+@pytest.mark.parametrize("hashed", [True, False], ids=["with a hash", "before hashes"])
+def test_a_release_goes_on_from_what_it_sealed(world: GatewayWorld, room: MakeRoom, hashed: bool) -> None:
+    appended(world, 2)
+    makes = Makes(options=sealed(2, log_of(world).hash_of(2) if hashed else None))
+    worker = room(url_of(world), world.home, releases=Fakes(makes))
+    worker.serves("router-1", 1)
+    until(lambda: behind(worker) == (2, 0, None), "a standing without trouble")
+    old = Backups(world)
+    appended(world)
+    until(lambda: behind(worker) == (3, 0, None), "what follows")
+    old.restore()
+    log_of(world).append({"another": ITEM})
+    until(lambda: "up to 3 are others" in str(behind(worker)[2]), "the trouble")
+    assert "and start the gateway again" in str(behind(worker)[2])
+
+
+def test_a_log_that_was_rewritten_before_a_start_is_told_where_the_release_sealed_its_hash(
+    world: GatewayWorld, room: MakeRoom
+) -> None:
+    """The first look has nothing but the seal to go by."""
+    appended(world, 2)
+    makes = Makes(options=sealed(2, "sha256:other"))
+    worker = room(url_of(world), world.home, releases=Fakes(makes))
+    worker.serves("router-1", 1)
+    until(lambda: "up to 2 are others" in str(behind(worker)[2]), "the trouble")
+    appended(world)
+    until(lambda: behind(worker)[:2] == (3, 1), "the lag")
+
+
+def test_without_a_hash_a_log_that_changes_between_looks_is_told(world: GatewayWorld, room: MakeRoom) -> None:
+    """The hash that a release of before hashes goes by is that of the first look."""
+    appended(world)
+    old = Backups(world)
+    appended(world)
+    worker = room(url_of(world), world.home, releases=Fakes(Makes(options=sealed(2, None))))
+    worker.serves("router-1", 1)
+    until(lambda: behind(worker) == (2, 0, None), "a first look")
+    old.restore()
+    log_of(world).append({"another": ITEM})
+    until(lambda: "up to 2 are others" in str(behind(worker)[2]), "the trouble")
+
+
+def test_a_gap_at_what_was_sealed_is_told_as_a_gap_until_it_is_filled(
+    world: GatewayWorld, room: MakeRoom
+) -> None:
+    appended(world, 3)
+    whole, engine = Backups(world), create_engine(url_of(world))
+    with engine.begin() as connection:
+        connection.execute(CATALOGUE_DELTAS.delete().where(CATALOGUE_DELTAS.c.number == 2))
+    engine.dispose()
+    worker = room(url_of(world), world.home, releases=Fakes(Makes(options=sealed(2, None))))
+    worker.serves("router-1", 1)
+    until(lambda: "a delta is missing" in str(behind(worker)[2]), "the trouble")
+    whole.restore()
+    until(lambda: behind(worker) == (3, 0, None), "the rest")
 
 
 def test_health_says_how_many_items_came_later_and_when_a_release_is_due(

@@ -11,7 +11,7 @@ import pytest
 from mangaops.errors import InputError, UsageError
 from mangaops.inference.families import SERVING
 from mangaops.inference.retrieval import Retrieval
-from mangaops.pipeline.catalogue_run import append_delta
+from mangaops.pipeline.catalogue_run import Appended, append_delta
 from mangaops.pipeline.gateway_bench import BenchPlan
 from mangaops.pipeline.retrieval_world import RetrievalWorld
 from mangaops.pipeline.scratch_pair import DATA, FAMILIES, titles
@@ -60,7 +60,9 @@ def test_what_a_delta_removes_is_of_a_catalogue_that_serves_or_of_the_log(pair: 
     mine, log = [f"{each}.1" for each in titles()], CatalogueLog(world.shop.desk.ledger, DATA)
 
     def removed(*ids: str) -> int:
-        return append_delta(world.shop, DATA, None, ids, reason="gone", progress=lambda *_told: None).number
+        made = append_delta(world.shop, DATA, None, ids, reason="gone", progress=lambda *_told: None)
+        assert made.unchecked is None
+        return made.delta.number
 
     with pytest.raises(InputError, match="never an item") as refused:
         removed(mine[0], f"{next(iter(titles()))}.2", "nobody")
@@ -81,6 +83,31 @@ def test_what_a_delta_removes_is_of_a_catalogue_that_serves_or_of_the_log(pair: 
         removed("fresh")
     world.promote_next()
     assert removed(f"{next(iter(titles()))}.2") == 5, "an item of the champion, and not of the way back"
+
+
+def test_a_removal_goes_through_where_the_store_is_gone_and_says_what_was_not_checked(
+    pair: Path, tmp_path: Path
+) -> None:
+    world = make_search_world(tmp_path / "world", pair)
+    index = world.state().releases["retrieval-1"].parts[Part.INDEX]
+    folder = world.shop.desk.artifacts.open(index)
+    mine = [f"{each}.1" for each in titles()]
+
+    def removed(*ids: str) -> Appended:
+        return append_delta(world.shop, DATA, None, ids, reason="gone", progress=lambda *_told: None)
+
+    assert removed(mine[0]).unchecked is None, "the store is there"
+    folder.rename(tmp_path / "away")
+    made = removed(mine[1])
+    assert (made.delta.number, made.delta.removed) == (2, (mine[1],))
+    assert "was not checked" in str(made.unchecked)
+    assert index in str(made.unchecked)
+    CatalogueLog(world.shop.desk.ledger, DATA).append({"fresh": {"title": "a title"}})
+    assert removed(mine[1]).unchecked is None, "the log knows it, and an item that is left"
+    assert "was not checked" in str(removed("nobody").unchecked)
+    (tmp_path / "away").rename(folder)
+    with pytest.raises(InputError, match="never an item"):
+        removed("nobody else")
 
 
 @pytest.mark.parametrize(

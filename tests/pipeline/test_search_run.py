@@ -253,7 +253,7 @@ def test_a_rollback_brings_back_adapter_reranker_and_index(
     assert back.name == "adapter@v1 + reranker@v1"
 
 
-def test_a_release_seals_the_number_of_the_last_delta_that_its_catalogue_holds(
+def test_a_release_seals_number_and_hash_of_the_last_delta_that_its_catalogue_holds(
     bootstrapped: SearchWorld, tmp_path: Path
 ) -> None:
     world = bootstrapped.copied(tmp_path / "world")
@@ -265,7 +265,9 @@ def test_a_release_seals_the_number_of_the_last_delta_that_its_catalogue_holds(
     log.append({"new-1": {"title": "a title that the file does not have"}})
     result = world.run(only="reranker")
     index = release_of(state(shop.desk, UNIT), result.release).parts[Part.INDEX]
-    assert read_catalogue(shop.desk.artifacts.open(index)).generation == 1
+    now, before = (read_catalogue(shop.desk.artifacts.open(each)) for each in (index, first))
+    assert (now.generation, now.hash) == (1, log.hash_of(1))
+    assert (before.generation, before.hash) == (0, None)
 
 
 def test_a_reranker_trains_by_hand_on_what_a_named_adapter_draws(

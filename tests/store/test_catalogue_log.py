@@ -82,6 +82,7 @@ def test_a_hash_says_what_came_before_too(ledger: Ledger) -> None:
     assert one.hash_of(3) != two.hash_of(3), "the third is the same, and the second is not"
     assert [each.hash for each in one.read(after=1)] == [one.hash_of(2), one.hash_of(3)]
     assert (one.hash_of(0), one.hash_of(4)) == (None, None)
+    assert (one.newest(), CatalogueLog(ledger, "neither").newest()) == ((3, one.hash_of(3)), (0, None))
 
 
 def test_each_catalogue_counts_for_itself(ledger: Ledger) -> None:
@@ -165,6 +166,28 @@ def test_deltas_of_before_hashes_get_them(ledger_url: str) -> None:
             assert ([each.number for each in log.read()], log.hash_of(3)) == ([1, 2, 3], known)
             assert log.append({"d": ITEM}) == 4
             assert len(log.read()) == 4
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "[]", "null", "{}", '{"added": {"a": 1}}', '{"added": 3, "removed": []}', '{"added": {}, "re'],
+)
+def test_a_delta_that_was_broken_before_hashes_is_refused_by_name(ledger_url: str, body: str) -> None:
+    """The migration gives it a hash that fits: what it says is looked at all the same."""
+    with Ledger(ledger_url) as old:
+        for each in ("a", "b", "c"):
+            CatalogueLog(old, "manga").append({each: ITEM})
+        with old.database.writing() as connection:
+            broken = sa.text("UPDATE catalogue_deltas SET body = :body WHERE number = 2")
+            connection.execute(broken, {"body": body})
+            connection.execute(sa.text("ALTER TABLE catalogue_deltas DROP COLUMN hash"))
+            connection.execute(sa.text("UPDATE alembic_version SET version_num = '0003'"))
+    with Ledger(ledger_url, create=False) as ledger:
+        log = CatalogueLog(ledger, "manga")
+        with pytest.raises(IntegrityError, match="delta 2 of the catalogue manga was refused: it cannot be"):
+            log.read()
+        assert [each.number for each in log.read(most=1)] == [1]
+        assert [each.number for each in log.read(after=2)] == [3]
 
 
 def append_and_be_killed(url: str, rng: random.Random) -> list[int]:

@@ -56,10 +56,11 @@ def append(
 
     with call.progress() as progress:
         source = Source(tuple(items), query) if items else None
-        made = append_delta(call.workshop(), data, source, removed, reason=reason, progress=progress)
+        done = append_delta(call.workshop(), data, source, removed, reason=reason, progress=progress)
+    made = done.delta
     said = f"{len(made.added):,} added or changed, {len(made.removed):,} removed"
-    told = {"data": data, **_counted(made)}
-    call.finish(told, lambda: typer.echo(f"delta {made.number} of {data}: {said}"))
+    told = {"data": data, **_counted(made), "warning": done.unchecked}
+    call.finish(told, lambda: typer.echo(f"delta {made.number} of {data}: {said}"), why=done.unchecked or "")
 
 
 @shared

@@ -22,12 +22,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from mangaops.errors import IntegrityError, SetupError
+from mangaops.errors import IntegrityError, MangaopsError, SetupError
 from mangaops.gateway import gauges
 from mangaops.gateway.link import Link
 from mangaops.gateway.slots import WARM, Slots
 from mangaops.inference.families import FollowsCatalogue, Servable
-from mangaops.store.catalogue_log import CatalogueDelta, CatalogueLog
+from mangaops.store.catalogue_log import CatalogueDelta, CatalogueLog, Newest
 from mangaops.vocabulary import Digest
 
 _LOG: Final = logging.getLogger("mangaops.gateway")
@@ -69,27 +69,52 @@ class Reader:
 
     link: Link
     standings: dict[str, Standing] = field(default_factory=dict)
-    hashes: WeakKeyDictionary[FollowsCatalogue, Digest] = field(default_factory=WeakKeyDictionary)
-    """Of the last delta that each has embedded."""
+    hashes: WeakKeyDictionary[FollowsCatalogue, Digest | None] = field(default_factory=WeakKeyDictionary)
+    """Of the last delta that each has embedded; None where nobody knows it any more."""
 
     def catch_up(self, unit: str, following: Sequence[FollowsCatalogue]) -> None:
         """Each has embedded all that its log holds, or as much as can be: `standings` says why not more."""
         standing = self.standings.setdefault(unit, Standing())
-        newest: dict[str, int] = {}
+        newest: dict[str, Newest] = {}
         wrong: list[Exception] = []
         for each in following:
             name = each.catalogue.name
             try:
                 log = self.link.deltas(name)
                 if name not in newest:
-                    newest[name] = log.last()
-                _go_on(log, newest[name], each.embedded, self.hashes.get(each))
-                while each.embedded < newest[name] and (deltas := _read(log, each.embedded)):
+                    newest[name] = log.newest()
+                self._go_on(log, newest[name], each)
+                while each.embedded < newest[name].number and (deltas := _read(log, each.embedded)):
                     self._embed(each, deltas)
             except Exception as error:  # noqa: BLE001 - whatever a delta holds, serving goes on without it
                 wrong.append(error)
-        standing.newest = max(newest.values(), default=standing.newest)
+        standing.newest = max((each.number for each in newest.values()), default=standing.newest)
         self._tell(unit, standing, wrong)
+
+    def _go_on(self, log: CatalogueLog, newest: Newest, follows: FollowsCatalogue) -> None:
+        """Nothing happens where the log goes on from what is embedded: the hashes of that are equal.
+
+        The first look takes the hash that the release sealed. Where it sealed none it takes that of the log,
+        and where that ends too soon, the hash stays unknown and no log is followed: any may be another.
+
+        Raises:
+            IntegrityError: it ends before that, or holds other deltas up to there, or nobody can say.
+        """
+        if not (embedded := follows.embedded):
+            return
+        there = newest.hash if newest.number == embedded else log.hash_of(embedded)
+        if there is None and newest.number > embedded:
+            return  # a gap, which is refused when it is read
+        known = self.hashes.setdefault(follows, _sealed(follows) or there)
+        if newest.number < embedded:
+            found = f"delta {newest.number} is its last, and {embedded} is embedded"
+        elif known is None:
+            found = f"it ended before delta {embedded} for a while, and the release sealed no hash of that"
+        elif there != known:
+            found = f"its deltas up to {embedded} are others than were embedded"
+        else:
+            return
+        raise _restored(log, follows, found)
 
     def _embed(self, follows: FollowsCatalogue, deltas: Sequence[CatalogueDelta]) -> None:
         """The deltas are embedded; where one is refused, those before it are."""
@@ -105,11 +130,18 @@ class Reader:
     def _tell(self, unit: str, standing: Standing, wrong: Sequence[Exception]) -> None:
         for error in wrong:
             gauges.CATALOGUE_REFUSED.labels(unit, type(error).__name__).inc()
-        said = [getattr(error, "refused", "") or f"{type(error).__name__}: {error}" for error in wrong]
-        why = said[0] if said else None
+        why = _why(wrong[0]) if wrong else None
         if why is not None and why != standing.trouble:
             _LOG.error("%s does not follow its catalogue: %s", unit, why)
         standing.trouble = why
+
+
+def _why(error: Exception) -> str:
+    """What was refused, what was found and what to do, in one line."""
+    if not isinstance(error, MangaopsError):
+        return f"{type(error).__name__}: {error}"
+    said = (("found", error.found), ("next", error.next_step))
+    return "; ".join([error.refused, *(f"{name}: {text}" for name, text in said if text)])
 
 
 def _read(log: CatalogueLog, after: int) -> list[CatalogueDelta]:
@@ -120,22 +152,23 @@ def _read(log: CatalogueLog, after: int) -> list[CatalogueDelta]:
         return log.read(after, 1)
 
 
-def _go_on(log: CatalogueLog, newest: int, embedded: int, known: Digest | None) -> None:
-    """Nothing happens where the log goes on from what is embedded; `known` is the hash of that.
+def _sealed(follows: FollowsCatalogue) -> Digest | None:
+    """The hash of what it has embedded, where that is what its release sealed and the hash was sealed too."""
+    return follows.catalogue.hash if follows.embedded == follows.catalogue.generation else None
 
-    Raises:
-        IntegrityError: it ends before that, or holds other deltas up to there.
-    """
-    if newest < embedded:
-        why = f"delta {newest} is its last, and {embedded} is embedded"
-    elif known is not None and log.hash_of(embedded) != known:
-        why = f"its deltas up to {embedded} are others than were embedded"
-    else:
-        return
-    raise IntegrityError(
-        f"following the log of the catalogue {log.catalogue} was refused: {why}",
-        accepted=f"the log up to delta {embedded} as it was embedded, and what follows",
-        next_step="restore the newer log; or append anew what was lost, and start the gateway again",
+
+def _restored(log: CatalogueLog, follows: FollowsCatalogue, found: str) -> IntegrityError:
+    """A slot that embedded since it started comes back by another start; a release keeps what it sealed."""
+    anew = (
+        "and start the gateway again"
+        if follows.embedded > follows.catalogue.generation
+        else f"up to delta {follows.embedded} at least, and release a newer snapshot"
+    )
+    return IntegrityError(
+        f"following the log of the catalogue {log.catalogue} was refused: it is not what was embedded",
+        found=found,
+        accepted=f"the log up to delta {follows.embedded} as it was embedded, and what follows",
+        next_step=f"restore the newer log; or append anew what was lost, {anew}",
     )
 
 
@@ -189,14 +222,16 @@ class Catalogues:
             self._on_loop(shown)
 
     def _not_behind(self, unit: str, name: str, follows: FollowsCatalogue) -> None:
-        served = _served(self._units[unit])
+        served, standing = _served(self._units[unit]), self._reader.standings[unit]
         if served is None or follows.embedded >= served.generation:
             return
+        mend = "mend that" if standing.trouble else "restore the newer log; or append anew what was lost"
+        why = standing.trouble or f"its log ends at delta {standing.newest}"
         raise SetupError(
             f"{name} was not made ready: it is behind the catalogue that serves",
-            found=f"delta {follows.embedded}: {self._reader.standings[unit].trouble or 'no reason is known'}",
+            found=f"delta {follows.embedded}: {why}",
             accepted=f"delta {served.generation}, from which answers come now",
-            next_step="it is tried again; where that ends the same, mend the log or the adapter",
+            next_step=f"{mend}, up to delta {served.generation} at least; it is tried again",
         )
 
     def _follow(self) -> None:

@@ -55,6 +55,7 @@ class _Sealed(BaseModel):
     name: str
     digest: str
     generation: int = Field(ge=0)
+    hash: str | None = None
     items: dict[str, dict[str, Any]]
 
 
@@ -63,12 +64,14 @@ class Catalogue:
     """The items of a dataset version by id, and the number of the last delta that is among them.
 
     `name` is that of the data, under which its delta log is kept; `digest` is that of the items' table.
+    `hash` is that of the delta `generation` in the log, None where there is none or it was not sealed.
     """
 
     name: str
     digest: Digest
     generation: int
     items: Mapping[str, Item]
+    hash: Digest | None = None
 
     def write(self, folder: Path) -> None:
         """catalogue.json stands in `folder`, which is there; sealing it is left to the caller."""
@@ -77,6 +80,7 @@ class Catalogue:
             name=self.name,
             digest=self.digest,
             generation=self.generation,
+            hash=self.hash,
             items={each: dict(item) for each, item in self.items.items()},
         )
         text = json.dumps(said.model_dump(), ensure_ascii=False, separators=(",", ":"))
@@ -94,4 +98,4 @@ def read_catalogue(folder: Path) -> Catalogue:
         said = json.loads((folder / CATALOGUE).read_bytes())
         known_format(folder, CATALOGUE, said, FORMAT)
         sealed = _Sealed.model_validate(said)
-    return Catalogue(sealed.name, sealed.digest, sealed.generation, sealed.items)
+    return Catalogue(sealed.name, sealed.digest, sealed.generation, sealed.items, sealed.hash)

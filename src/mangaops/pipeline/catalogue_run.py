@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
 from mangaops.datasets.search_data import collect_items, items_by_id
 from mangaops.datasets.source import Source
-from mangaops.errors import InputError, UsageError
+from mangaops.errors import InputError, IntegrityError, SetupError, UsageError
 from mangaops.inference.catalogue import Item, read_catalogue
 from mangaops.pipeline.search_data_run import newest_search_version
 from mangaops.pipeline.workshop import Progress, Workshop
@@ -16,6 +17,14 @@ from mangaops.release.desk import state
 from mangaops.stack import SearchDataSpec
 from mangaops.store import CatalogueDelta, CatalogueLog
 from mangaops.vocabulary import Digest, Part
+
+
+@dataclass(frozen=True)
+class Appended:
+    """A delta that is in the log; `unchecked` says what could not be asked about its removals, and why."""
+
+    delta: CatalogueDelta
+    unchecked: str | None = None
 
 
 def append_delta(
@@ -26,10 +35,11 @@ def append_delta(
     *,
     reason: str,
     progress: Progress,
-) -> CatalogueDelta:
+) -> Appended:
     """The items of the source and the ids of those that went are the next delta of the data's catalogue.
 
-    Every release that serves it embeds them for itself from now on.
+    Every release that serves it embeds them for itself from now on. A store that cannot be read holds up no
+    removal: what it would be asked stays unchecked.
 
     Raises:
         UsageError: the stack declares no such data of kind search.
@@ -39,10 +49,9 @@ def append_delta(
     spec = searched(shop, data)
     added = read_items(source, spec, progress) if source is not None else {}
     log, gone = CatalogueLog(shop.desk.ledger, data), tuple(sorted(set(removed)))
-    if gone:
-        _removable(shop, log, added, gone)
+    unchecked = _removable(shop, log, added, gone) if gone else None
     number = log.append(added, gone, actor=shop.desk.actor, reason=reason)
-    return CatalogueDelta(number, added, gone, shop.desk.actor, reason)
+    return Appended(CatalogueDelta(number, added, gone, shop.desk.actor, reason), unchecked)
 
 
 def deltas(shop: Workshop, data: str) -> list[CatalogueDelta]:
@@ -56,38 +65,75 @@ def deltas(shop: Workshop, data: str) -> list[CatalogueDelta]:
     return CatalogueLog(shop.desk.ledger, data).read()
 
 
-def _removable(shop: Workshop, log: CatalogueLog, added: Mapping[str, Item], gone: Collection[str]) -> None:
-    """Nothing happens where each id is or was an item, and another item is left; or nobody can say.
+_Ids = Collection[str]
+
+
+def _removable(shop: Workshop, log: CatalogueLog, added: Mapping[str, Item], gone: _Ids) -> str | None:
+    """None where each id is or was an item, and another is left; else why the store could not be asked.
+
+    The log is asked first, then the newest version of the data, and what serves only where these do not know:
+    of that alone hangs whether searches find something, unless the log has an item that is left.
 
     Raises:
         InputError: an id was never one, or none is left.
     """
-    catalogues, stands = _catalogues(shop, log.catalogue), dict[str, bool]()
+    stands = dict[str, bool]()
     for delta in log.read():
         stands |= dict.fromkeys(delta.removed, False) | dict.fromkeys(delta.added, True)
-    unknown = sorted(set(gone).difference(stands, *catalogues))
-    if catalogues and unknown:
+    after = stands | dict.fromkeys(gone, False) | dict.fromkeys(added, True)
+    left = any(after.values())
+    if left and stands.keys() >= set(gone):
+        return None
+    try:
+        newest = _newest(shop, log.catalogue)
+        known = {*stands, *newest}
+        if left and known.issuperset(gone):
+            return None
+        served = _served(shop, log.catalogue)
+    except (SetupError, IntegrityError) as error:
+        return f"whether each of these ids was an item, and one is left, was not checked: {error.message}"
+    catalogues = served or [newest]
+    if any(catalogues):
+        _check(log.catalogue, gone, known.union(*served), any(_emptied(each, after) for each in catalogues))
+    return None
+
+
+def _emptied(items: _Ids, after: Mapping[str, bool]) -> bool:
+    return not any(after.get(each, True) for each in {*items, *after})
+
+
+def _check(catalogue: str, gone: _Ids, known: set[str], emptied: bool) -> None:
+    unknown = sorted(set(gone) - known)
+    if unknown:
         raise InputError(
-            f"a delta of the catalogue {log.catalogue} was refused: it removes what was never an item",
+            f"a delta of the catalogue {catalogue} was refused: it removes what was never an item",
             found=f"{', '.join(unknown[:5])}: {len(unknown):,} of {len(gone):,} ids",
-            accepted="ids of the catalogue that serves, or of its log",
+            accepted="ids of the catalogue that serves, of the newest version, or of the log",
             next_step="mend these ids, or leave them out",
         )
-    stands |= dict.fromkeys(gone, False) | dict.fromkeys(added, True)
-    if any(not any(stands.get(each, True) for each in {*items, *stands}) for items in catalogues):
+    if emptied:
         raise InputError(
-            f"a delta of the catalogue {log.catalogue} was refused: every search would find nothing",
+            f"a delta of the catalogue {catalogue} was refused: every search would find nothing",
             found=f"{len(gone):,} ids removed, and no item left",
             accepted="a catalogue with an item",
             next_step="append what is sold now together with it, by --items",
         )
 
 
-def _catalogues(shop: Workshop, data: str) -> list[Collection[str]]:
-    """The ids of each sealed catalogue that deltas change now: of champion, way back and challenger.
+def _newest(shop: Workshop, data: str) -> _Ids:
+    """The ids of the newest version of the data; none where there is none."""
+    version = newest_search_version(shop, data)
+    return version.items.get_column("item_id").to_list() if version is not None else []
 
-    Of the newest version of the data where there is none; empty where there is no version either.
-    """
+
+def _served(shop: Workshop, data: str) -> list[_Ids]:
+    """The ids of each sealed catalogue that deltas change now."""
+    opened = (shop.desk.artifacts.open(each) for each in sorted(_indexes(shop, data)))
+    return [read_catalogue(folder).items.keys() for folder in opened]
+
+
+def _indexes(shop: Workshop, data: str) -> set[Digest]:
+    """The indexes that deltas change now: of champion, way back and challenger."""
     desk, found = shop.desk, set[Digest]()
     for unit, spec in desk.stack.units.items():
         if any(desk.stack.models[model].data == data for model in spec.models):
@@ -95,10 +141,7 @@ def _catalogues(shop: Workshop, data: str) -> list[Collection[str]]:
             held = (current.champion, *current.rollback[-1:], current.challenger)
             releases = [current.releases[name] for name in held if name and name in current.releases]
             found |= {each.parts[Part.INDEX] for each in releases if Part.INDEX in each.parts}
-    if found:
-        return [read_catalogue(desk.artifacts.open(each)).items.keys() for each in sorted(found)]
-    newest = newest_search_version(shop, data)
-    return [newest.items.get_column("item_id").to_list()] if newest is not None else []
+    return found
 
 
 def searched(shop: Workshop, data: str) -> SearchDataSpec:

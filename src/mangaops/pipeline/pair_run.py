@@ -118,10 +118,10 @@ def build_index(
 
 
 def catalogue_of(shop: Workshop, data: str, snapshot: SearchSnapshot) -> Catalogue:
-    """The snapshot's items, and the number of the last delta that is among them."""
-    items = items_by_id(snapshot.items)
-    held = last_held(CatalogueLog(shop.desk.ledger, data), items)
-    return Catalogue(data, catalogue_digest(snapshot), held, items)
+    """The snapshot's items, and number and hash of the last delta that is among them."""
+    items, log = items_by_id(snapshot.items), CatalogueLog(shop.desk.ledger, data)
+    held = last_held(log, items)
+    return Catalogue(data, catalogue_digest(snapshot), held, items, log.hash_of(held))
 
 
 def last_held(log: CatalogueLog, items: Mapping[str, Item]) -> int:

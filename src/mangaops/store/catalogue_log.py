@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
@@ -40,6 +40,13 @@ class CatalogueDelta:
     actor: str = ""
     reason: str = ""
     hash: Digest = field(default="", compare=False)
+
+
+class Newest(NamedTuple):
+    """The newest delta of a log: its number, 0 where there is none, and its hash."""
+
+    number: int
+    hash: Digest | None
 
 
 class CatalogueLog:
@@ -82,7 +89,7 @@ class CatalogueLog:
         """The deltas of greater number, oldest first; at most so many.
 
         Raises:
-            IntegrityError: one of them is missing, or was edited.
+            IntegrityError: one of them is missing, was edited, or is no delta.
         """
         table = CATALOGUE_DELTAS
         query = (
@@ -101,8 +108,21 @@ class CatalogueLog:
             held = _chained(held, row.body)
             if row.hash != held:
                 raise self._edited(row.number, row.hash, held)
-            deltas.append(_delta(row.number, row.body, held))
+            deltas.append(self._delta(row.number, row.body, held))
         return deltas
+
+    def newest(self) -> Newest:
+        """Number and hash of the newest delta, by one query."""
+        table = CATALOGUE_DELTAS
+        query = (
+            select(table.c.number, table.c.hash)
+            .where(table.c.catalogue == self.catalogue)
+            .order_by(table.c.number.desc())
+            .limit(1)
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query).first()
+        return Newest(row.number, row.hash) if row else Newest(0, None)
 
     def last(self) -> int:
         """The number of the newest delta; 0 where there is none."""
@@ -125,6 +145,21 @@ class CatalogueLog:
         query = select(newest).where(CATALOGUE_DELTAS.c.catalogue == self.catalogue)
         return connection.execute(query).scalar() or 0
 
+    def _delta(self, number: int, text: str, held: Digest) -> CatalogueDelta:
+        """What a row says; one that was broken before rows had hashes has a hash that fits."""
+        try:
+            body = json.loads(text)
+            who, why = str(body.get("actor", "")), str(body.get("reason", ""))
+            added, removed = dict(body["added"]), tuple(map(str, body["removed"]))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise IntegrityError(
+                f"delta {number} of the catalogue {self.catalogue} was refused: it cannot be read",
+                found=f"{type(error).__name__}: {error}",
+                accepted="an object with what was added and what was removed",
+                next_step=_NEXT,
+            ) from error
+        return CatalogueDelta(number, added, removed, who, why, held)
+
     def _edited(self, number: int, found: Digest, accepted: Digest) -> IntegrityError:
         return IntegrityError(
             f"delta {number} of the catalogue {self.catalogue} was refused: it is not what was appended",
@@ -144,12 +179,6 @@ class CatalogueLog:
 
 def _chained(before: Digest, body: str) -> Digest:
     return "sha256:" + hashlib.sha256(f"{before}\n{body}".encode()).hexdigest()
-
-
-def _delta(number: int, text: str, held: Digest) -> CatalogueDelta:
-    body = json.loads(text)
-    who, why = str(body.get("actor", "")), str(body.get("reason", ""))
-    return CatalogueDelta(number, dict(body["added"]), tuple(map(str, body["removed"])), who, why, held)
 
 
 def _check(catalogue: str, added: Mapping[str, Any], removed: Collection[str]) -> None:
