@@ -51,10 +51,7 @@ class SearchAsked(Asking):
     words_in = "query"
 
     query: Annotated[str, Field(description="What the user looks for; the empty query is answered too.")]
-    k: Annotated[
-        int | None,
-        Field(ge=1, le=MOST_SHOWN, strict=True, description="Items at most; 10 where it is left out."),
-    ] = None
+    k: Annotated[int | None, Field(ge=1, le=MOST_SHOWN, strict=True, description="Items at most.")] = None
     filters: Filters | None = None
 
     def options(self) -> dict[str, Any]:

@@ -22,21 +22,15 @@ def items_of(listed: str) -> list[str]:
     return [str(item) for item in json.loads(listed)]
 
 
-def shortened(listed: str, options: object) -> str:
-    """The array, no longer than a search with these options shows; `options` as logs hold them."""
-    return as_list(items_of(listed)[: (json.loads(str(options)) if options else {}).get("k", PLACES)])
-
-
 def limits(options: object) -> str:
     """What a search was limited to, as people read it: `in stock; genres: drama or comedy; 5 items`.
 
-    `options` as logs hold them: JSON, or null. Empty where every item could be found and at least `PLACES`
-    were asked for: no more are shown.
+    `options` as logs hold them: JSON, or null. Empty where every item could be found and ten were asked for.
     """
     asked = json.loads(str(options)) if options else {}
     told = [_limit(name.replace("_", " "), value) for name, value in asked.get("filters", {}).items()]
     k = asked.get("k", PLACES)
-    return "; ".join(told if k >= PLACES else [*told, f"{k} item{'s' * (k > 1)}"])
+    return "; ".join(told if k == PLACES else [*told, f"{k} item{'s' * (k > 1)}"])
 
 
 def _limit(name: str, value: object) -> str:
@@ -44,7 +38,7 @@ def _limit(name: str, value: object) -> str:
         return name
     if isinstance(value, list):
         return f"{name}: {' or '.join(map(str, value))}"
-    return f"{name} " + f"{value:,.2f}".rstrip("0").rstrip(".")
+    return f"{name} {value:g}"
 
 
 def lines(listed: str, titles: Mapping[str, str]) -> str:

@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from mangaops.release.listed import shortened
 from mangaops.stack import ReviewSpec
 
 ITEMS: Final = {
@@ -63,7 +62,7 @@ def build(
         [labels.with_columns(by_action=False), draw(acted, actions, rng).with_columns(by_action=True)]
     ).select(DRAWN)
     planted = plant(spec.planted if drawn.height else 0, rng)
-    queue = pl.concat([drawn, _limited(planted, drawn["options"], rng)])
+    queue = pl.concat([drawn, planted])
     queue = queue[rng.permutation(queue.height).tolist()]
     ids = [_item_id(review, request) for request in queue["request_id"]]
     sides = rng.random(queue.height) < 0.5
@@ -73,23 +72,6 @@ def build(
         pl.lit(None, dtype=pl.String).alias("answer"),
     ).select(*ITEMS)
     return named
-
-
-def _limited(planted: pl.DataFrame, options: pl.Series, rng: np.random.Generator) -> pl.DataFrame:
-    """Known lists under the limits of drawn searches, by lot, and no longer than these: limits tell nothing.
-
-    They are shortened and not filtered: what of their items is in stock was never asked.
-    """
-    if planted.is_empty() or options.is_null().all():
-        return planted
-    lot = options[rng.integers(len(options), size=planted.height).tolist()].to_list()
-    lists = {
-        name: [shortened(each, at) for each, at in zip(planted[name], lot, strict=True)]
-        for name in ("baseline_label", "release_label", "known")
-    }
-    return planted.with_columns(
-        pl.Series("options", lot, dtype=pl.String), **{k: pl.Series(v) for k, v in lists.items()}
-    )
 
 
 def with_action(label: str, action: str) -> str:

@@ -23,7 +23,6 @@ from mangaops.release.stack_searches import (
     lists_of,
     notes,
     searches_from_ledger,
-    stated_pair,
     unanswerable,
 )
 from mangaops.stack import DataSpec, ModelSpec, Rule, SearchDataSpec, Stack, UnitSpec
@@ -119,11 +118,12 @@ def _of_rules(rules: Sequence[Rule], gates: Sequence[GateRow]) -> list[tuple[Rul
 
 
 def _kinds_of_pairs(spec: UnitSpec, lists: Lists) -> tuple[Challenger, ...]:
-    """An equal pair, one at the margin of the rule on the pair, one a point better.
+    """An equal pair, one at the margin of the first rule on the pair, one a point better.
 
     A challenger gains and loses no more than two trainings lie apart: where that is less, it is named so.
     """
-    margin = stated_pair(spec).get("margin") or 0.01
+    asked = [rule.params.model_dump()["margin"] for rule in spec.gates if rule.gate == "pair"]
+    margin = next((each for each in asked if each > 0.0), 0.01)
     worse, better = min(margin, lists.most), min(0.01, lists.most)
     return (
         Challenger("equal", 0.0),

@@ -21,13 +21,11 @@ from mangaops.release.stack_known import NO_EVIDENCE, measured_beside
 from mangaops.release.stack_lists import ListAssumptions, Lists, gains
 from mangaops.release.stack_report import GateRow
 from mangaops.stack import Rule, SearchDataSpec, Stack, UnitSpec
-from mangaops.vocabulary import EvidenceKind, Side, Stage, State, Unjudged
+from mangaops.vocabulary import EvidenceKind, Side, Stage, Unjudged
 
 SEEN: Final = 0.8
 """A rule that passes equal challengers less often cannot tell them from worse ones on so few queries."""
 
-_NEVER: Final = "never decides"
-_REFUSED: Final = (State.REJECTED, State.ROLLED_BACK)
 _OF_LISTS: Final = ("value", "apart", "judged", "changed")
 
 
@@ -86,16 +84,12 @@ def searches_from_ledger(desk: Desk, unit: str) -> Searches:
 
 
 def _two_pairs(desk: Desk, current: UnitState, champion: Release) -> tuple[Release | None, Evidence | None]:
-    """The release whose lists lie beside another pair's, with that evidence; the champion comes first.
-
-    A release that was refused tells of an accident, not of retraining, and is passed over.
-    """
+    """The release whose lists lie beside another pair's, with that evidence; the champion comes first."""
     measured = [
         (ref.revision if release is not champion else math.inf, release, ref)
         for release in current.releases.values()
         for ref in release.evidence
         if ref.kind == EvidenceKind.RANKING
-        and release.state not in _REFUSED
         and (release is champion or ref.binding["baseline"] == champion.digest)
     ]
     for _, release, ref in sorted(measured, key=lambda each: (each[0], each[2].revision), reverse=True):
@@ -146,15 +140,9 @@ def lists_of(known: Searches, unit: UnitSpec, rng: np.random.Generator) -> tuple
 
 
 def _stated_in(unit: UnitSpec) -> tuple[str, Unjudged]:
-    """The metric and policy in which gains are stated: those of the rule whose margin is simulated."""
-    asked = stated_pair(unit)
-    return (asked["metric"], Unjudged(asked["unjudged"])) if asked else ("ndcg@10", Unjudged.IRRELEVANT)
-
-
-def stated_pair(unit: UnitSpec) -> Mapping[str, Any]:
-    """What the unit's first rule on the pair with a margin says, else its first one; empty without any."""
+    """The metric and policy of the unit's first rule on the pair, which every unit that ranks has."""
     pairs = [rule.params.model_dump() for rule in unit.gates if rule.gate == "pair"]
-    return next((each for each in pairs if each["margin"] > 0.0), pairs[0] if pairs else {})
+    return (pairs[0]["metric"], Unjudged(pairs[0]["unjudged"])) if pairs else ("ndcg@10", Unjudged.IRRELEVANT)
 
 
 def _finds_all(ranking: Evidence, unit: UnitSpec) -> Evidence:
@@ -190,11 +178,12 @@ def notes(
     said = []
     for rule, row in found:
         asked, passed = rule.params.model_dump(), row.passed.share
-        whys = [_misjudged(asked, lists)] if "judged" in told.measured else []
-        if passed < SEEN and not any(why.startswith(_NEVER) for why in whys):
+        why = _misjudged(asked, lists) if "judged" in told.measured else ""
+        if not why and passed < SEEN:
             luck = _luck(asked, lists) if asked["on"] in set(Stage) else _reviews(asked, told, budget)
-            whys.append(f"passes an equal pair in {passed:.0%} of weeks: {luck}")
-        said += [f"{row.gate}: {row.subject}: {why}" for why in whys if why]
+            why = f"passes an equal pair in {passed:.0%} of weeks: {luck}"
+        if why:
+            said.append(f"{row.gate}: {row.subject}: {why}")
     return tuple(said)
 
 
@@ -206,7 +195,7 @@ def _misjudged(asked: Mapping[str, Any], lists: Lists) -> str:
     view = lists.ranked.at(Stage(asked["on"]), Unjudged(asked["unjudged"]))
     share = judged_share(view, places, least).share
     if share < least:
-        return f"{_NEVER}: min_judged is {least:g}, and {share:.1%} of the places are judged"
+        return f"never decides: min_judged is {least:g}, and {share:.1%} of the places are judged"
     if least < share / 2.0:
         return f"would decide with half of the judgments: min_judged is {least:g}, and {share:.1%} are judged"
     return ""
