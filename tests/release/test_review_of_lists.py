@@ -124,7 +124,9 @@ def test_a_search_without_limits_is_shown_as_its_text_alone(searching: SearchWor
         ({}, ""),
         ({"k": 10, "filters": {}}, ""),
         ({"k": 1, "filters": {}}, "1 item"),
-        ({"k": 100, "filters": {}}, "100 items"),
+        ({"k": 9, "filters": {}}, "9 items"),
+        ({"k": 11, "filters": {}}, ""),
+        ({"k": 100, "filters": {"in_stock": True}}, "in stock"),
         (
             {"k": 10, "filters": {"price_at_least": 2.5, "price_at_most": 10.0}},
             "price at least 2.5; price at most 10",
@@ -134,6 +136,15 @@ def test_a_search_without_limits_is_shown_as_its_text_alone(searching: SearchWor
 )
 def test_limits_are_told_in_words(options: dict[str, object] | None, told: str) -> None:
     assert limits(json.dumps(options) if options is not None else None) == told
+
+
+def test_more_items_than_are_shown_are_no_limit(searching: SearchWorld) -> None:
+    name = limited(searching, {"k": 20, "filters": {}})
+    page = review.export_page(searching.desk, "retrieval", name).decode()
+    assert "20 items" not in page
+    assert "limited to" not in page
+    assert "A list is shown to its tenth place." in page
+    assert "20 items" not in review.export_review(searching.desk, "retrieval", name).decode()
 
 
 def test_user_text_and_titles_are_harmless_on_the_page(searching: SearchWorld) -> None:

@@ -25,12 +25,13 @@ def items_of(listed: str) -> list[str]:
 def limits(options: object) -> str:
     """What a search was limited to, as people read it: `in stock; genres: drama or comedy; 5 items`.
 
-    `options` as logs hold them: JSON, or null. Empty where every item could be found and ten were asked for.
+    `options` as logs hold them: JSON, or null. Empty where every item could be found and `PLACES` or more
+    were asked for: nobody is shown more.
     """
     asked = json.loads(str(options)) if options else {}
     told = [_limit(name.replace("_", " "), value) for name, value in asked.get("filters", {}).items()]
     k = asked.get("k", PLACES)
-    return "; ".join(told if k == PLACES else [*told, f"{k} item{'s' * (k > 1)}"])
+    return "; ".join(told if k >= PLACES else [*told, f"{k} item{'s' * (k > 1)}"])
 
 
 def _limit(name: str, value: object) -> str:
