@@ -131,6 +131,13 @@ def test_a_search_without_limits_is_shown_as_its_text_alone(searching: SearchWor
             {"k": 10, "filters": {"price_at_least": 2.5, "price_at_most": 10.0}},
             "price at least 2.5; price at most 10",
         ),
+        ({"filters": {"price_at_most": 1500000.0}}, "price at most 1,500,000"),
+        ({"filters": {"price_at_most": 123456.75}}, "price at most 123,456.75"),
+        (
+            {"filters": {"price_at_least": 1200, "price_at_most": 9.9}},
+            "price at least 1,200; price at most 9.9",
+        ),
+        ({"filters": {"price_at_least": 0.0}}, "price at least 0"),
         ({"filters": {"age_ratings": ["12+"]}}, "age ratings: 12+"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 PLACES: Final = 10
 """Places of a list that evidence keeps."""
@@ -34,12 +34,17 @@ def limits(options: object) -> str:
     return "; ".join(told if k >= PLACES else [*told, f"{k} item{'s' * (k > 1)}"])
 
 
-def _limit(name: str, value: object) -> str:
+def _limit(name: str, value: Any) -> str:
     if value is True:
         return name
     if isinstance(value, list):
         return f"{name}: {' or '.join(map(str, value))}"
-    return f"{name} {value:g}"
+    return f"{name} {_price(value)}"
+
+
+def _price(value: float) -> str:
+    """`123,456.75`: no more decimals than the two of a price, and none where they are zeros."""
+    return f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
 def lines(listed: str, titles: Mapping[str, str]) -> str:
