@@ -83,6 +83,7 @@ def test_the_document_tells_what_a_search_takes_and_gives(searching: Server) -> 
     told = searching.ask("GET", "/openapi.json").json["paths"]["/v1/search"]["post"]
     asked = told["requestBody"]["content"]["application/json"]["schema"]["properties"]
     assert {"query", "k", "filters"} <= asked.keys()
+    assert asked["k"]["description"] == "Items at most; 10 where it is null or left out."
     reply = searching.ask("POST", "/v1/search", {"query": "x", "k": 2}).json
     told_reply = {"items", "catalogue_generation", "request_id", "release", "generation"}
     assert reply.keys() == told_reply

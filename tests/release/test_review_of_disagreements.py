@@ -16,7 +16,7 @@ from desk_world import LABELS, WHY, Rigged, World, make_world, truth_of
 
 from mangaops.errors import InputError, NotReviewable, UsageError
 from mangaops.pipeline import verbs
-from mangaops.release import evaluate, judge, review, review_queue, review_sheet, shadow
+from mangaops.release import answer_forms, evaluate, judge, review, review_queue, review_sheet, shadow
 from mangaops.release.desk import state
 from mangaops.stack import ReviewSpec
 from mangaops.vocabulary import Action, Outcome
@@ -59,7 +59,10 @@ def queue(
 ) -> pl.DataFrame:
     spec = ReviewSpec(budget=budget, planted=planted)
     rng = np.random.default_rng(seed)
-    table, plant = answers(requests, differing, acting), partial(review_queue.plant, outcomes())
+    table, plant = (
+        answers(requests, differing, acting),
+        partial(answer_forms.LABELS.plant, {"outcomes": outcomes()}),
+    )
     return review_queue.build(table, plant, spec, review="review-1", rng=rng)
 
 

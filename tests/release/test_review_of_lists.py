@@ -13,13 +13,16 @@ import numpy as np
 import polars as pl
 import pytest
 from desk_world import WHY
+from pair_world import number
 from shop_desk import CHAMPION, NEW, NEXT, OLD, SearchWorld, search_world, traffic
 
 from mangaops.errors import InputError, NotReviewable
 from mangaops.evidence import Evidence
+from mangaops.inference.filters import Filters
 from mangaops.release import review, review_lists, review_sheet
 from mangaops.release.desk import record_evidence
-from mangaops.release.listed import items_of, limits
+from mangaops.release.listed import as_list, items_of, limits
+from mangaops.release.planted_limits import SHORT, UNFILTERED, WHOLE, Limit, Offer, offered
 from mangaops.vocabulary import NEITHER, Verdict
 
 ORDER = ("item_id", "text", "A", "B", "answer")
@@ -84,7 +87,14 @@ def test_the_page_shows_the_queue_side_by_side_and_tells_no_side(searching: Sear
 def limited(world: SearchWorld, options: dict[str, object]) -> str:
     """The name of a review of searches that were all limited so, as live shadow evidence tells it."""
     seen = world.shadowed()
-    answers = seen.tables["answers"].with_columns(options=pl.lit(json.dumps(options)))
+    shown = int(str(options["k"]))
+    cut = {
+        f"{side}_label": [as_list(items_of(each)[:shown]) for each in seen.tables["answers"][f"{side}_label"]]
+        for side in ("baseline", "release")
+    }
+    answers = seen.tables["answers"].with_columns(
+        *(pl.Series(name, lists) for name, lists in cut.items()), options=pl.lit(json.dumps(options))
+    )
     live = replace(seen, tables={"answers": answers})
     record_evidence(world.desk, "retrieval", world.release, live, reason=WHY)
     return opened(world, shadow=live.digest)
@@ -97,6 +107,7 @@ def test_reviewers_see_what_a_search_was_limited_to(searching: SearchWorld) -> N
     content = review.export_review(searching.desk, "retrieval", name)
     rows = rows_of(content)
     told = "\n(in stock; genres: <b> or of [e-mail]; 5 items)"
+    assert sum(row["text"].endswith("\n(5 items)") for row in rows) == 6, "no item is of these genres"
     assert sorted(row["text"].endswith(told) for row in rows) == [False] * 6 + [True] * 40
     page = review.export_page(searching.desk, "retrieval", name).decode()
     assert page.count("limited to <b>in stock; genres: &lt;b&gt; or of [e-mail]; 5 items</b>") == 40
@@ -124,16 +135,113 @@ def test_a_search_without_limits_is_shown_as_its_text_alone(searching: SearchWor
         ({}, ""),
         ({"k": 10, "filters": {}}, ""),
         ({"k": 1, "filters": {}}, "1 item"),
-        ({"k": 100, "filters": {}}, "100 items"),
+        ({"k": 9, "filters": {}}, "9 items"),
+        ({"k": 11, "filters": {}}, ""),
+        ({"k": 100, "filters": {"in_stock": True}}, "in stock"),
         (
             {"k": 10, "filters": {"price_at_least": 2.5, "price_at_most": 10.0}},
             "price at least 2.5; price at most 10",
         ),
+        ({"filters": {"price_at_most": 1500000.0}}, "price at most 1,500,000"),
+        ({"filters": {"price_at_most": 123456.75}}, "price at most 123,456.75"),
+        (
+            {"filters": {"price_at_least": 1200, "price_at_most": 9.9}},
+            "price at least 1,200; price at most 9.9",
+        ),
+        ({"filters": {"price_at_least": 0.0}}, "price at least 0"),
         ({"filters": {"age_ratings": ["12+"]}}, "age ratings: 12+"),
     ],
 )
 def test_limits_are_told_in_words(options: dict[str, object] | None, told: str) -> None:
     assert limits(json.dumps(options) if options is not None else None) == told
+
+
+@pytest.mark.parametrize(
+    ("filters", "told"),
+    [
+        ({"in_stock": True}, "in stock; 2 items"),
+        ({"tags": ["Short", "long"]}, "tags: Short or long; 2 items"),
+        ({"in_stock": True, "price_at_most": 550}, "in stock; price at most 550; 2 items"),
+        ({}, "2 items"),
+    ],
+)
+def test_where_every_search_is_limited_known_items_are_too(
+    searching: SearchWorld, filters: dict[str, object], told: str
+) -> None:
+    name = limited(searching, {"k": 2, "filters": filters})
+    rows = rows_of(review.export_review(searching.desk, "retrieval", name))
+    assert [row["text"].partition("\n")[2] for row in rows] == [f"({told})"] * 46
+    assert {len(row[side].splitlines()) for row in rows for side in "AB"} == {2}
+    page = review.export_page(searching.desk, "retrieval", name).decode()
+    assert page.count(f"limited to <b>{told}</b>") == 46
+    lets = Filters.model_validate(filters).lets
+    held = {row["item_id"]: row for row in searching.snapshot.items.to_dicts()}
+    items = queue_of(searching, name).tables["items"].filter("planted")
+    for row in items.to_dicts():
+        good, bad = items_of(row["baseline_label"]), items_of(row["release_label"])
+        assert all(lets(held[item]) for item in [*good, *bad])
+        assert good[0] == f"i{number(row['text'])}"
+        assert row["known"] == row["baseline_label"]
+        assert not set(good) & set(bad)
+
+
+def test_known_items_have_limits_as_often_as_drawn_ones(searching: SearchWorld) -> None:
+    few, free = '{"k":3,"filters":{"in_stock":true}}', None
+    tables = {**searching.ranked(CHAMPION, NEXT).tables, "items": searching.snapshot.items}
+    rng = np.random.default_rng(4)
+    mixed = review_lists.plant(tables, 8, rng, [few] * 20 + [free] * 20)
+    assert 1 <= mixed["options"].to_list().count(few) <= 7
+    assert set(mixed["options"]) == {few, free}
+    for row in mixed.to_dicts():
+        assert len(items_of(row["known"])) == (3 if row["options"] else 5)
+    assert review_lists.plant(tables, 8, rng)["options"].null_count() == 8
+
+
+GOOD, STRANGERS = ["a", "b", "c"], ["u", "v", "w"]
+CATALOGUE = {item: {"price": at} for at, item in enumerate([*GOOD, *STRANGERS], 1)}
+
+
+def offer(*options: dict[str, object]) -> Offer | None:
+    limits = [Limit(json.dumps(each), CATALOGUE) for each in options]
+    return offered(GOOD, STRANGERS, {"a"}, limits, np.random.default_rng(2))
+
+
+def test_limits_that_leave_lists_whole_come_before_those_that_shorten_them() -> None:
+    whole, short = {"filters": {"price_at_most": 9}}, {"filters": {"price_at_most": 4}}
+    found = offer(short, whole, short)
+    assert found is not None
+    assert (found.fit, found.options, found.good) == (WHOLE, json.dumps(whole), GOOD)
+    cut = offer({"filters": {"price_at_most": 5}, "k": 2})
+    assert cut is not None
+    assert (cut.fit, cut.good, sorted(cut.bad)) == (WHOLE, ["a", "b"], ["u", "v"])
+    some = {item: {"tags": "x" if item in "abuv" else "y"} for item in CATALOGUE}
+    tagged = Limit('{"filters":{"tags":["x"]}}', some)
+    fewer = offered(GOOD, STRANGERS, {"a"}, [tagged], np.random.default_rng(2))
+    assert fewer is not None
+    assert (fewer.fit, fewer.options, fewer.good) == (SHORT, tagged.options, ["a", "b"])
+    without = offer(short)
+    assert without is not None
+    assert without.fit == UNFILTERED, "one stranger is too few for three items"
+
+
+def test_limits_that_let_no_relevant_item_through_leave_their_number_alone() -> None:
+    for filters in ({"price_at_least": 2}, {"in_stock": True}, {"of_a_later_version": 1}):
+        found = offer({"k": 2, "filters": filters})
+        assert found is not None
+        assert (found.fit, found.options, found.good) == (
+            UNFILTERED,
+            '{"k":2,"filters":{}}',
+            ["a", "b"],
+        )
+
+
+def test_more_items_than_are_shown_are_no_limit(searching: SearchWorld) -> None:
+    name = limited(searching, {"k": 20, "filters": {}})
+    page = review.export_page(searching.desk, "retrieval", name).decode()
+    assert "20 items" not in page
+    assert "limited to" not in page
+    assert "A list is shown to its tenth place." in page
+    assert "20 items" not in review.export_review(searching.desk, "retrieval", name).decode()
 
 
 def test_user_text_and_titles_are_harmless_on_the_page(searching: SearchWorld) -> None:

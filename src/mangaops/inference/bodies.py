@@ -14,6 +14,8 @@ SHOWN: Final = 10
 MOST_SHOWN: Final = 100
 """Places of a list that may be asked for."""
 
+_MOST_ITEMS: Final = f"Items at most; {SHOWN} where it is null or left out."
+
 _ID = Annotated[str, Field(max_length=200)]
 
 
@@ -51,7 +53,7 @@ class SearchAsked(Asking):
     words_in = "query"
 
     query: Annotated[str, Field(description="What the user looks for; the empty query is answered too.")]
-    k: Annotated[int | None, Field(ge=1, le=MOST_SHOWN, strict=True, description="Items at most.")] = None
+    k: Annotated[int | None, Field(ge=1, le=MOST_SHOWN, strict=True, description=_MOST_ITEMS)] = None
     filters: Filters | None = None
 
     def options(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class AnswerForm:
 
     `columns` makes them of answers, `of_log` of a struct of what `logged` says that a log holds. `differs`
     compares two sides, `facts` sums the table up. The rows of `golden` evidence are planted in a review, by
-    `plant`. `listed`: an answer is a ranked list.
+    `plant`, beside drawn items with such options. `listed`: an answer is a ranked list.
     """
 
     columns: Callable[[Any, str], Columns]
@@ -44,7 +44,7 @@ class AnswerForm:
     differs: Callable[[str, str], pl.Expr]
     facts: Callable[[pl.DataFrame], dict[str, Any]]
     golden: EvidenceKind
-    plant: Callable[[Tables, int, np.random.Generator], pl.DataFrame]
+    plant: Callable[[Tables, int, np.random.Generator, Sequence[str | None]], pl.DataFrame]
     listed: bool
 
     @property
@@ -137,7 +137,7 @@ LABELS: Final = AnswerForm(
     differs=_other_answer,
     facts=lambda _table: {},
     golden=EvidenceKind.EVALUATION,
-    plant=lambda tables, count, rng: review_queue.plant(tables["outcomes"], count, rng),
+    plant=lambda tables, count, rng, _asked: review_queue.plant(tables["outcomes"], count, rng),
     listed=False,
 )
 LISTS: Final = AnswerForm(

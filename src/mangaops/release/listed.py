@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 PLACES: Final = 10
 """Places of a list that evidence keeps."""
@@ -25,20 +25,26 @@ def items_of(listed: str) -> list[str]:
 def limits(options: object) -> str:
     """What a search was limited to, as people read it: `in stock; genres: drama or comedy; 5 items`.
 
-    `options` as logs hold them: JSON, or null. Empty where every item could be found and ten were asked for.
+    `options` as logs hold them: JSON, or null. Empty where every item could be found and `PLACES` or more
+    were asked for: nobody is shown more.
     """
     asked = json.loads(str(options)) if options else {}
     told = [_limit(name.replace("_", " "), value) for name, value in asked.get("filters", {}).items()]
     k = asked.get("k", PLACES)
-    return "; ".join(told if k == PLACES else [*told, f"{k} item{'s' * (k > 1)}"])
+    return "; ".join(told if k >= PLACES else [*told, f"{k} item{'s' * (k > 1)}"])
 
 
-def _limit(name: str, value: object) -> str:
+def _limit(name: str, value: Any) -> str:
     if value is True:
         return name
     if isinstance(value, list):
         return f"{name}: {' or '.join(map(str, value))}"
-    return f"{name} {value:g}"
+    return f"{name} {_price(value)}"
+
+
+def _price(value: float) -> str:
+    """`123,456.75`: no more decimals than the two of a price, and none where they are zeros."""
+    return f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
 def lines(listed: str, titles: Mapping[str, str]) -> str:

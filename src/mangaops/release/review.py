@@ -107,12 +107,17 @@ def _measured(
 def _titles(desk: Desk, golden: Evidence, queue: Evidence, given: Mapping[str, str] | None) -> pl.DataFrame:
     """The titles of the items that the queue shows: item_id, title; what the catalogue lacks has none."""
     if given is None:
-        _, tables = desk.snapshots.get_tables(golden.binding.dataset)
-        given = dict(tables["items"].select("item_id", "title").iter_rows())
+        given = dict(_catalogue(desk, golden)["items"].select("item_id", "title").iter_rows())
     both = [*queue.tables["items"]["baseline_label"], *queue.tables["items"]["release_label"]]
     shown = sorted({item for listed in both for item in items_of(listed)} & set(given))
     rows = [(item, given[item]) for item in shown]
     return pl.DataFrame(rows, schema={"item_id": pl.String, "title": pl.String}, orient="row")
+
+
+def _catalogue(desk: Desk, golden: Evidence) -> dict[str, pl.DataFrame]:
+    """The items of the golden set's catalogue, by the name of their table."""
+    _, tables = desk.snapshots.get_tables(golden.binding.dataset)
+    return {"items": tables["items"]}
 
 
 def export_review(desk: Desk, unit: str, review: str, *, bom: bool = False) -> bytes:
@@ -263,7 +268,7 @@ def _queue(
 ) -> Evidence:
     spec = unit_spec(desk, unit).review
     answers = shadow.tables["answers"]
-    plant = partial(form.plant, golden.tables)
+    plant = partial(form.plant, {**golden.tables, **(_catalogue(desk, golden) if form.listed else {})})
     items = review_queue.build(answers, plant, spec, review=name, rng=np.random.default_rng(seed))
     both = {*answers["baseline_label"], *answers["release_label"]}
     other_label = pl.col("baseline_label") != pl.col("release_label")

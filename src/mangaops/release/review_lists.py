@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 import polars as pl
 
+from mangaops.datasets.search_data import items_by_id
 from mangaops.datasets.text import normalised
 from mangaops.errors import InputError
 from mangaops.metrics import TOP, discounted_gain
-from mangaops.release.listed import PLACES, as_list, items_of
+from mangaops.release.listed import as_list, items_of
+from mangaops.release.planted_limits import WHOLE, Limit, Offer, offered
 from mangaops.release.review_queue import DRAWN, ITEMS, NO_SEQ
 from mangaops.vocabulary import NEITHER, UNCLEAR, Cell, Stage
 
@@ -19,26 +21,56 @@ Grades = Mapping[str, float]
 _GRADES: Final = {"query": pl.String, "item_id": pl.String, "grade": pl.Float64}
 
 
-def plant(tables: Mapping[str, pl.DataFrame], count: int, rng: np.random.Generator) -> pl.DataFrame:
+def plant(
+    tables: Mapping[str, pl.DataFrame],
+    count: int,
+    rng: np.random.Generator,
+    asked: Sequence[str | None] = (),
+) -> pl.DataFrame:
     """Up to `count` golden queries, each with its best judged items on one side and strangers on the other.
 
-    `tables` are those of ranking evidence. The good list begins with the relevant items, best grade first,
-    and goes on as the baseline does; the other holds as many items that other queries were shown, none of
-    them judged relevant for this one or shown for it. Queries with most relevant items come first, up to
-    `TOP`: the more there are, the clearer it is (docs/adr/0091).
+    `tables` are those of ranking evidence, and `items`, the catalogue. The good list begins with the relevant
+    items, best grade first, and goes on as the baseline does; the other holds as many items that other
+    queries were shown, none of them judged relevant for this one or shown for it. Queries with most relevant
+    items come first, up to `TOP`: the more there are, the clearer it is (docs/adr/0091).
+
+    `asked` are the options of the drawn searches. Each planted item has those of one of them, by lot, and
+    both its lists keep to them; queries whose lists lose nothing by it come first. Where no relevant item is
+    within any of them, the number of items alone is kept.
     """
     queries = tables["queries"].sort("query_id")
     shown = _shown(tables["ranked"])
     graded = _graded(tables["judgments"])
     pool = sorted({item for items in shown.values() for item in items})
-    rows: list[tuple[object, ...]] = []
+    limits = _limits(tables.get("items"), {*pool}.union(*graded.values()), asked)
+    found: list[tuple[Mapping[str, str], Offer]] = []
     for row in _clearest_first(queries, graded, rng):
-        offered = _offered(graded.get(row["query_id"], {}), shown.get(row["query_id"], []), pool, rng)
-        if offered is not None and len(rows) < count:
-            good, bad = map(as_list, offered)
-            known = (NO_SEQ, row["group"], row["text"], 1.0, good, bad, None, None, False, True, good, None)
-            rows.append((f"golden:{row['query_id']}", *known))
+        relevant, own = graded[row["query_id"]], shown.get(row["query_id"], [])
+        good = [*dict.fromkeys([*relevant, *own])]
+        strangers = [item for item in pool if item not in {*good}]
+        if (offer := offered(good, strangers, relevant, limits, rng)) is not None:
+            found.append((row, offer))
+        if sum(each.fit == WHOLE for _, each in found) >= count:
+            break
+    best = sorted(found, key=lambda each: each[1].fit)[:count]
+    rows = [_planted(row, offer) for row, offer in best]
     return pl.DataFrame(rows, schema={name: ITEMS[name] for name in DRAWN}, orient="row")
+
+
+def _limits(
+    items: pl.DataFrame | None, concerned: Collection[str], asked: Sequence[str | None]
+) -> list[Limit]:
+    """A limit for each of `asked`, equal ones as one object; a search without any where nothing was drawn."""
+    held = None if items is None else items.filter(pl.col("item_id").is_in(list(concerned)))
+    catalogue = {} if held is None else items_by_id(held)
+    known = {options: Limit(options, catalogue) for options in asked or [None]}
+    return [known[options] for options in asked or [None]]
+
+
+def _planted(row: Mapping[str, str], offer: Offer) -> tuple[object, ...]:
+    good, bad = as_list(offer.good), as_list(offer.bad)
+    known = (NO_SEQ, row["group"], row["text"], 1.0, good, bad, None, None, False, True, good, offer.options)
+    return (f"golden:{row['query_id']}", *known)
 
 
 def _shown(ranked: pl.DataFrame) -> dict[str, list[str]]:
@@ -66,19 +98,6 @@ def _clearest_first(
         clear=pl.Series(clear, dtype=pl.Int64), luck=pl.Series(rng.random(queries.height))
     ).sort(["clear", "luck"], descending=[True, False])
     return ordered.filter(pl.col("clear") > 0).select("query_id", "group", "text").to_dicts()
-
-
-def _offered(
-    relevant: Grades, shown: list[str], pool: list[str], rng: np.random.Generator
-) -> tuple[list[str], list[str]] | None:
-    """A list that begins with what is relevant, and one of as many strangers; None where they are too few."""
-    good = [*dict.fromkeys([*relevant, *shown])][:PLACES]
-    known = {*relevant, *shown}
-    strangers = [item for item in pool if item not in known]
-    if len(strangers) < len(good):
-        return None
-    places = rng.choice(len(strangers), size=len(good), replace=False).tolist()
-    return good, [strangers[at] for at in places]
 
 
 def preferred(items: pl.DataFrame, grades: pl.DataFrame) -> dict[str, str]:

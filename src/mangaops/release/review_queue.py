@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -31,8 +31,8 @@ ITEMS: Final = {
 }
 DRAWN: Final = [name for name in ITEMS if name not in ("item_id", "release_is_a", "answer")]
 
-Plant = Callable[[int, np.random.Generator], pl.DataFrame]
-"""Up to so many known items, with the columns `DRAWN`."""
+Plant = Callable[[int, np.random.Generator, Sequence[str | None]], pl.DataFrame]
+"""Up to so many known items among drawn ones with such options, with the columns `DRAWN`."""
 
 _WITH_ACTION: Final = "{} ({})"
 
@@ -61,7 +61,7 @@ def build(
     drawn = pl.concat(
         [labels.with_columns(by_action=False), draw(acted, actions, rng).with_columns(by_action=True)]
     ).select(DRAWN)
-    planted = plant(spec.planted if drawn.height else 0, rng)
+    planted = plant(spec.planted if drawn.height else 0, rng, drawn["options"].to_list())
     queue = pl.concat([drawn, planted])
     queue = queue[rng.permutation(queue.height).tolist()]
     ids = [_item_id(review, request) for request in queue["request_id"]]

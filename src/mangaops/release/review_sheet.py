@@ -27,8 +27,9 @@ def to_csv(items: pl.DataFrame, *, titles: Titles | None = None, bom: bool = Fal
 
     With `titles` of items A and B are lists, a numbered line a place; None: they are labels. Under a text
     stands what its search was limited to.
-    Personal data in texts is masked, and no cell is read as a formula, a number or a date. Nothing tells
-    which side a label is from, or which items are planted.
+    Personal data in texts is masked, and no cell is read as a formula, a number or a date. No column tells
+    which side a label is from, or which items are planted; those have limits of drawn items, without the
+    filters where no judged item meets any of them (`review_lists.plant`).
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
