@@ -323,6 +323,26 @@ def test_a_margin_that_so_few_queries_cannot_tell_is_noted_and_a_wide_one_is_not
     assert wide.assumptions.notes == ()
 
 
+@pytest.mark.parametrize(("least", "notes"), [(0.1, ["luck", "half"]), (0.6, ["luck"])])
+def test_a_low_judged_share_hides_no_margin_that_so_few_queries_cannot_tell(
+    least: float, notes: list[str]
+) -> None:
+    """Lists that are judged whole, as a new shop's are, with the `min_judged` that `mangaops init` writes."""
+    rule = f"margin: 0.001, confidence: 0.95, unjudged: irrelevant, min_judged: {least}"
+    stack = stack_of(f"\n      - {{gate: pair, {rule}}}\n")
+    found = report(stack, measured(two_pairs(), stack), simulations=5).assumptions.notes
+    said = {"luck": "passes an equal pair in ", "half": "would decide with half of the judgments: "}
+    about = "pair: ndcg@10 of the pair on search: "
+    assert all(note.startswith(about + said[each]) for note, each in zip(found, notes, strict=True))
+
+
+def test_of_a_rule_that_never_decides_nothing_else_is_noted() -> None:
+    rule = "margin: 0.001, confidence: 0.95, unjudged: irrelevant, min_judged: 0.9"
+    stack = stack_of(f"\n      - {{gate: pair, {rule}}}\n")
+    (note,) = report(stack, measured(half_judged(), stack), simulations=5).assumptions.notes
+    assert "never decides" in note
+
+
 def test_a_margin_that_so_few_reviews_cannot_tell_is_noted() -> None:
     rule = "{gate: non_inferior, metric: preference, on: shadow_review, margin: 0.001, confidence: 0.95}"
     pair = f"{{gate: pair, margin: 0.3, {POLICY}}}"

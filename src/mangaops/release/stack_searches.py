@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -175,30 +175,35 @@ def notes(
 
     `found`: each rule with a margin, and how it judged an equal challenger. `budget`: items of a review.
     """
-    said = []
-    for rule, row in found:
-        asked, passed = rule.params.model_dump(), row.passed.share
-        why = _misjudged(asked, lists) if "judged" in told.measured else ""
-        if not why and passed < SEEN:
-            luck = _luck(asked, lists) if asked["on"] in set(Stage) else _reviews(asked, told, budget)
-            why = f"passes an equal pair in {passed:.0%} of weeks: {luck}"
-        if why:
-            said.append(f"{row.gate}: {row.subject}: {why}")
-    return tuple(said)
+    return tuple(
+        f"{row.gate}: {row.subject}: {why}"
+        for rule, row in found
+        for why in _doubts(rule.params.model_dump(), row.passed.share, lists, told, budget)
+    )
 
 
-def _misjudged(asked: Mapping[str, Any], lists: Lists) -> str:
-    """What `min_judged` does with the judgments that there are; empty where it is sensible."""
+def _doubts(
+    asked: Mapping[str, Any], passed: float, lists: Lists, told: ListAssumptions, budget: int
+) -> Iterator[str]:
+    """What one rule cannot tell, in words. Of one that never decides nothing else is worth saying."""
+    least, share = asked.get("min_judged"), _judged(asked, lists) if "judged" in told.measured else None
+    if least is not None and share is not None and share < least:
+        yield f"never decides: min_judged is {least:g}, and {share:.1%} of the places are judged"
+        return
+    if passed < SEEN:
+        luck = _luck(asked, lists) if asked["on"] in set(Stage) else _reviews(asked, told, budget)
+        yield f"passes an equal pair in {passed:.0%} of weeks: {luck}"
+    if least is not None and share is not None and least < share / 2.0:
+        yield f"would decide with half of the judgments: min_judged is {least:g}, and {share:.1%} are judged"
+
+
+def _judged(asked: Mapping[str, Any], lists: Lists) -> float | None:
+    """The share of the places that the rule looks at which is judged; None where it does not ask."""
     least, places = asked.get("min_judged"), METRICS[asked["metric"]].places
     if least is None or places is None:
-        return ""
+        return None
     view = lists.ranked.at(Stage(asked["on"]), Unjudged(asked["unjudged"]))
-    share = judged_share(view, places, least).share
-    if share < least:
-        return f"never decides: min_judged is {least:g}, and {share:.1%} of the places are judged"
-    if least < share / 2.0:
-        return f"would decide with half of the judgments: min_judged is {least:g}, and {share:.1%} are judged"
-    return ""
+    return judged_share(view, places, least).share
 
 
 def _luck(asked: Mapping[str, Any], lists: Lists) -> str:
