@@ -268,6 +268,27 @@ def test_a_challenger_gains_no_more_than_two_trainings_lie_apart() -> None:
     assert found.challengers[1].challenger == "worse by 50 points at most"
 
 
+@pytest.mark.parametrize(
+    ("margins", "metric", "worse"),
+    [
+        ((0.02, 0.05), "ndcg@10", "worse by 2 points"),
+        ((0.0, 0.05), "mrr@10", "worse by 5 points"),
+        ((0.0, 0.0), "ndcg@10", "worse by 1 point"),
+    ],
+)
+def test_of_two_rules_on_the_pair_one_gives_margin_and_metric(
+    margins: tuple[float, float], metric: str, worse: str
+) -> None:
+    first, second = (
+        f"{{gate: pair, metric: {name}, margin: {margin}, {POLICY}}}"
+        for name, margin in zip(("ndcg@10", "mrr@10"), margins, strict=True)
+    )
+    stack = stack_of(with_pair(second, first), 60)
+    found = report(stack, measured(two_pairs(), stack), simulations=1)
+    assert found.assumptions.said()["value"].startswith(metric)
+    assert found.challengers[1].challenger == worse
+
+
 def test_trainings_that_show_the_same_are_simulated_too() -> None:
     stack = stack_of(with_pair("{gate: disagreement, review_over: 0.3}"))
     same = four_searches([1, 3], [1, 3], [1, 3], [1, 3], queries=60, depth={"search": 10})

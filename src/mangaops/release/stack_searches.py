@@ -121,28 +121,41 @@ def lists_of(known: Searches, unit: UnitSpec, rng: np.random.Generator) -> tuple
     """The lists that challengers are made of, and what is then known of them."""
     told = known.assumptions
     ranking = known.ranking or drawn_lists(told.queries, told.per_group, rng)
-    metric, unjudged = _stated_in(unit)
-    lists = Lists(ranking, known.index or _finds_all(ranking, unit), metric, unjudged)
-    sides = METRICS[metric].rows(lists.ranked, None)
+    stated = stated_in(unit)
+    lists = Lists(ranking, known.index or _finds_all(ranking, unit), stated.metric, stated.unjudged)
+    metric = METRICS[stated.metric]
+    sides = metric.rows(lists.ranked, None)
     recalls = lists.index.tables["recalls"]
     weight = recalls.get_column("weight").to_numpy()
     differs = float(np.average(lists.other_top, weights=lists.ranked.weight))
     return lists, replace(
         told,
         differs=told.differs if "differs" in told.measured else differs,
-        metric=metric,
+        metric=stated.metric,
         value=float(np.nan_to_num(np.mean([sides.value(side) for side in Side]))),
         apart=float(np.abs(lists.apart).sum()),
-        judged=judged_share(lists.ranked, METRICS[metric].places or lists.ranked.depth, 0.0).share,
+        judged=judged_share(lists.ranked, metric.places or lists.ranked.depth, 0.0).share,
         changed=lists.ranked.changed,
         index_recall=float(np.average(recalls.get_column("recall").to_numpy(), weights=weight)),
     )
 
 
-def _stated_in(unit: UnitSpec) -> tuple[str, Unjudged]:
-    """The metric and policy of the unit's first rule on the pair, which every unit that ranks has."""
+@dataclass(frozen=True)
+class Stated:
+    """What challengers' gains are stated in, and the margin, all of one rule."""
+
+    metric: str = "ndcg@10"
+    unjudged: Unjudged = Unjudged.IRRELEVANT
+    margin: float = 0.01
+
+
+def stated_in(unit: UnitSpec) -> Stated:
+    """Of the unit's first rule `pair` with a margin; of its first one, and a point, where none has any."""
     pairs = [rule.params.model_dump() for rule in unit.gates if rule.gate == "pair"]
-    return (pairs[0]["metric"], Unjudged(pairs[0]["unjudged"])) if pairs else ("ndcg@10", Unjudged.IRRELEVANT)
+    if not pairs:
+        return Stated()
+    asked = next((each for each in pairs if each["margin"] > 0.0), pairs[0])
+    return Stated(asked["metric"], Unjudged(asked["unjudged"]), asked["margin"] or Stated.margin)
 
 
 def _finds_all(ranking: Evidence, unit: UnitSpec) -> Evidence:
