@@ -16,7 +16,7 @@ from mangaops.gates import GATES, judge, weigh
 from mangaops.metrics import METRICS, Scored
 from mangaops.release.stack_check import a_week, simulate, stack_check
 from mangaops.release.stack_evidence import Challenger, evidence_of
-from mangaops.release.stack_known import assumed, from_ledger, observed
+from mangaops.release.stack_known import assumed, from_ledger, observed, traffic_of
 from mangaops.release.stack_report import ChallengerRow, StackReport
 from mangaops.stack import Rule, Stack, parse
 from mangaops.training.parameters import PARAMETERS
@@ -156,6 +156,19 @@ def test_what_was_measured_replaces_what_was_assumed(stack: Stack) -> None:
     assert found.differs == pytest.approx(0.1, abs=0.03)
     assert {"golden", "accuracy", "differs", "requests"} <= set(found.measured)
     assert observed(stack, "router", {}) == assumed(stack, "router")
+
+
+def test_traffic_is_what_was_mirrored_and_an_empty_window_tells_nothing(stack: Stack) -> None:
+    known = replace(assumed(stack, "router"), requests=300)
+    rng = np.random.default_rng(3)
+    evidence = evidence_of(known, EQUAL, budget=800, limits=(0.95, 15), rng=rng)
+    shadow = evidence[EvidenceKind.SHADOW]
+    answers = shadow.tables["answers"]
+    found = traffic_of(shadow)
+    assert list(found) == ["differs", "requests", "hours", "per_conversation"]
+    assert (found["requests"], found["differs"]) == (300, answers["disagrees"].mean())
+    assert traffic_of(replace(shadow, tables={**shadow.tables, "answers": answers.head(0)})) == {}
+    assert traffic_of(None) == {}
 
 
 def test_a_unit_without_a_champion_is_simulated_as_assumed_and_says_so(world: World) -> None:

@@ -94,15 +94,21 @@ def observed(
         "near": float(np.mean(evaluation.tables["outcomes"].get_column("near").to_numpy())),
         "per_group": scored.truth.size / (int(scored.groups.max()) + 1),
     } | ({"differs": differs} if against_champion else {})
-    if shadow is not None and shadow.tables["answers"].height:
-        answers = shadow.tables["answers"]
-        found |= {
-            "differs": answers.filter("disagrees").height / answers.height,
-            "requests": answers.height,
-            "hours": float(shadow.facts["hours"]),
-            "per_conversation": answers.height / answers.get_column("group").n_unique(),
-        }
+    found |= traffic_of(shadow)
     return replace(base, **found, source="evidence" if found else base.source, measured=tuple(found))
+
+
+def traffic_of(shadow: Evidence | None) -> dict[str, Any]:
+    """What a window of mirrored requests says of traffic; nothing where there was none, or no request."""
+    if shadow is None or shadow.tables["answers"].is_empty():
+        return {}
+    answers = shadow.tables["answers"]
+    return {
+        "differs": answers.filter("disagrees").height / answers.height,
+        "requests": answers.height,
+        "hours": float(shadow.facts["hours"]),
+        "per_conversation": answers.height / answers.get_column("group").n_unique(),
+    }
 
 
 def measured_beside(current: UnitState, champion: Release, kind: EvidenceKind) -> Release:

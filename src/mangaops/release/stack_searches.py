@@ -17,7 +17,7 @@ from mangaops.release.desk import Desk, newest, state
 from mangaops.release.pairs import MOST
 from mangaops.release.stack_drawn import drawn_lists
 from mangaops.release.stack_evidence import BINDING
-from mangaops.release.stack_known import NO_EVIDENCE, measured_beside
+from mangaops.release.stack_known import NO_EVIDENCE, measured_beside, traffic_of
 from mangaops.release.stack_lists import ListAssumptions, Lists, gains
 from mangaops.release.stack_report import GateRow
 from mangaops.stack import Rule, SearchDataSpec, Stack, UnitSpec
@@ -71,7 +71,7 @@ def searches_from_ledger(desk: Desk, unit: str) -> Searches:
     mirrored = measured_beside(current, champion, EvidenceKind.SHADOW)
     shadow = newest(desk, mirrored, EvidenceKind.SHADOW)
     index = newest(desk, champion, EvidenceKind.INDEX)
-    found = _golden(golden) | (_traffic(shadow) if shadow is not None else {})
+    found = _golden(golden) | traffic_of(shadow)
     by_lists = _OF_LISTS if ranking is not None else ()
     by_index = ("index_recall",) if index is not None else ()
     names = [f"golden queries of {champion.name}"]
@@ -103,18 +103,6 @@ def _two_pairs(desk: Desk, current: UnitState, champion: Release) -> tuple[Relea
 def _golden(evidence: Evidence) -> dict[str, Any]:
     groups = evidence.tables["queries"].get_column("group")
     return {"queries": len(groups), "per_group": len(groups) / groups.n_unique()}
-
-
-def _traffic(shadow: Evidence) -> dict[str, Any]:
-    answers = shadow.tables["answers"]
-    if answers.is_empty():
-        return {}
-    return {
-        "differs": answers.filter("disagrees").height / answers.height,
-        "requests": answers.height,
-        "hours": float(shadow.facts["hours"]),
-        "per_conversation": answers.height / answers.get_column("group").n_unique(),
-    }
 
 
 def lists_of(known: Searches, unit: UnitSpec, rng: np.random.Generator) -> tuple[Lists, ListAssumptions]:
