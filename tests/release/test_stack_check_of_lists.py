@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from pair_world import NEW_ADAPTER, OLD_ADAPTER, RETRAINED, make_pair_world, pair_stack
+from desk_world import WHY, prove_by_seal
+from pair_world import NEW_ADAPTER, OLD_ADAPTER, OLD_RERANKER, RETRAINED, Offsets, make_pair_world, pair_stack
 
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.evidence import Evidence, require
 from mangaops.gates import GATES, Case, judge, weigh
 from mangaops.metrics import METRICS, Ranked
+from mangaops.release.desk import state
+from mangaops.release.rollback import roll_back
 from mangaops.release.stack_check import a_week_of_lists, known_of, simulate, stack_check
 from mangaops.release.stack_evidence import Challenger
 from mangaops.release.stack_lists import Lists, evidence_of_lists, gains
@@ -24,7 +27,7 @@ from mangaops.release.stack_report import ChallengerRow, StackReport
 from mangaops.release.stack_searches import Searches, assumed_searches, lists_of, searches_from_ledger
 from mangaops.stack import SearchDataSpec, Stack, parse
 from mangaops.training.parameters import PARAMETERS
-from mangaops.vocabulary import Cell, EvidenceKind, Outcome, Side, Stage, Unjudged
+from mangaops.vocabulary import Cell, EvidenceKind, Outcome, Side, Stage, State, Unjudged
 from ranking_rows import BOTH_NEW, four_searches, models
 from shop_rows import data_of, frozen, judgments, searches
 
@@ -414,6 +417,43 @@ def test_lists_are_measured_ones_as_soon_as_two_pairs_were_compared(
         found.text().splitlines()[1].startswith(f"OBSERVED (golden queries of {third}, lists of {third}): ")
     )
     assert found.assumptions.said()["value"].startswith("mrr@10")
+
+
+NOWHERE = Offsets(21, 22, 23, 24, 25)
+"""An adapter that finds nothing that is asked for, as one of a wrong join."""
+
+
+def test_lists_of_a_refused_pair_are_no_retraining(tmp_path: Path, snapshot: SearchSnapshot) -> None:
+    """Neither beside a first champion alone, nor as the newest beside a pair that was compared and waits."""
+    world = make_pair_world(tmp_path, snapshot)
+    first = world.bootstrapped()
+    assert world.run(("a8", NOWHERE), ("r1", OLD_RERANKER))[2].outcome is Outcome.REJECT
+    alone = searches_from_ledger(world.desk, "retrieval")
+    assert alone.ranking is None
+    assert alone.assumptions.source == f"golden queries of {first}"
+    assert "apart" not in alone.assumptions.measured
+
+    waits = world.candidate(("a2", NEW_ADAPTER), ("r3", RETRAINED))
+    evidence = world.ranked(waits)
+    assert world.run(("a9", NOWHERE), ("r1", OLD_RERANKER))[2].outcome is Outcome.REJECT
+    beside = searches_from_ledger(world.desk, "retrieval")
+    assert beside.ranking is not None
+    assert beside.ranking.digest == evidence.digest
+
+
+def test_lists_of_a_pair_that_was_rolled_back_are_no_retraining(
+    tmp_path: Path, snapshot: SearchSnapshot
+) -> None:
+    world = make_pair_world(tmp_path, snapshot)
+    first = world.bootstrapped()
+    second, _, acted = world.run(("a2", NEW_ADAPTER), ("r3", RETRAINED))
+    assert acted.outcome is Outcome.PROMOTE
+    assert searches_from_ledger(world.desk, "retrieval").ranking is not None
+    roll_back(world.desk, "retrieval", prove=prove_by_seal(world.desk), reason=WHY)
+    assert state(world.desk, "retrieval").releases[second].state is State.ROLLED_BACK
+    known = searches_from_ledger(world.desk, "retrieval")
+    assert known.ranking is None
+    assert known.assumptions.source == f"golden queries of {first}"
 
 
 def test_sides_of_measured_lists_are_told_by_their_own_groups(

@@ -17,7 +17,7 @@ from mangaops.release.desk import Desk, newest, state
 from mangaops.release.pairs import MOST
 from mangaops.release.stack_drawn import drawn_lists
 from mangaops.release.stack_evidence import BINDING
-from mangaops.release.stack_known import NO_EVIDENCE, measured_beside, traffic_of
+from mangaops.release.stack_known import NO_EVIDENCE, UNDONE, measured_beside, traffic_of
 from mangaops.release.stack_lists import ListAssumptions, Lists, gains
 from mangaops.release.stack_report import GateRow
 from mangaops.stack import Rule, SearchDataSpec, Stack, UnitSpec
@@ -57,7 +57,7 @@ def searches_from_ledger(desk: Desk, unit: str) -> Searches:
 
     How far lists of two trainings lie apart is read only where two pairs were compared: a plain baseline
     differs more than a retrained pair does. A first champion, which stands on such a comparison, takes the
-    newest challenger beside it.
+    newest challenger beside it that was not refused or rolled back: a spoiled pair differs more too.
     """
     base, current = assumed_searches(desk.stack, unit), state(desk, unit)
     if current.champion is None:
@@ -88,6 +88,7 @@ def _two_pairs(desk: Desk, current: UnitState, champion: Release) -> tuple[Relea
     measured = [
         (ref.revision if release is not champion else math.inf, release, ref)
         for release in current.releases.values()
+        if release.state not in UNDONE
         for ref in release.evidence
         if ref.kind == EvidenceKind.RANKING
         and (release is champion or ref.binding["baseline"] == champion.digest)
