@@ -17,7 +17,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 install: $(VENV)/.ready  ## make .venv with everything in it (about 500 MB of downloads)
 
-quickstart: $(VENV)/.ready  ## watch weekly releases happen on simulated traffic (minutes on two cores); UNIT=retrieval: of a search
+quickstart: $(VENV)/.ready  ## watch weekly releases happen on simulated traffic (minutes on two cores); UNIT=retrieval: of a search (three to four)
 	@$(BIN)/mangaops quickstart --stack $(or $(STACK_$(UNIT)),$(error UNIT=$(UNIT) has no quickstart; router and retrieval have one))
 
 check: $(VENV)/.ready  ## format, lint, types, arrows, docs

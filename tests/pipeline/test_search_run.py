@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -16,11 +17,14 @@ from mangaops.inference.retrieval import Retrieval
 from mangaops.pipeline import verbs, views
 from mangaops.pipeline.plan import Plan
 from mangaops.pipeline.quickstart import Teller, ran
+from mangaops.pipeline.quickstart_search import story_of
 from mangaops.pipeline.release_run import RunResult, run
 from mangaops.registry import permit
 from mangaops.release.desk import release_of, state
+from mangaops.stack import Stack
 from mangaops.store import CatalogueLog
 from mangaops.vocabulary import EvidenceKind, Outcome, Part, Purpose, Side, State, Verdict
+from mangaops.wiring import read_stack
 
 __all__ = ["bootstrapped"]
 pytestmark = pytest.mark.xdist_group("search")
@@ -327,3 +331,24 @@ def test_a_pair_of_other_judgments_is_another_release(bootstrapped: SearchWorld,
         release_of(state(desk, UNIT), result.release).latest(EvidenceKind.RANKING).digest
     )
     assert ranked.tables["judgments"]["grade"].max() == 2
+
+
+def example(name: str) -> tuple[Path, Stack]:
+    path = Path(__file__).parents[2] / "examples" / "quickstart" / name
+    return path, read_stack(path)
+
+
+def test_the_quickstart_refuses_a_stack_of_several_units() -> None:
+    path, stack = example("retrieval.yaml")
+    several = replace(stack, units={**stack.units, "router": stack.units[UNIT]})
+    with pytest.raises(UsageError, match="it tells of one unit") as refused:
+        story_of(several, path)
+    assert refused.value.found == "units retrieval, router"
+    assert refused.value.accepted == "router or retrieval"
+    assert "--stack examples/quickstart/stack.yaml" in refused.value.next_step
+
+
+@pytest.mark.parametrize(("name", "unit"), [("stack.yaml", "router"), ("retrieval.yaml", "retrieval")])
+def test_the_quickstart_tells_of_each_unit_alone(name: str, unit: str) -> None:
+    path, stack = example(name)
+    assert story_of(stack, path)[0] == unit

@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from desk_world import Rigged, World
+from desk_world import WHY, Rigged, World
 
 from mangaops.evidence import require
 from mangaops.gates import GATES, judge, weigh
 from mangaops.metrics import METRICS, Scored
+from mangaops.release import evaluate
+from mangaops.release.judge import judge_offline
 from mangaops.release.stack_check import a_week, simulate, stack_check
 from mangaops.release.stack_evidence import Challenger, evidence_of
-from mangaops.release.stack_known import assumed, from_ledger, observed
+from mangaops.release.stack_known import assumed, from_ledger, observed, traffic_of
 from mangaops.release.stack_report import ChallengerRow, StackReport
 from mangaops.stack import Rule, Stack, parse
 from mangaops.training.parameters import PARAMETERS
@@ -158,6 +160,19 @@ def test_what_was_measured_replaces_what_was_assumed(stack: Stack) -> None:
     assert observed(stack, "router", {}) == assumed(stack, "router")
 
 
+def test_traffic_is_what_was_mirrored_and_an_empty_window_tells_nothing(stack: Stack) -> None:
+    known = replace(assumed(stack, "router"), requests=300)
+    rng = np.random.default_rng(3)
+    evidence = evidence_of(known, EQUAL, budget=800, limits=(0.95, 15), rng=rng)
+    shadow = evidence[EvidenceKind.SHADOW]
+    answers = shadow.tables["answers"]
+    found = traffic_of(shadow)
+    assert list(found) == ["differs", "requests", "hours", "per_conversation"]
+    assert (found["requests"], found["differs"]) == (300, answers["disagrees"].mean())
+    assert traffic_of(replace(shadow, tables={**shadow.tables, "answers": answers.head(0)})) == {}
+    assert traffic_of(None) == {}
+
+
 def test_a_unit_without_a_champion_is_simulated_as_assumed_and_says_so(world: World) -> None:
     known = from_ledger(world.desk, "router")
     assert known == assumed(world.desk.stack, "router")
@@ -181,6 +196,22 @@ def test_the_champions_own_golden_set_and_traffic_are_simulated_and_told_apart(s
     assert "400 mirrored requests" in observed_line
     assert "latency at" in assumed_line
     assert "mirrored" not in assumed_line
+
+
+def test_traffic_of_a_refused_challenger_is_not_lent_to_a_first_champion(served: World) -> None:
+    """How often it answered otherwise tells of its mistakes; while it was open, it lent its window."""
+    fine, worse = (evaluate.Pair(Rigged("champion", 0.1), Rigged(*each)) for each in (("v", 0.1), ("v", 0.5)))
+    release = served.candidate()
+    served.measure_offline(release, fine)
+    assert judge_offline(served.desk, "router", release, dataset=served.dataset, reason=WHY) is None
+    served.shadowed(release, worse)
+    lent = from_ledger(served.desk, "router")
+    assert lent.source == f"evidence of router-1, traffic of {release}"
+    assert "differs" in lent.measured
+    assert served.act(release, served.judged(release)).outcome is Outcome.REJECT
+    after = from_ledger(served.desk, "router")
+    assert after.source == "evidence of router-1"
+    assert "differs" not in after.measured
 
 
 def report_rows(world: World) -> tuple[ChallengerRow, ...]:

@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from pair_world import NEW_ADAPTER, OLD_ADAPTER, RETRAINED, make_pair_world, pair_stack
+from desk_world import WHY, prove_by_seal
+from pair_world import NEW_ADAPTER, OLD_ADAPTER, OLD_RERANKER, RETRAINED, Offsets, make_pair_world, pair_stack
 
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.evidence import Evidence, require
 from mangaops.gates import GATES, Case, judge, weigh
 from mangaops.metrics import METRICS, Ranked
+from mangaops.release.desk import state
+from mangaops.release.rollback import roll_back
 from mangaops.release.stack_check import a_week_of_lists, known_of, simulate, stack_check
 from mangaops.release.stack_evidence import Challenger
 from mangaops.release.stack_lists import Lists, evidence_of_lists, gains
@@ -24,7 +27,7 @@ from mangaops.release.stack_report import ChallengerRow, StackReport
 from mangaops.release.stack_searches import Searches, assumed_searches, lists_of, searches_from_ledger
 from mangaops.stack import SearchDataSpec, Stack, parse
 from mangaops.training.parameters import PARAMETERS
-from mangaops.vocabulary import Cell, EvidenceKind, Outcome, Side, Stage, Unjudged
+from mangaops.vocabulary import Cell, EvidenceKind, Outcome, Side, Stage, State, Unjudged
 from ranking_rows import BOTH_NEW, four_searches, models
 from shop_rows import data_of, frozen, judgments, searches
 
@@ -268,6 +271,27 @@ def test_a_challenger_gains_no_more_than_two_trainings_lie_apart() -> None:
     assert found.challengers[1].challenger == "worse by 50 points at most"
 
 
+@pytest.mark.parametrize(
+    ("margins", "metric", "worse"),
+    [
+        ((0.02, 0.05), "ndcg@10", "worse by 2 points"),
+        ((0.0, 0.05), "mrr@10", "worse by 5 points"),
+        ((0.0, 0.0), "ndcg@10", "worse by 1 point"),
+    ],
+)
+def test_of_two_rules_on_the_pair_one_gives_margin_and_metric(
+    margins: tuple[float, float], metric: str, worse: str
+) -> None:
+    first, second = (
+        f"{{gate: pair, metric: {name}, margin: {margin}, {POLICY}}}"
+        for name, margin in zip(("ndcg@10", "mrr@10"), margins, strict=True)
+    )
+    stack = stack_of(with_pair(second, first), 60)
+    found = report(stack, measured(two_pairs(), stack), simulations=1)
+    assert found.assumptions.said()["value"].startswith(metric)
+    assert found.challengers[1].challenger == worse
+
+
 def test_trainings_that_show_the_same_are_simulated_too() -> None:
     stack = stack_of(with_pair("{gate: disagreement, review_over: 0.3}"))
     same = four_searches([1, 3], [1, 3], [1, 3], [1, 3], queries=60, depth={"search": 10})
@@ -323,6 +347,26 @@ def test_a_margin_that_so_few_queries_cannot_tell_is_noted_and_a_wide_one_is_not
     assert wide.assumptions.notes == ()
 
 
+@pytest.mark.parametrize(("least", "notes"), [(0.1, ["luck", "half"]), (0.6, ["luck"])])
+def test_a_low_judged_share_hides_no_margin_that_so_few_queries_cannot_tell(
+    least: float, notes: list[str]
+) -> None:
+    """Lists that are judged whole, as a new shop's are, with the `min_judged` that `mangaops init` writes."""
+    rule = f"margin: 0.001, confidence: 0.95, unjudged: irrelevant, min_judged: {least}"
+    stack = stack_of(f"\n      - {{gate: pair, {rule}}}\n")
+    found = report(stack, measured(two_pairs(), stack), simulations=5).assumptions.notes
+    said = {"luck": "passes an equal pair in ", "half": "would decide with half of the judgments: "}
+    about = "pair: ndcg@10 of the pair on search: "
+    assert all(note.startswith(about + said[each]) for note, each in zip(found, notes, strict=True))
+
+
+def test_of_a_rule_that_never_decides_nothing_else_is_noted() -> None:
+    rule = "margin: 0.001, confidence: 0.95, unjudged: irrelevant, min_judged: 0.9"
+    stack = stack_of(f"\n      - {{gate: pair, {rule}}}\n")
+    (note,) = report(stack, measured(half_judged(), stack), simulations=5).assumptions.notes
+    assert "never decides" in note
+
+
 def test_a_margin_that_so_few_reviews_cannot_tell_is_noted() -> None:
     rule = "{gate: non_inferior, metric: preference, on: shadow_review, margin: 0.001, confidence: 0.95}"
     pair = f"{{gate: pair, margin: 0.3, {POLICY}}}"
@@ -373,6 +417,43 @@ def test_lists_are_measured_ones_as_soon_as_two_pairs_were_compared(
         found.text().splitlines()[1].startswith(f"OBSERVED (golden queries of {third}, lists of {third}): ")
     )
     assert found.assumptions.said()["value"].startswith("mrr@10")
+
+
+NOWHERE = Offsets(21, 22, 23, 24, 25)
+"""An adapter that finds nothing that is asked for, as one of a wrong join."""
+
+
+def test_lists_of_a_refused_pair_are_no_retraining(tmp_path: Path, snapshot: SearchSnapshot) -> None:
+    """Neither beside a first champion alone, nor as the newest beside a pair that was compared and waits."""
+    world = make_pair_world(tmp_path, snapshot)
+    first = world.bootstrapped()
+    assert world.run(("a8", NOWHERE), ("r1", OLD_RERANKER))[2].outcome is Outcome.REJECT
+    alone = searches_from_ledger(world.desk, "retrieval")
+    assert alone.ranking is None
+    assert alone.assumptions.source == f"golden queries of {first}"
+    assert "apart" not in alone.assumptions.measured
+
+    waits = world.candidate(("a2", NEW_ADAPTER), ("r3", RETRAINED))
+    evidence = world.ranked(waits)
+    assert world.run(("a9", NOWHERE), ("r1", OLD_RERANKER))[2].outcome is Outcome.REJECT
+    beside = searches_from_ledger(world.desk, "retrieval")
+    assert beside.ranking is not None
+    assert beside.ranking.digest == evidence.digest
+
+
+def test_lists_of_a_pair_that_was_rolled_back_are_no_retraining(
+    tmp_path: Path, snapshot: SearchSnapshot
+) -> None:
+    world = make_pair_world(tmp_path, snapshot)
+    first = world.bootstrapped()
+    second, _, acted = world.run(("a2", NEW_ADAPTER), ("r3", RETRAINED))
+    assert acted.outcome is Outcome.PROMOTE
+    assert searches_from_ledger(world.desk, "retrieval").ranking is not None
+    roll_back(world.desk, "retrieval", prove=prove_by_seal(world.desk), reason=WHY)
+    assert state(world.desk, "retrieval").releases[second].state is State.ROLLED_BACK
+    known = searches_from_ledger(world.desk, "retrieval")
+    assert known.ranking is None
+    assert known.assumptions.source == f"golden queries of {first}"
 
 
 def test_sides_of_measured_lists_are_told_by_their_own_groups(

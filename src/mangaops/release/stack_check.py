@@ -23,6 +23,7 @@ from mangaops.release.stack_searches import (
     lists_of,
     notes,
     searches_from_ledger,
+    stated_in,
     unanswerable,
 )
 from mangaops.stack import DataSpec, ModelSpec, Rule, SearchDataSpec, Stack, UnitSpec
@@ -54,8 +55,9 @@ def stack_check(
 ) -> StackReport:
     """How often each gate, and the whole list, promotes and rejects three kinds of challenger.
 
-    An equal one, one that is worse by exactly the margin of the first rule on accuracy or on the pair, and
-    one that is a point better. Every simulated week is judged by what `gates.judge` judges with.
+    An equal one, one that is worse by exactly the margin of the first rule on accuracy or on the pair, in
+    the metric of that rule, and one that is a point better. Every simulated week is judged by what
+    `gates.judge` judges with.
     """
     if isinstance(known, Searches):
         return _of_searches(stack, unit, known, rng=rng, simulations=simulations, progress=progress)
@@ -118,12 +120,11 @@ def _of_rules(rules: Sequence[Rule], gates: Sequence[GateRow]) -> list[tuple[Rul
 
 
 def _kinds_of_pairs(spec: UnitSpec, lists: Lists) -> tuple[Challenger, ...]:
-    """An equal pair, one at the margin of the first rule on the pair, one a point better.
+    """An equal pair, one at the margin of the first rule on the pair that has one, one a point better.
 
     A challenger gains and loses no more than two trainings lie apart: where that is less, it is named so.
     """
-    asked = [rule.params.model_dump()["margin"] for rule in spec.gates if rule.gate == "pair"]
-    margin = next((each for each in asked if each > 0.0), 0.01)
+    margin = stated_in(spec).margin
     worse, better = min(margin, lists.most), min(0.01, lists.most)
     return (
         Challenger("equal", 0.0),

@@ -14,9 +14,11 @@ from mangaops.registry import Release, UnitState
 from mangaops.release.desk import Desk, newest, state
 from mangaops.release.stack_evidence import Assumptions
 from mangaops.stack import DataSpec, ModelSpec, Stack, UnitSpec
-from mangaops.vocabulary import FROM_LOGS, EvidenceKind, Side
+from mangaops.vocabulary import FROM_LOGS, EvidenceKind, Side, State
 
 NO_EVIDENCE: Final = "no champion of this unit has evidence in the ledger"
+UNDONE: Final = frozenset({State.REJECTED, State.ROLLED_BACK})
+"""How a release in such a state differed tells of what was wrong with it, not of retraining."""
 
 
 def assumed(stack: Stack, unit: str, *, why: str = NO_EVIDENCE) -> Assumptions:
@@ -48,7 +50,7 @@ def from_ledger(desk: Desk, unit: str) -> Assumptions:
     """What the evidence on which the champion stands says of golden set and traffic.
 
     Without a champion, what stack.yaml says. A champion that was never mirrored lends its traffic from the
-    newest challenger that was mirrored beside it.
+    newest challenger that was mirrored beside it and not refused or rolled back.
     """
     current = state(desk, unit)
     if current.champion is None:
@@ -94,24 +96,34 @@ def observed(
         "near": float(np.mean(evaluation.tables["outcomes"].get_column("near").to_numpy())),
         "per_group": scored.truth.size / (int(scored.groups.max()) + 1),
     } | ({"differs": differs} if against_champion else {})
-    if shadow is not None and shadow.tables["answers"].height:
-        answers = shadow.tables["answers"]
-        found |= {
-            "differs": answers.filter("disagrees").height / answers.height,
-            "requests": answers.height,
-            "hours": float(shadow.facts["hours"]),
-            "per_conversation": answers.height / answers.get_column("group").n_unique(),
-        }
+    found |= traffic_of(shadow)
     return replace(base, **found, source="evidence" if found else base.source, measured=tuple(found))
 
 
+def traffic_of(shadow: Evidence | None) -> dict[str, Any]:
+    """What a window of mirrored requests says of traffic; nothing where there was none, or no request."""
+    if shadow is None or shadow.tables["answers"].is_empty():
+        return {}
+    answers = shadow.tables["answers"]
+    return {
+        "differs": answers.filter("disagrees").height / answers.height,
+        "requests": answers.height,
+        "hours": float(shadow.facts["hours"]),
+        "per_conversation": answers.height / answers.get_column("group").n_unique(),
+    }
+
+
 def measured_beside(current: UnitState, champion: Release, kind: EvidenceKind) -> Release:
-    """The champion where it has such evidence, else the release that was last measured so beside it."""
+    """The champion where it has such evidence, else the release that was last measured so beside it.
+
+    One that was refused or rolled back lends nothing.
+    """
     if champion.latest(kind):
         return champion
     found = [
         (ref.revision, release)
         for release in current.releases.values()
+        if release.state not in UNDONE
         for ref in release.evidence
         if ref.kind == kind and ref.binding["baseline"] == champion.digest
     ]

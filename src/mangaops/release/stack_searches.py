@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from mangaops.release.desk import Desk, newest, state
 from mangaops.release.pairs import MOST
 from mangaops.release.stack_drawn import drawn_lists
 from mangaops.release.stack_evidence import BINDING
-from mangaops.release.stack_known import NO_EVIDENCE, measured_beside
+from mangaops.release.stack_known import NO_EVIDENCE, UNDONE, measured_beside, traffic_of
 from mangaops.release.stack_lists import ListAssumptions, Lists, gains
 from mangaops.release.stack_report import GateRow
 from mangaops.stack import Rule, SearchDataSpec, Stack, UnitSpec
@@ -57,7 +57,7 @@ def searches_from_ledger(desk: Desk, unit: str) -> Searches:
 
     How far lists of two trainings lie apart is read only where two pairs were compared: a plain baseline
     differs more than a retrained pair does. A first champion, which stands on such a comparison, takes the
-    newest challenger beside it.
+    newest challenger beside it that was not refused or rolled back: a spoiled pair differs more too.
     """
     base, current = assumed_searches(desk.stack, unit), state(desk, unit)
     if current.champion is None:
@@ -71,7 +71,7 @@ def searches_from_ledger(desk: Desk, unit: str) -> Searches:
     mirrored = measured_beside(current, champion, EvidenceKind.SHADOW)
     shadow = newest(desk, mirrored, EvidenceKind.SHADOW)
     index = newest(desk, champion, EvidenceKind.INDEX)
-    found = _golden(golden) | (_traffic(shadow) if shadow is not None else {})
+    found = _golden(golden) | traffic_of(shadow)
     by_lists = _OF_LISTS if ranking is not None else ()
     by_index = ("index_recall",) if index is not None else ()
     names = [f"golden queries of {champion.name}"]
@@ -88,6 +88,7 @@ def _two_pairs(desk: Desk, current: UnitState, champion: Release) -> tuple[Relea
     measured = [
         (ref.revision if release is not champion else math.inf, release, ref)
         for release in current.releases.values()
+        if release.state not in UNDONE
         for ref in release.evidence
         if ref.kind == EvidenceKind.RANKING
         and (release is champion or ref.binding["baseline"] == champion.digest)
@@ -105,44 +106,45 @@ def _golden(evidence: Evidence) -> dict[str, Any]:
     return {"queries": len(groups), "per_group": len(groups) / groups.n_unique()}
 
 
-def _traffic(shadow: Evidence) -> dict[str, Any]:
-    answers = shadow.tables["answers"]
-    if answers.is_empty():
-        return {}
-    return {
-        "differs": answers.filter("disagrees").height / answers.height,
-        "requests": answers.height,
-        "hours": float(shadow.facts["hours"]),
-        "per_conversation": answers.height / answers.get_column("group").n_unique(),
-    }
-
-
 def lists_of(known: Searches, unit: UnitSpec, rng: np.random.Generator) -> tuple[Lists, ListAssumptions]:
     """The lists that challengers are made of, and what is then known of them."""
     told = known.assumptions
     ranking = known.ranking or drawn_lists(told.queries, told.per_group, rng)
-    metric, unjudged = _stated_in(unit)
-    lists = Lists(ranking, known.index or _finds_all(ranking, unit), metric, unjudged)
-    sides = METRICS[metric].rows(lists.ranked, None)
+    stated = stated_in(unit)
+    lists = Lists(ranking, known.index or _finds_all(ranking, unit), stated.metric, stated.unjudged)
+    metric = METRICS[stated.metric]
+    sides = metric.rows(lists.ranked, None)
     recalls = lists.index.tables["recalls"]
     weight = recalls.get_column("weight").to_numpy()
     differs = float(np.average(lists.other_top, weights=lists.ranked.weight))
     return lists, replace(
         told,
         differs=told.differs if "differs" in told.measured else differs,
-        metric=metric,
+        metric=stated.metric,
         value=float(np.nan_to_num(np.mean([sides.value(side) for side in Side]))),
         apart=float(np.abs(lists.apart).sum()),
-        judged=judged_share(lists.ranked, METRICS[metric].places or lists.ranked.depth, 0.0).share,
+        judged=judged_share(lists.ranked, metric.places or lists.ranked.depth, 0.0).share,
         changed=lists.ranked.changed,
         index_recall=float(np.average(recalls.get_column("recall").to_numpy(), weights=weight)),
     )
 
 
-def _stated_in(unit: UnitSpec) -> tuple[str, Unjudged]:
-    """The metric and policy of the unit's first rule on the pair, which every unit that ranks has."""
+@dataclass(frozen=True)
+class Stated:
+    """What challengers' gains are stated in, and the margin, all of one rule."""
+
+    metric: str = "ndcg@10"
+    unjudged: Unjudged = Unjudged.IRRELEVANT
+    margin: float = 0.01
+
+
+def stated_in(unit: UnitSpec) -> Stated:
+    """Of the unit's first rule `pair` with a margin; of its first one, and a point, where none has any."""
     pairs = [rule.params.model_dump() for rule in unit.gates if rule.gate == "pair"]
-    return (pairs[0]["metric"], Unjudged(pairs[0]["unjudged"])) if pairs else ("ndcg@10", Unjudged.IRRELEVANT)
+    if not pairs:
+        return Stated()
+    asked = next((each for each in pairs if each["margin"] > 0.0), pairs[0])
+    return Stated(asked["metric"], Unjudged(asked["unjudged"]), asked["margin"] or Stated.margin)
 
 
 def _finds_all(ranking: Evidence, unit: UnitSpec) -> Evidence:
@@ -175,30 +177,35 @@ def notes(
 
     `found`: each rule with a margin, and how it judged an equal challenger. `budget`: items of a review.
     """
-    said = []
-    for rule, row in found:
-        asked, passed = rule.params.model_dump(), row.passed.share
-        why = _misjudged(asked, lists) if "judged" in told.measured else ""
-        if not why and passed < SEEN:
-            luck = _luck(asked, lists) if asked["on"] in set(Stage) else _reviews(asked, told, budget)
-            why = f"passes an equal pair in {passed:.0%} of weeks: {luck}"
-        if why:
-            said.append(f"{row.gate}: {row.subject}: {why}")
-    return tuple(said)
+    return tuple(
+        f"{row.gate}: {row.subject}: {why}"
+        for rule, row in found
+        for why in _doubts(rule.params.model_dump(), row.passed.share, lists, told, budget)
+    )
 
 
-def _misjudged(asked: Mapping[str, Any], lists: Lists) -> str:
-    """What `min_judged` does with the judgments that there are; empty where it is sensible."""
+def _doubts(
+    asked: Mapping[str, Any], passed: float, lists: Lists, told: ListAssumptions, budget: int
+) -> Iterator[str]:
+    """What one rule cannot tell, in words. Of one that never decides nothing else is worth saying."""
+    least, share = asked.get("min_judged"), _judged(asked, lists) if "judged" in told.measured else None
+    if least is not None and share is not None and share < least:
+        yield f"never decides: min_judged is {least:g}, and {share:.1%} of the places are judged"
+        return
+    if passed < SEEN:
+        luck = _luck(asked, lists) if asked["on"] in set(Stage) else _reviews(asked, told, budget)
+        yield f"passes an equal pair in {passed:.0%} of weeks: {luck}"
+    if least is not None and share is not None and least < share / 2.0:
+        yield f"would decide with half of the judgments: min_judged is {least:g}, and {share:.1%} are judged"
+
+
+def _judged(asked: Mapping[str, Any], lists: Lists) -> float | None:
+    """The share of the places that the rule looks at which is judged; None where it does not ask."""
     least, places = asked.get("min_judged"), METRICS[asked["metric"]].places
     if least is None or places is None:
-        return ""
+        return None
     view = lists.ranked.at(Stage(asked["on"]), Unjudged(asked["unjudged"]))
-    share = judged_share(view, places, least).share
-    if share < least:
-        return f"never decides: min_judged is {least:g}, and {share:.1%} of the places are judged"
-    if least < share / 2.0:
-        return f"would decide with half of the judgments: min_judged is {least:g}, and {share:.1%} are judged"
-    return ""
+    return judged_share(view, places, least).share
 
 
 def _luck(asked: Mapping[str, Any], lists: Lists) -> str:
