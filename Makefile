@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 UNIT ?= router
 STACK_router := examples/quickstart/stack.yaml
 STACK_retrieval := examples/quickstart/retrieval.yaml
+FOLDER_router := quickstart-world
+FOLDER_retrieval := quickstart-search
 .DEFAULT_GOAL := help
 
 .PHONY: help install quickstart check test test-slow bench format clean
@@ -18,7 +20,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 install: $(VENV)/.ready  ## make .venv with everything in it (about 500 MB of downloads)
 
 quickstart: $(VENV)/.ready  ## watch weekly releases happen on simulated traffic (minutes on two cores); UNIT=retrieval: of a search (three to four)
-	@$(BIN)/mangaops quickstart --stack $(or $(STACK_$(UNIT)),$(error UNIT=$(UNIT) has no quickstart; router and retrieval have one))
+	@$(BIN)/mangaops quickstart --stack $(or $(STACK_$(UNIT)),$(error UNIT=$(UNIT) has no quickstart; router and retrieval have one)) --folder $(FOLDER_$(UNIT))
 
 check: $(VENV)/.ready  ## format, lint, types, arrows, docs
 	@$(BIN)/ruff format --check .
@@ -41,4 +43,4 @@ format: $(VENV)/.ready  ## put the source in its canonical form
 	@$(BIN)/ruff check --fix .
 
 clean:  ## remove what these doors made
-	rm -rf $(VENV) quickstart-world .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) quickstart-world quickstart-search .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import socket
 
+import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
 from a_server import answer, serving
+from mangaops.gates import Finding
 from mangaops.pipeline.live_traffic import Told
+from mangaops.pipeline.quickstart import spoiled_by_load
 from mangaops.simulation.load import LoadPlan, Question, run_load
 from mangaops.simulation.outcome import LoadReport
+from mangaops.vocabulary import EvidenceKind, Verdict
 
 
 def seen(url: str) -> LoadReport:
@@ -33,3 +37,16 @@ def test_users_say_how_long_they_waited_and_who_answered() -> None:
         told = Told.of(seen(url))
     assert told.p95_ms is not None
     assert told.says.endswith(f"P95 {told.p95_ms:.0f} ms; answered by router-1 5")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "anew"),
+    [
+        (Verdict.PASS, {EvidenceKind.LATENCY}),
+        (Verdict.INCONCLUSIVE, {EvidenceKind.LATENCY, EvidenceKind.SHADOW}),
+    ],
+)
+def test_a_story_that_coverage_holds_takes_the_shadow_anew(verdict: Verdict, anew: set[EvidenceKind]) -> None:
+    latency = Finding(gate="latency", subject="P95", verdict=Verdict.PASS, says="")
+    shadow = Finding(gate="disagreement", subject="disagreement on traffic", verdict=verdict, says="")
+    assert spoiled_by_load([latency.as_dict(), shadow.as_dict()]) == anew

@@ -51,7 +51,8 @@ def quickstart(
             progress=progress,
         )
         story = run_quickstart(call.settings, folder, seed=seed, teller=teller)
-    call.finish(story, lambda: screen.say(f"\nEverything lies in {folder}; go on with --home {folder}/home"))
+    further = f"--stack {call.settings.stack} --home {folder}/home"
+    call.finish(story, lambda: screen.say(f"\nEverything lies in {folder}; go on with {further}"))
 
 
 @shared
