@@ -147,6 +147,18 @@ def test_files_that_may_not_grow_stop_the_logs_and_no_answer(world: GatewayWorld
         assert os.path.exists(gateway.folder / "journal")
 
 
+def test_the_first_request_of_all_is_answered_and_counted_under_that_limit(world: GatewayWorld) -> None:
+    with serving(world, name="first", workers=1) as gateway:
+        until(lambda: 'mangaops_log_acknowledged{log="shadow"}' in gateway.get("/metrics")[1], "a shadow")
+        children = gateway.children()
+        with no_file_grows(gateway):
+            assert gateway.route()["release"] == world.state().champion
+            assert gateway.metric("mangaops_requests_total") == 1
+            until(lambda: gateway.metric("mangaops_log_dropped") == 1, "a dropped row that is told")
+        assert gateway.shadows()
+        assert gateway.children() == children
+
+
 PIN = """
 import sys
 from pathlib import Path

@@ -8,6 +8,7 @@ stopped, and no number of restarts leaves more files to read.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from multiprocessing import current_process
 from typing import Final
@@ -107,13 +108,24 @@ def answered(unit: str, release: str, seconds: float, batch: int, mirror: str) -
     histogram.observe(seconds)
 
 
+def begin(units: Iterable[str]) -> None:
+    """What this process counts has its files, at 0: when it counts, it may have no file or byte to spare.
+
+    A file that cannot be made then would cost a user the answer, and all processes their page of metrics.
+    Gauges that are a least of all workers are not begun here, for 0 would be that least.
+    """
+    for unit in units:
+        SECONDS.labels(unit)
+    for process in ("worker", "shadow"):
+        RESTARTS.labels(process).inc(0)
+
+
 def supervise() -> None:
-    """What the supervisor counts is there, at 0: when it has to count it may have no file to spare."""
+    """What the supervisor counts is there, at 0."""
+    begin(())
     JOURNAL.set(0)
     for how in ("damaged", "torn"):
         SEGMENTS.labels(how).set(0)
-    for process in ("worker", "shadow"):
-        RESTARTS.labels(process).inc(0)
 
 
 def page() -> bytes:

@@ -233,6 +233,7 @@ def _asked(predictor: Servable, asked: Any, side: str, limit_ms: float) -> dict[
 def run_shadow(units: Mapping[str, Unit], settings: GatewaySettings, path: Path, beat: Any) -> None:
     """The shadow process of a gateway: it ends with SIGTERM, and its log is whole."""
     _be_low()
+    gauges.begin(units)
     log = LogWriter(
         settings.folder / "journal",
         "shadow",

@@ -91,6 +91,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 async def _serve(
     units: Mapping[str, Unit], settings: GatewaySettings, number: int, place: Place, beat: Any
 ) -> None:
+    gauges.begin(units)
     service = _service(units, settings, number, place)
     link = service.follower.link
     book = FeedbackBook(settings.folder / "feedback.db")
@@ -205,10 +206,10 @@ async def _beat(beat: Any) -> None:
 
 
 async def _tick(service: Service, workers: int) -> None:
-    """Gauges and the mirror's idea of the machine's capacity are fresh, twice a second."""
+    """Gauges and the mirror's idea of the machine's capacity are fresh, from the start and twice a second."""
     pace = Pace(service.lane)
     while True:
-        await asyncio.sleep(_TICK)
         measured(service)
         served = tuple(each.served.release for each in service.slots.values())
         service.mirror.capacity = workers * pace.rate(served, service.follower.seconds_a_text)
+        await asyncio.sleep(_TICK)
