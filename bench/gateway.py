@@ -1,6 +1,7 @@
 """The gateway beside the bare model, its shadow on and off, and its load curve; all interleaved in one run.
 
-    python -m bench.gateway [--artifact FOLDER] [--rounds 5] [--seconds 5] [--plot load-curve.svg]
+    python -m bench.gateway [--size distilbert] [--artifact FOLDER] [--rounds 5] [--seconds 5]
+                            [--plot load-curve.svg]
 
 1. One client, closed loop: what the gateway adds to tokenizer and ONNX Runtime at P50. Promised: under 1 ms.
 2. 16 clients, closed loop: answers a second over those of the bare loop on one thread. Promised: 1.8 times.
@@ -31,10 +32,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.route import bare
+from bench.sizes import SIZES, sealed
 from mangaops.pipeline import gateway_bench as parts
 from mangaops.pipeline.gateway_world import GatewayWorld
 from mangaops.pipeline.load_chart import load_curve
-from mangaops.pipeline.scratch_model import scratch_model
 from mangaops.pipeline.server_process import ServerProcess
 from mangaops.simulation.load import LoadPlan
 from mangaops.simulation.outcome import LoadReport
@@ -212,12 +213,13 @@ def main() -> None:
     """Print all tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--artifact", type=Path, help="a sealed classifier; default: trained here")
+    parser.add_argument("--size", choices=SIZES, default=SIZES[0], help="of the one that is trained here")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each load in a round")
     parser.add_argument("--plot", type=Path, default=Path("load-curve.svg"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        artifact = options.artifact or scratch_model(Path(folder) / "artifact").folder
+        artifact = options.artifact or sealed(options.size, Path(folder))
         world = make_world(Path(folder) / "world", artifact)
         with parts.started(world, workers=1, threads=None, progress=quiet) as server:
             plan = LoadPlan(server.url, world.questions(), options.seconds, expected=world.expected(1))

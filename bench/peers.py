@@ -1,6 +1,7 @@
 """The gateway beside LitServe, MLServer and `mlflow models serve`, all with the same model, in one run.
 
-    python -m bench.peers [--environments FOLDER] [--artifact FOLDER] [--rounds 5] [--seconds 4]
+    python -m bench.peers [--environments FOLDER] [--size distilbert] [--artifact FOLDER]
+                          [--rounds 5] [--seconds 4]
 
 Each peer gets an environment of its own, since they cannot live in one: made here with venv and pip (some
 minutes and gigabytes), kept in the folder that is named, gone afterwards where none is. Every server may
@@ -23,8 +24,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.sizes import SIZES, sealed
 from mangaops.pipeline.gateway_bench import serve_command, under
-from mangaops.pipeline.scratch_model import rows, scratch_model
+from mangaops.pipeline.scratch_model import rows
 from mangaops.pipeline.server_process import ServerProcess
 from mangaops.simulation.load import ROUTER_BODY, LoadPlan, Question
 from mangaops.wiring import make_world
@@ -171,6 +173,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--environments", type=Path, help="where the peers' environments are kept")
     parser.add_argument("--artifact", type=Path, help="a sealed classifier; default: trained here")
+    parser.add_argument("--size", choices=SIZES, default=SIZES[0], help="of the one that is trained here")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--only", nargs="*", default=[peer.name for peer in PEERS], help="these peers")
@@ -179,7 +182,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         places = (options.environments or scratch / "environments").absolute()
-        artifact = (options.artifact or scratch_model(scratch / "artifact").folder).absolute()
+        artifact = (options.artifact or sealed(options.size, scratch)).absolute()
         chosen = [peer for peer in PEERS if peer.name in options.only]
         own = not options.without_gateway
         measure(chosen, places, artifact, scratch, options.rounds, options.seconds, own)

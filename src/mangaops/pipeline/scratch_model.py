@@ -41,12 +41,12 @@ def rows(count: int, seed: int) -> pl.DataFrame:
     return pl.DataFrame(made)
 
 
-def scratch_model(folder: Path, progress: Progress | None = None) -> Trained:
-    """`folder` is a sealed classifier of the embedded base's size, int8 as the recipe makes it."""
+def scratch_model(folder: Path, progress: Progress | None = None, *, base: str = "minilm-l6") -> Trained:
+    """`folder` is a sealed classifier of that base, int8 as the recipe makes it."""
     options = IntentTraining(epochs=2, frozen_layers=4)
     spec = ModelSpec(
         family=Family.INTENT_CLASSIFIER,
-        base="minilm-l6",
+        base=base,
         data="bench",
         actions=Actions(clarify_below=0.2, offer_human=("escalation",)),
         training=options,
