@@ -32,8 +32,8 @@ MOST_SHOWN = 12
 class Dossier:
     """One release: its place in the ledger, its newest decision, and the evidence that was judged.
 
-    Without a decision the newest evidence of each kind is shown. `baseline` names what it was compared
-    with; `replaced_by` the champion of today where that is another release.
+    Without a decision the newest evidence of each kind is shown. `champion` is the release that it was
+    compared with, None where the plain baseline stood in its place.
     """
 
     stack: str
@@ -42,11 +42,16 @@ class Dossier:
     subject: Release
     spec: UnitSpec
     model: ModelSpec
-    baseline: str
+    champion: str | None
     evidence: Mapping[EvidenceKind, Evidence]
     decision: Decision | None
     decided: DecisionRef | None
     data_heads: Mapping[str, tuple[int, str]]
+
+    @property
+    def baseline(self) -> str:
+        """What it was compared with, in words."""
+        return self.champion or PLAIN_BASELINE
 
     @property
     def outcome(self) -> Outcome | None:
@@ -193,7 +198,7 @@ def dossier(desk: Desk, unit: str, release: str) -> Dossier:
         subject=subject,
         spec=unit_spec(desk, unit),
         model=model_spec(desk, unit),
-        baseline=_baseline(current, subject, decision),
+        champion=_champion(current, subject, decision),
         evidence=_evidence(desk, subject, decision),
         decision=decision,
         decided=decided,
@@ -208,9 +213,9 @@ def _evidence(desk: Desk, subject: Release, decision: Decision | None) -> dict[E
     return {kind: desk.evidence.get(digest) for kind, digest in latest.items()}
 
 
-def _baseline(current: UnitState, subject: Release, decision: Decision | None) -> str:
+def _champion(current: UnitState, subject: Release, decision: Decision | None) -> str | None:
     digest = decision.binding.baseline if decision else bind(current, subject, subject.digest).baseline
     for name, known in current.releases.items():
         if known.digest == digest:
             return name
-    return PLAIN_BASELINE
+    return None
