@@ -14,14 +14,26 @@ from mangaops.evidence import Evidence
 from mangaops.gates import Decision
 from mangaops.metrics import Ranked, Scored, summary
 from mangaops.registry import DecisionRef, ModelRecord, Release, UnitState, untrained
+from mangaops.release.bootstrap import rules_for
 from mangaops.release.desk import Desk, bind, model_spec, release_of, state, unit_spec
 from mangaops.release.figures import Row, row
-from mangaops.release.list_figures import Changes, Measured, Square, changes, measured, square
+from mangaops.release.list_figures import (
+    QUALITY,
+    Changes,
+    Measured,
+    Policies,
+    Square,
+    changes,
+    measured,
+    policies,
+    policies_of,
+    square,
+)
 from mangaops.release.slices import Slice, slices
 from mangaops.release.standing import read_decision
 from mangaops.stack import ModelSpec, UnitSpec
 from mangaops.stats import bernoulli_sequence
-from mangaops.vocabulary import EvidenceKind, Outcome, RecordPart, Verdict
+from mangaops.vocabulary import EvidenceKind, Outcome, RecordPart, Stage, Verdict
 
 PLAIN_BASELINE = "the plain baseline"
 MOST_SHOWN = 12
@@ -33,7 +45,8 @@ class Dossier:
     """One release: its place in the ledger, its newest decision, and the evidence that was judged.
 
     Without a decision the newest evidence of each kind is shown. `champion` is the release that it was
-    compared with, None where the plain baseline stood in its place.
+    compared with, None where the plain baseline stood in its place. `rules` are those that judged it, or
+    would today.
     """
 
     stack: str
@@ -46,6 +59,7 @@ class Dossier:
     evidence: Mapping[EvidenceKind, Evidence]
     decision: Decision | None
     decided: DecisionRef | None
+    rules: tuple[Mapping[str, Any], ...]
     data_heads: Mapping[str, tuple[int, str]]
 
     @property
@@ -83,15 +97,21 @@ class Dossier:
 
     @cached_property
     def ranked(self) -> Ranked | None:
-        """The golden queries of the ranking evidence, None where there are none."""
+        """The golden queries of the ranking evidence, seen as the rules on NDCG@10 do; None without any."""
         evidence = self.evidence.get(EvidenceKind.RANKING)
-        usable = evidence is not None and not evidence.tables["queries"].is_empty()
-        return Ranked.of(evidence) if evidence is not None and usable else None
+        if evidence is None or evidence.tables["queries"].is_empty():
+            return None
+        return Ranked.of(evidence).at(Stage.SEARCH, policies_of(QUALITY, Stage.SEARCH, self.policies)[0])
+
+    @cached_property
+    def policies(self) -> Policies:
+        """What the rules count an unjudged item as."""
+        return policies(self.rules)
 
     @cached_property
     def lists(self) -> list[Measured]:
         """The metrics of a search on golden queries, stage by stage; empty for a unit without lists."""
-        return measured(self.ranked, rng=self._rng()) if self.ranked is not None else []
+        return measured(self.ranked, self.policies, rng=self._rng()) if self.ranked is not None else []
 
     @cached_property
     def changes(self) -> Changes | None:
@@ -188,7 +208,9 @@ def dossier(desk: Desk, unit: str, release: str) -> Dossier:
     current = state(desk, unit)
     subject = release_of(current, release)
     decided = subject.decisions[-1] if subject.decisions else None
-    decision = Decision.from_dict(read_decision(desk, decided.digest)["decision"]) if decided else None
+    document = read_decision(desk, decided.digest) if decided else None
+    decision = Decision.from_dict(document["decision"]) if document else None
+    rules = document["rules"] if document else [each.as_dict() for each in rules_for(desk, current, subject)]
     heads = desk.ledger.heads()
     streams = sorted({f"data/{desk.stack.models[model].data}" for model in subject.models})
     return Dossier(
@@ -202,6 +224,7 @@ def dossier(desk: Desk, unit: str, release: str) -> Dossier:
         evidence=_evidence(desk, subject, decision),
         decision=decision,
         decided=decided,
+        rules=tuple(rules),
         data_heads={each: (heads[each].revision, heads[each].hash) for each in streams if each in heads},
     )
 
