@@ -141,6 +141,19 @@ def test_the_search_unit_of_the_template_is_complete_once_it_is_uncommented() ->
     assert "release_record" in [rule.gate for rule in retrieval.bootstrap]
 
 
+COMPARING = {"non_inferior", "no_increase", "no_critical_regression", "pair"}
+
+
+@pytest.mark.parametrize("place", [INIT, *QUICKSTART.parent.glob("*.yaml")], ids=str)
+def test_a_bootstrap_list_that_a_first_user_meets_compares_with_the_plain_baseline(place: Path) -> None:
+    """Beside its absolute values: what is told as judged against a baseline is."""
+    units = parse_stack(uncommented(place.read_text(encoding="utf-8"))).units
+    for unit in units.values():
+        counted = {rule.gate for rule in unit.bootstrap if not rule.dry_run}
+        assert "at_least" in counted
+        assert counted & COMPARING
+
+
 def test_the_search_unit_of_the_template_says_the_defaults_that_it_shows() -> None:
     shown = parse_stack(uncommented(INIT.read_text(encoding="utf-8")))
     for name in ("embedding-adapter", "reranker"):
