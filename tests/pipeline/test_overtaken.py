@@ -19,7 +19,6 @@ def held(reviews: tuple[ReviewRef, ...], because: str = "superseded by router-3"
         reviews=reviews,
         error_reviews=(),
         because=Because.SCHEDULE,
-        bootstrap=False,
         at="2026-04-24T00:00:00Z",
         reason="weekly",
         actor="tester",

@@ -103,7 +103,7 @@ def test_a_repeated_run_measures_trains_and_decides_nothing_twice(told: Told) ->
 
 
 def test_a_second_bootstrap_is_refused(told: Told) -> None:
-    with pytest.raises(RefusedError, match="first champion only"):
+    with pytest.raises(RefusedError, match="has a champion"):
         told.world.run(told.world.workshop(), "first", bootstrap=True)
 
 

@@ -146,22 +146,29 @@ def test_a_model_that_the_unit_lacks_is_no_model_alone(bootstrapped: SearchWorld
         bootstrapped.run(only="sentiment")
 
 
-def test_after_a_rollback_to_the_fallback_a_pair_is_judged_against_the_plain_baseline(
+def test_the_way_back_after_the_fallback_is_walked_as_it_is_printed(
     bootstrapped: SearchWorld, tmp_path: Path
 ) -> None:
-    """Rules that set one reranker beside another wait for a champion; and one model alone has no other."""
+    """By the rules of a bootstrap, on the evidence that the first pair has; one model alone has no other."""
     world = bootstrapped.copied(tmp_path / "world")
-    beside = (
-        '      - {gate: non_inferior, metric: "mrr@10", on: reranker, unjudged: irrelevant, min_judged: 0.0, '
-        "margin: 0.5}"
-    )
-    world.say(gate=("    gates:\n", f"    gates:\n{beside}\n"), epochs=("epochs: 2", "epochs: 1"))
-    verbs.roll_back(world.workshop(), UNIT, reason="shoppers complain")
+    encodes = "      - {gate: added_latency, step: encode, at_most_ms: 0}  # beside BM25 all of it is added"
+    world.say(gate=("    gates:\n", f"    gates:\n{encodes}\n"))
+    shop = world.workshop()
+    warning = verbs.roll_back(shop, UNIT, reason="shoppers complain")["warning"]
+    assert "release reopen retrieval-1" in warning
+    assert "release bootstrap retrieval --catalogue" in warning
     with pytest.raises(UsageError, match="has no champion to take the others from"):
         world.run(only="reranker")
-    result = world.run(traffic=world.source("traffic"), truth=str(world.folder / "truth.parquet"))
+    with pytest.raises(UsageError, match="release bootstrap retrieval"):
+        world.run()
+    left = world.run(bootstrap=True)
+    assert (left.outcome, left.state) == (Outcome.REJECT, State.ROLLED_BACK)
+    verbs.reopen(shop, "retrieval-1", reason="the complaints were about the site")
+    before = release_of(state(shop.desk, UNIT), "retrieval-1").evidence
+    result = world.run(bootstrap=True)
     assert result.outcome == Outcome.PROMOTE, result.says
-    assert result.rollback_pointer == "fallback:offer_human"
+    assert (result.release, result.rollback_pointer) == ("retrieval-1", "fallback:offer_human")
+    assert release_of(state(shop.desk, UNIT), "retrieval-1").evidence == before
 
 
 def test_leakage_is_looked_for_in_what_every_model_of_a_side_learnt_from(

@@ -233,9 +233,7 @@ class World:
     traffic: shadow.Traffic = field(default_factory=make_traffic)
     made: int = 0
 
-    def candidate(
-        self, *, bootstrap: bool = False, folder: Path | None = None, fingerprint: str = "sha256:" + "f" * 64
-    ) -> str:
+    def candidate(self, *, folder: Path | None = None, fingerprint: str = "sha256:" + "f" * 64) -> str:
         """A new sealed model version as the unit's newest release."""
         self.made += 1
         folder = folder or sealed_folder(self.folder / f"sealed-{self.made}", str(self.made))
@@ -259,7 +257,6 @@ class World:
             {"intent-classifier": version.split("@")[1]},
             because=Because.SCHEDULE,
             reason=WHY,
-            bootstrap=bootstrap,
         )
 
     def measure_offline(
@@ -301,7 +298,7 @@ class World:
     def bootstrapped(self) -> str:
         """The first champion."""
         pair = evaluate.Pair(Rigged("plain baseline", 0.4, "plain"), Rigged("v1", 0.1))
-        release = self.candidate(bootstrap=True)
+        release = self.candidate()
         self.measure_offline(release, pair)
         judge.judge_offline(self.desk, "router", release, dataset=self.dataset, reason=WHY)
         self.act(release, self.judged(release, traffic=False))

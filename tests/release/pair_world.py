@@ -168,7 +168,6 @@ class PairWorld:
         adapter: tuple[str, Offsets],
         reranker: tuple[str, Worth],
         *,
-        bootstrap: bool = False,
         index: str | None = "index",
     ) -> str:
         """A release of these models, each called by a name that stands for its artifact."""
@@ -185,7 +184,6 @@ class PairWorld:
             parts=parts,
             because=Because.SCHEDULE,
             reason=WHY,
-            bootstrap=bootstrap,
         )
         known = state(self.desk, "retrieval").models
         digests = [known[f"{model}@{version}"].artifact for model, version in models.items()]
@@ -228,10 +226,10 @@ class PairWorld:
         return judge.judge(self.desk, "retrieval", release, dataset=dataset, traffic=None, reason=WHY)
 
     def run(
-        self, adapter: tuple[str, Offsets], reranker: tuple[str, Worth], *, bootstrap: bool = False
+        self, adapter: tuple[str, Offsets], reranker: tuple[str, Worth]
     ) -> tuple[str, judge.Judged, judge.Acted]:
         """One whole release, offline: from candidate to what was done with it."""
-        release = self.candidate(adapter, reranker, bootstrap=bootstrap)
+        release = self.candidate(adapter, reranker)
         self.measured(release)
         dataset = self.snapshot.digest
         refused = judge.judge_offline(self.desk, "retrieval", release, dataset=dataset, reason=WHY)
@@ -241,7 +239,7 @@ class PairWorld:
 
     def bootstrapped(self) -> str:
         """The first champion: the old adapter and the old reranker."""
-        return self.run(("a1", OLD_ADAPTER), ("r1", OLD_RERANKER), bootstrap=True)[0]
+        return self.run(("a1", OLD_ADAPTER), ("r1", OLD_RERANKER))[0]
 
 
 def make_pair_world(folder: Path, snapshot: SearchSnapshot, gates: str = GATE_LIST) -> PairWorld:

@@ -143,8 +143,10 @@ class SearchWorld:
             traffic=shadowed.binding.dataset if shadowed else None,
             simulated=True,
         )
-        decision = judge(list(gates or unit.gates), case)
-        return replace(known, decision=decision, decided=_reference(decision))
+        rules = list(gates or unit.gates)
+        decision = judge(rules, case)
+        told = tuple(rule.as_dict() for rule in rules)
+        return replace(known, decision=decision, decided=_reference(decision), rules=told)
 
 
 def _reference(decision: Decision) -> DecisionRef:

@@ -42,9 +42,9 @@ def test_a_champion_is_explained_by_what_it_passed(served: World) -> None:
     assert told.baseline == "the plain baseline"
 
 
-def held(world: World, pair: Pair, *, bootstrap: bool) -> str:
+def held(world: World, pair: Pair) -> str:
     """A release that nobody timed, so that its record is not complete."""
-    release = world.candidate(bootstrap=bootstrap)
+    release = world.candidate()
     evaluate(world.desk, "router", release, pair, golden_rows(world.snapshot), reason=WHY)
     judged = world.judged(release, traffic=False)
     assert judged.outcome == Outcome.HOLD
@@ -53,7 +53,7 @@ def held(world: World, pair: Pair, *, bootstrap: bool) -> str:
 
 
 def test_a_first_champion_that_is_held_is_told_to_bootstrap_again(world: World) -> None:
-    release = held(world, Pair(Rigged("plain baseline", 0.4, "plain"), Rigged("v1", 0.1)), bootstrap=True)
+    release = held(world, Pair(Rigged("plain baseline", 0.4, "plain"), Rigged("v1", 0.1)))
     told = explain(world.desk, "router", release).text
     assert "next: mangaops release bootstrap router --logs ... --reason '...' --again record" in told
     assert "release run" not in told
@@ -62,7 +62,7 @@ def test_a_first_champion_that_is_held_is_told_to_bootstrap_again(world: World) 
 
 
 def test_a_challenger_that_is_held_is_told_to_run_again(served: World) -> None:
-    release = held(served, Pair(Rigged("champion", 0.1), Rigged("better", 0.02)), bootstrap=False)
+    release = held(served, Pair(Rigged("champion", 0.1), Rigged("better", 0.02)))
     told = explain(served.desk, "router", release).text
     assert "next: mangaops release run router --logs ... --again record" in told
     assert "release bootstrap" not in told
@@ -153,7 +153,7 @@ FRIDAY = datetime(2026, 4, 23, 18, 0, tzinfo=UTC)
 
 def ran(at: str) -> UnitState:
     run = Run("router-run-1", Because.SCHEDULE, started_at=at, finished_at=at, outcome="HOLD")
-    return UnitState("router", generation=1, runs={run.run: run})
+    return UnitState("router", champion="router-1", generation=1, runs={run.run: run})
 
 
 def test_a_unit_is_due_when_its_moment_came_after_its_last_run() -> None:
@@ -170,7 +170,9 @@ def test_a_unit_that_ran_since_is_not_due() -> None:
 def test_a_unit_whose_run_came_to_no_decision_is_still_due(outcome: str | None) -> None:
     failed = Run("r", Because.SCHEDULE, started_at="2026-04-23T18:00:01Z", outcome=outcome)
     found = due(
-        stack(), {"router": UnitState("router", generation=1, runs={"r": failed})}, FRIDAY.replace(hour=20)
+        stack(),
+        {"router": UnitState("router", champion="router-1", generation=1, runs={"r": failed})},
+        FRIDAY.replace(hour=20),
     )
     assert [each.why for each in found] == ["no run of it came to its end"]
 
@@ -181,14 +183,16 @@ def test_a_unit_is_not_due_a_second_before_its_moment() -> None:
 
 
 def test_a_unit_that_never_ran_is_due() -> None:
-    found = due(stack(), {"router": UnitState("router", generation=1)}, FRIDAY)
+    found = due(stack(), {"router": UnitState("router", champion="router-1", generation=1)}, FRIDAY)
     assert found[0].why == "it never ran"
-    assert without_champion(stack(), {"router": UnitState("router", generation=1)}) == []
+    assert without_champion(stack(), {"router": UnitState("router", champion="router-1", generation=1)}) == []
 
 
+@pytest.mark.parametrize("generation", [0, 2])
 @pytest.mark.parametrize("runs", [{}, ran("2026-04-20T00:00:00Z").runs])
-def test_a_unit_that_never_had_a_champion_is_told_apart_and_not_due(runs: dict[str, Run]) -> None:
-    states = {"router": UnitState("router", runs=runs)}
+def test_a_unit_without_a_champion_is_told_apart_and_not_due(runs: dict[str, Run], generation: int) -> None:
+    """Neither before its first champion nor after a rollback to the fallback."""
+    states = {"router": UnitState("router", runs=runs, generation=generation)}
     assert due(stack(), states, FRIDAY) == []
     assert without_champion(stack(), states) == ["router"]
 
@@ -196,7 +200,12 @@ def test_a_unit_that_never_had_a_champion_is_told_apart_and_not_due(runs: dict[s
 @pytest.mark.parametrize("started", [None, "2026-04-23T11:00:00Z"])
 def test_a_requested_run_is_due_until_it_ends(started: str | None) -> None:
     asked = Run("drift-1", Because.DRIFT, requested_at="2026-04-23T10:00:00Z", started_at=started)
-    busy = UnitState("router", generation=1, runs={**ran("2026-04-23T18:00:01Z").runs, "drift-1": asked})
+    busy = UnitState(
+        "router",
+        champion="router-1",
+        generation=1,
+        runs={**ran("2026-04-23T18:00:01Z").runs, "drift-1": asked},
+    )
     (found,) = due(stack(), {"router": busy}, FRIDAY.replace(hour=20))
     assert (found.because, found.since.hour) == (Because.DRIFT, 10)
 

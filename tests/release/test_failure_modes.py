@@ -115,7 +115,7 @@ def test_without_gate_and_loader_skew_goes_through(tmp_path: Path, trained: Trai
 def test_an_artifact_that_reads_as_it_trained_passes_both_guards(tmp_path: Path, trained: Trained) -> None:
     world = make_world(tmp_path, GATE_LIST + FINGERPRINT.replace("}", ", dry_run: false}"))
     pair = evaluate.Pair(Rigged("plain baseline", 0.4, "plain"), Rigged("v1", 0.1))
-    first = world.candidate(bootstrap=True, folder=trained.folder, fingerprint=trained.fingerprint)
+    first = world.candidate(folder=trained.folder, fingerprint=trained.fingerprint)
     world.measure_offline(first, pair)
     judge.judge_offline(world.desk, "router", first, dataset=world.dataset, reason=WHY)
     world.act(first, world.judged(first, traffic=False))
@@ -155,7 +155,7 @@ def test_without_the_leakage_gate_it_goes_through(tmp_path: Path) -> None:
 
 def test_a_model_put_in_place_by_hand_is_refused_by_the_loader(tmp_path: Path, trained: Trained) -> None:
     world = make_world(tmp_path)
-    first = world.candidate(bootstrap=True, folder=trained.folder, fingerprint=trained.fingerprint)
+    first = world.candidate(folder=trained.folder, fingerprint=trained.fingerprint)
     permitted = permit(state(world.desk, "router"), first, Purpose.MEASURE)["intent-classifier"]
     by_hand = copy_of(trained, tmp_path / "by-hand")
     (by_hand / "training_config.yaml").write_text("epochs: 99\n")

@@ -30,10 +30,12 @@ from mangaops.errors import (
 )
 from mangaops.inference import Answer
 from mangaops.release import checks, evaluate, judge, latency, register, shadow
-from mangaops.release.bootstrap import require_first
+from mangaops.release.bootstrap import require_unserved
 from mangaops.release.desk import state
+from mangaops.release.explain import explain
 from mangaops.release.promote import promote
 from mangaops.release.reopen import reopen
+from mangaops.release.report import release_report
 from mangaops.release.rollback import roll_back
 from mangaops.vocabulary import Because, Digest, Outcome, Side, State
 
@@ -62,7 +64,7 @@ def promoted(world: World, release: str, **options: object) -> None:
 
 
 def test_the_same_artifacts_are_the_same_release(world: World, tmp_path) -> None:
-    release = world.candidate(bootstrap=True)
+    release = world.candidate()
     before = state(world.desk, "router").revision
     again = register.register_release(
         world.desk, "router", {"intent-classifier": "v1"}, because=Because.MANUAL, reason=WHY
@@ -270,48 +272,79 @@ def test_a_first_champion_rolls_back_to_the_fallback_and_then_no_further(served:
         roll_back(served.desk, "router", prove=prove_by_seal(served.desk), reason="again")
 
 
-def test_after_the_fallback_a_release_must_pass_the_full_gate_list(served: World) -> None:
-    roll_back(served.desk, "router", prove=prove_by_seal(served.desk), reason="complaints")
-    with pytest.raises(RefusedError):
-        require_first(served.desk, "router")
-    release, acted = served.run(Rigged("better", 0.02), Rigged("plain baseline", 0.4, "plain"))
-    assert acted.champion == release
-    verdicts = state(served.desk, "router").releases[release].decisions[-1].verdicts
-    assert "disagreement" in verdicts
+BASELINE = Rigged("plain baseline", 0.4, "plain")
 
 
-def test_a_first_champion_that_was_rolled_back_comes_back_by_the_full_gate_list(served: World) -> None:
+def test_a_bootstrap_is_for_units_without_a_champion(world: World) -> None:
+    require_unserved(world.desk, "router")
+    world.bootstrapped()
+    with pytest.raises(RefusedError, match="mangaops release run router"):
+        require_unserved(world.desk, "router")
+    roll_back(world.desk, "router", prove=prove_by_seal(world.desk), reason="complaints")
+    require_unserved(world.desk, "router")
+
+
+def rolled_back_and_reopened(served: World) -> str:
     first = str(state(served.desk, "router").champion)
     roll_back(served.desk, "router", prove=prove_by_seal(served.desk), reason="complaints")
     reopen(served.desk, "router", first, reason="the complaints were about the site")
-    pair = evaluate.Pair(Rigged("plain baseline", 0.4, "plain"), Rigged("champion", 0.1))
-    served.measure_offline(first, pair)
+    return first
+
+
+def test_a_first_champion_that_was_rolled_back_comes_back_as_it_came(served: World) -> None:
+    """By the rules of a bootstrap, on the evidence that it has: it is compared with the same baseline."""
+    first = rolled_back_and_reopened(served)
+    before = state(served.desk, "router").releases[first].evidence
     assert judge.judge_offline(served.desk, "router", first, dataset=served.dataset, reason=WHY) is None
-    window = served.shadowed(first, pair)
-    assert window is not None
-    acted = served.act(first, served.judged(first))
-    assert acted.champion == first
-    assert "disagreement" in state(served.desk, "router").releases[first].decisions[-1].verdicts
+    judged = served.judged(first, traffic=False)
+    acted = served.act(first, judged)
+    now = state(served.desk, "router")
+    assert [finding.gate for finding in judged.decision.findings] == ["release_record", "at_least"]
+    assert (acted.champion, now.rollback, now.generation) == (first, ("fallback:offer_human",), 3)
+    assert now.releases[first].evidence == before
 
 
-def test_a_bootstrap_is_for_units_that_never_had_a_champion(world: World) -> None:
-    require_first(world.desk, "router")
-    world.bootstrapped()
-    with pytest.raises(RefusedError):
-        require_first(world.desk, "router")
+def test_a_first_champion_that_lost_since_does_not_come_back(served: World) -> None:
+    first = rolled_back_and_reopened(served)
+    served.measure_offline(first, evaluate.Pair(BASELINE, Rigged("spoiled", 0.7)))
+    refused = judge.judge_offline(served.desk, "router", first, dataset=served.dataset, reason=WHY)
+    assert refused is not None
+    assert served.act(first, refused).outcome == Outcome.REJECT
+    told = explain(served.desk, "router", first)
+    assert "and the fallback answers as before: at_least" in told.sentence
+    assert told.baseline == "the plain baseline"
+    page = release_report(served.desk, "router", first)
+    assert "No champion to compare with." in page
+    assert "mangaops release run" not in told.text + page
 
 
-def test_a_plain_run_without_a_champion_is_told_to_bootstrap(world: World) -> None:
-    release = world.candidate()
-    with pytest.raises(RefusedError) as caught:
-        judge.judge(world.desk, "router", release, dataset=world.dataset, traffic=None, reason=WHY)
-    assert "release bootstrap router" in caught.value.next_step
+@pytest.mark.parametrize(("error", "outcome"), [(0.02, Outcome.PROMOTE), (0.7, Outcome.REJECT)])
+def test_after_the_fallback_a_newer_release_is_judged_as_a_first_one(
+    served: World, error: float, outcome: Outcome
+) -> None:
+    roll_back(served.desk, "router", prove=prove_by_seal(served.desk), reason="complaints")
+    release, acted = served.run(Rigged("newer", error), BASELINE)
+    assert acted.outcome == outcome
+    assert acted.champion == (release if outcome == Outcome.PROMOTE else None)
+    verdicts = state(served.desk, "router").releases[release].decisions[-1].verdicts
+    assert set(verdicts) == {"release_record", "at_least"}
+
+
+def test_a_first_champion_that_is_reopened_beside_another_is_judged_by_the_full_list(served: World) -> None:
+    """What it is compared with is its opponent now, whatever it was judged by before."""
+    first = str(state(served.desk, "router").champion)
+    roll_back(served.desk, "router", prove=prove_by_seal(served.desk), reason="complaints")
+    served.run(Rigged("newer", 0.1), BASELINE)
+    reopen(served.desk, "router", first, reason="the complaints were about the site")
+    verdicts = served.judged(first).decision.verdicts
+    assert "disagreement" in verdicts
+    assert "at_least" not in verdicts
 
 
 def test_a_bootstrap_under_its_absolute_gate_is_not_promoted(tmp_path) -> None:
     world = make_world(tmp_path)
     pair = evaluate.Pair(Rigged("plain baseline", 0.4, "plain"), Rigged("v1", 0.7))
-    release = world.candidate(bootstrap=True)
+    release = world.candidate()
     world.measure_offline(release, pair)
     assert judge.judge_offline(world.desk, "router", release, dataset=world.dataset, reason=WHY) is not None
     assert state(world.desk, "router").champion is None

@@ -110,7 +110,6 @@ def registered(
         parts={Part.INDEX: desk.artifacts.put(folder)},
         because=Because.MANUAL,
         reason=WHY,
-        bootstrap=True,
     )
 
 

@@ -184,7 +184,7 @@ def test_equal_sides_changed_nothing() -> None:
 
 
 def test_only_stages_that_were_measured_are_told_and_coverage_has_no_interval() -> None:
-    told = measured(few(), rng=np.random.default_rng(1))
+    told = measured(few(), {}, rng=np.random.default_rng(1))
     assert {each.stage for each in told} == {"search"}
     by_name = {each.metric: each for each in told}
     assert by_name["ndcg@10"].low is not None
@@ -192,8 +192,32 @@ def test_only_stages_that_were_measured_are_told_and_coverage_has_no_interval() 
     assert by_name["coverage@10"].low is None
     short = {"q0": ["right", "x0", "x1"]}
     shallow = searched(short, short, {"q0": {"right": 1.0}}, depth={"search": 3})
-    told = measured(Ranked.of(shallow), rng=np.random.default_rng(1))
+    told = measured(Ranked.of(shallow), {}, rng=np.random.default_rng(1))
     assert [each.metric for each in told] == ["recall@3", "bad_top1"]
+
+
+def test_a_figure_that_a_rule_judges_is_told_by_the_rule_s_policy(searching: SearchWorld) -> None:
+    """Every other top item is unjudged: irrelevant it is bad, left out the next one is looked at."""
+    places = found_at([2] * 50)
+    grades = {f"q{at}": {"right": 2.0, "x0": 0.0} if at % 2 else {"right": 2.0} for at in range(50)}
+    evidence = searched(places, places, grades, binding=searching.binding)
+    record_evidence(searching.desk, "retrieval", searching.release, evidence, reason=WHY)
+
+    def shown(*words: str) -> list[tuple[str, float]]:
+        asked = {"metric": "bad_top1", "on": "search", "margin": 0.01, "min_judged": 0.0}
+        rule = GATES["no_increase"]
+        case = searching.judged([Rule("no_increase", rule.params(unjudged=word, **asked)) for word in words])
+        found = [(str(each.unjudged), each.release) for each in case.lists if each.metric == "bad_top1"]
+        for (word, value), row in zip(found, case.rows, strict=bool(words)):
+            assert f"release {value:.2%}" in row.says or not words
+            assert f"bad_top1, search, unjudged items {word.replace('_', ' ')}" in rendered(case)
+        return found
+
+    left, bad = ("left_out", 0.5), ("irrelevant", 1.0)
+    assert shown("left_out") == [left]
+    assert shown("irrelevant") == [bad]
+    assert shown("left_out", "irrelevant") == [left, bad]
+    assert shown() == [bad], "no rule of the list is on this metric"
 
 
 def test_slices_of_a_search_are_compared_by_ndcg_with_holm() -> None:

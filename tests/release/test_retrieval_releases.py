@@ -10,6 +10,7 @@ import pytest
 from desk_world import WHY, make_snapshot, make_world, prove_by_seal
 from pair_world import (
     APART,
+    GATE_LIST,
     NEW_ADAPTER,
     NEW_RERANKER,
     OLD_ADAPTER,
@@ -23,8 +24,10 @@ from pair_world import (
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.errors import RefusedError, RevisionConflict, UsageError
 from mangaops.registry import judged_pairs
-from mangaops.release import checks, promote, ranking
+from mangaops.release import checks, judge, promote, ranking
 from mangaops.release.desk import release_of, state
+from mangaops.release.reopen import reopen
+from mangaops.release.rollback import roll_back
 from mangaops.stack import SearchDataSpec
 from mangaops.vocabulary import NO_MODEL, EvidenceKind, Outcome, Part, RecordPart, Side, State, Step, Verdict
 from shop_rows import data_of, frozen, judgments, searches
@@ -113,9 +116,65 @@ def test_a_first_pair_is_judged_against_bm25(served: PairWorld) -> None:
 
 
 def test_a_first_pair_that_is_worse_than_bm25_is_rejected(world: PairWorld) -> None:
-    _, judged, acted = world.run(*BAD, bootstrap=True)
+    _, judged, acted = world.run(*BAD)
     assert (judged.outcome, acted.champion) == (Outcome.REJECT, None)
     assert "the baseline is no pair of models, so there is no table" in judged.decision.findings[1].says
+
+
+# ---- after the fallback
+
+
+def gone_back(world: PairWorld) -> None:
+    prove = prove_by_seal(world.desk)
+    roll_back(world.desk, "retrieval", prove=prove, reason="shoppers complain")
+
+
+def reopened(world: PairWorld) -> str:
+    gone_back(world)
+    reopen(world.desk, "retrieval", "retrieval-1", reason="the complaints were about the site")
+    return "retrieval-1"
+
+
+def as_weekly(gates: str) -> str:
+    """The weekly list, with a rule that no first pair passes: BM25 encodes nothing, so all of it is added."""
+    return f"{gates}      - {{gate: added_latency, step: encode, at_most_ms: 0}}\n"
+
+
+def test_a_first_pair_that_was_rolled_back_comes_back_as_it_came(
+    tmp_path: Path, snapshot: SearchSnapshot
+) -> None:
+    """By the rules of a bootstrap, on the evidence that it has: it is compared with the same baseline."""
+    world = make_pair_world(tmp_path, snapshot, as_weekly(GATE_LIST))
+    world.bootstrapped()
+    first = reopened(world)
+    before = state(world.desk, "retrieval").releases[first].evidence
+    record = (world.desk, "retrieval", first)
+    assert judge.judge_offline(*record, dataset=snapshot.digest, reason=WHY) is None
+    judged = world.judged(first)
+    acted = judge.act(*record, judged, prove=prove_by_seal(world.desk), reason=WHY)
+    assert [each.gate for each in judged.decision.findings] == ["release_record", "pair", "at_least"]
+    assert (judged.outcome, acted.champion) == (Outcome.PROMOTE, first)
+    assert state(world.desk, "retrieval").releases[first].evidence == before
+
+
+def test_a_first_pair_that_lost_since_does_not_come_back(served: PairWorld) -> None:
+    first = reopened(served)
+    served.sides[first] = replace(served.sides[first], shelf=NEW_ADAPTER, reranks=NEW_RERANKER)
+    served.ranked(first)
+    judged = served.judged(first)
+    assert judged.outcome is Outcome.REJECT
+    assert "so there is no table" in next(
+        each.says for each in judged.decision.findings if each.gate == "pair"
+    )
+
+
+def test_a_newer_pair_after_the_fallback_is_judged_as_a_first_one(served: PairWorld) -> None:
+    gone_back(served)
+    _, lost, stays = served.run(*BAD)
+    release, won, acted = served.run(*GOOD)
+    assert (lost.outcome, stays.champion) == (Outcome.REJECT, None)
+    assert (won.outcome, acted.champion) == (Outcome.PROMOTE, release)
+    assert {each.gate for each in won.decision.findings} == {"release_record", "pair", "at_least"}
 
 
 # ---- what is recorded
@@ -172,7 +231,7 @@ def test_whole_searches_are_timed_with_their_steps(served: PairWorld) -> None:
 
 
 def test_a_baseline_has_only_the_steps_that_it_takes(world: PairWorld) -> None:
-    release = world.candidate(*GOOD, bootstrap=True)
+    release = world.candidate(*GOOD)
     evidence = world.timed(release)
     samples = evidence.tables["samples"].filter(side="baseline")
     assert samples["encode"].null_count() == samples["rerank"].null_count() == samples.height

@@ -141,6 +141,19 @@ def test_the_search_unit_of_the_template_is_complete_once_it_is_uncommented() ->
     assert "release_record" in [rule.gate for rule in retrieval.bootstrap]
 
 
+COMPARING = {"non_inferior", "no_increase", "no_critical_regression", "pair"}
+
+
+@pytest.mark.parametrize("place", [INIT, *QUICKSTART.parent.glob("*.yaml")], ids=str)
+def test_a_bootstrap_list_that_a_first_user_meets_compares_with_the_plain_baseline(place: Path) -> None:
+    """Beside its absolute values: what is told as judged against a baseline is."""
+    units = parse_stack(uncommented(place.read_text(encoding="utf-8"))).units
+    for unit in units.values():
+        counted = {rule.gate for rule in unit.bootstrap if not rule.dry_run}
+        assert "at_least" in counted
+        assert counted & COMPARING
+
+
 def test_the_search_unit_of_the_template_says_the_defaults_that_it_shows() -> None:
     shown = parse_stack(uncommented(INIT.read_text(encoding="utf-8")))
     for name in ("embedding-adapter", "reranker"):
@@ -487,6 +500,51 @@ def test_a_pair_is_judged_as_one_or_dry_run() -> None:
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("gate: pair,", "gate: pairs,", "unknown gate 'pairs'; did you mean 'pair'?"),
+        (
+            "gate: pair, metric: ndcg@10, margin: 0.01,",
+            "gate: pair, metric: ndcg@10,",
+            "the key 'margin' is missing",
+        ),
+        ("gate: pair, metric: ndcg@10, ", "gate: pair, metric: ndgc@10, ", "unknown metric 'ndgc@10'"),
+    ],
+)
+def test_a_rule_that_is_refused_is_not_told_to_be_absent_too(old: str, new: str, says: str) -> None:
+    (told,) = mistakes(PAIRED.replace(old, new, 1))
+    assert told.startswith("line 16: units.retrieval.gates[0]: ")
+    assert says in told
+
+
+@pytest.mark.parametrize("family", ["embedding-adapter", "cross-encoder-reranker"])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("critical", "[escalation]"),
+        ("rare_under", "0.1"),
+        ("harm", '{"*": {"*": 2}}'),
+        ("actions", "{clarify_below: 0.4}"),
+        ("critical_examples", "examples.jsonl"),
+    ],
+)
+def test_a_model_that_answers_with_lists_is_told_nothing_of_labels(family: str, key: str, value: str) -> None:
+    wrong = PAIRED.replace(f"family: {family}, base", f"family: {family}, {key}: {value}, base")
+    name = "adapter" if family == "embedding-adapter" else "reranker"
+    (told,) = mistakes(wrong)
+    assert (
+        f": models.{name}.{key}: {family} answers with no label that it could be about; take it away" in told
+    )
+    assert told.endswith("the model takes family, base, data, training")
+
+
+def test_a_model_that_answers_with_labels_may_be_told_all_of_them() -> None:
+    told = 'critical: [yes], rare_under: 0.1, harm: {"*": {"*": 2}}, actions: {clarify_below: 0.4}, base'
+    intents = read(PAIRED.replace("intent-classifier, base", f"intent-classifier, {told}")).models["intents"]
+    assert (intents.critical, intents.rare_under) == (("yes",), 0.1)
+
+
+@pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [
         (
@@ -511,6 +569,13 @@ def test_a_pair_is_judged_as_one_or_dry_run() -> None:
             14,
             "units.retrieval.bootstrap[0]: at_least of accuracy on golden judges answers with labels, and "
             "this unit answers with lists",
+        ),
+        (
+            "{gate: at_least, metric: coverage@10, on: search, value: 0.5}",
+            "{gate: non_inferior, metric: accuracy, on: shadow_review, margin: 0.1}",
+            19,
+            "judges answers with labels, and this unit answers with lists; its rules "
+            "are on adapter, reranker, search, or of preference on shadow_review",
         ),
         (
             "{gate: at_least, metric: coverage@10, on: search, value: 0.5}",
@@ -564,6 +629,10 @@ def test_a_unit_of_labels_has_no_index() -> None:
         ("gate: pair, margin: 0.1, unjudged: irrelevant, min_judged: 0.5", "pair of ndcg@10 on search"),
         ("gate: index_recall, at_least: 0.98", "index_recall judges lists of a search"),
         ("gate: added_latency, step: encode, at_most_ms: 3", "added_latency judges lists of a search"),
+        (
+            "gate: non_inferior, metric: preference, on: shadow_review, margin: 0.1",
+            "preference on shadow_review",
+        ),
         ("gate: at_least, metric: coverage@10, on: search, value: 0.5", "at_least of coverage@10 on search"),
     ],
 )
@@ -571,7 +640,9 @@ def test_a_unit_of_labels_is_not_judged_by_lists(rule: str, says: str) -> None:
     (told,) = mistakes(changed("gate: leakage, dry_run: true", rule))
     assert told.startswith("line 14: units.router.gates[1]: ")
     assert says in told
-    assert told.endswith("and this unit answers with labels")
+    assert (
+        "and this unit answers with labels; its rules are on golden, or of accuracy on shadow_review" in told
+    )
 
 
 def test_what_suits_every_unit_is_judged_in_every_unit() -> None:
@@ -583,10 +654,11 @@ def test_what_suits_every_unit_is_judged_in_every_unit() -> None:
             "gate: fingerprint",
             "gate: latency, below_ms: 50",
             "gate: disagreement, review_over: 0.2",
+            "gate: non_inferior, metric: preference, on: shadow_review, margin: 0.1",
             "gate: added_latency, step: encode, at_most_ms: 3",
         )
     )
-    assert len(read(PAIRED + more).units["retrieval"].gates) == 10
+    assert len(read(PAIRED + more).units["retrieval"].gates) == 11
 
 
 def test_an_unknown_metric_is_told_once() -> None:

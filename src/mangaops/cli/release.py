@@ -49,7 +49,7 @@ def register(app: typer.Typer) -> None:
 def bootstrap(
     call: Call,
     unit: Unit,
-    reason: Annotated[str, typer.Option("--reason", help="Why this unit gets its first champion now.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why this unit gets a champion now.")],
     logs: Logs = [],  # noqa: B006 - typer copies it
     query: Query = None,
     column: Columns = [],  # noqa: B006 - typer copies it
@@ -59,7 +59,7 @@ def bootstrap(
     sql: Queries = [],  # noqa: B006 - typer copies it
     again: Again = [],  # noqa: B006 - typer copies it
 ) -> None:
-    """Train and judge a unit's first champion: absolute gates, a plain baseline in the champion's place."""
+    """Train and judge a champion for a unit that has none: `bootstrap` rules, a plain baseline beside it."""
     from mangaops.pipeline.plan import Plan
 
     read = _sources(call, unit, Given(logs, query, column, catalogue, judgments, searches, sql))
@@ -231,7 +231,7 @@ def due(call: Call) -> None:
         else:
             screen.say("no unit is due")
         for each in told["no_champion"]:
-            screen.say(f"{each['unit']} is not due, it has no champion yet: {each['next']}")
+            screen.say(f"{each['unit']} is not due, it has no champion: {each['next']}")
 
     call.finish(told, render)
 

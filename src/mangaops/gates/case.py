@@ -20,7 +20,7 @@ class Case:
     `binding` is what every piece of evidence must have been measured on; shadow and review evidence is
     bound to the traffic window `traffic` in the dataset's place (None: no traffic was replayed).
     `look` counts looks at labels from 1, `timing` looks at timings. `seed` makes the resampling repeatable.
-    `bootstrap`: the unit never had a champion, so that the next step is another `release bootstrap`.
+    `served`: the release is compared with a champion, and not with the plain baseline in its place.
     `model` and `data` are those of the unit's first model. With `verdicts_only` findings carry
     verdicts and point estimates, and no interval that a verdict does not need: for simulations, where
     nobody reads them.
@@ -39,7 +39,7 @@ class Case:
     timing: int = 1
     seed: int = 0
     simulated: bool = False
-    bootstrap: bool = False
+    served: bool = True
     resamples: int = 2000
     comparisons: int = 1
     others: Callable[[Case], tuple[Finding, ...]] | None = None

@@ -77,7 +77,7 @@ def _of_conflicts(case: Case, conflicts: pl.DataFrame) -> tuple[Verdict, str]:
         return Verdict.PASS, ""
     if (conflicts.get_column("side") == Side.RELEASE).any():
         return Verdict.FAIL, "take the conflicting rows out of training, never out of the golden set"
-    return Verdict.ERROR, f"{judging(case.binding.unit, first=False, searches=case.searches)} --grow-golden"
+    return Verdict.ERROR, f"{judging(case.binding.unit, served=True, searches=case.searches)} --grow-golden"
 
 
 def _too_good(rule: Rule, case: Case, limit: float) -> Finding:

@@ -29,7 +29,7 @@ class Unusable(Exception):
 
 def again(case: Case, kind: EvidenceKind) -> str:
     """The command that measures this kind of evidence again."""
-    return f"{judging(case.binding.unit, first=case.bootstrap, searches=case.searches)} --again {kind}"
+    return f"{judging(case.binding.unit, served=case.served, searches=case.searches)} --again {kind}"
 
 
 def proof(case: Case, kind: EvidenceKind) -> Evidence:

@@ -17,7 +17,7 @@ from mangaops.pipeline.training_run import Version
 from mangaops.pipeline.workshop import Progress, Workshop
 from mangaops.registry import ModelRecord, Permit, UnitState, permit
 from mangaops.release import checks, live, shadow
-from mangaops.release.desk import bind, binding, newest, release_of, state, unit_spec
+from mangaops.release.desk import bind, binding, newest, opponent, release_of, state, unit_spec
 from mangaops.release.live_logs import LiveLogs, Watched
 from mangaops.vocabulary import Digest, EvidenceKind, Purpose
 
@@ -44,8 +44,7 @@ class Bench:
     @property
     def champion(self) -> str | None:
         """The champion on the other side, None where the plain baseline stands there."""
-        champion = self._at_first.champion
-        return champion if champion != self.release else None
+        return opponent(self._at_first, self.release)
 
     @property
     def against(self) -> Digest:

@@ -147,7 +147,7 @@ class GatewayWorld:
         """
         current = self.state()
         known = current.releases.items()
-        back = [name for name, each in known if each.state in _CLOSED and not each.bootstrap]
+        back = [name for name, each in known if each.state in _CLOSED]
         if current.challenger is not None:
             release = current.challenger
         elif back:
@@ -206,9 +206,7 @@ class GatewayWorld:
                 reason=WHY,
             )
         version = name.partition("@")[2]
-        return register.register_release(
-            desk, UNIT, {MODEL: version}, because=Because.MANUAL, reason=WHY, bootstrap=number == 1
-        )
+        return register.register_release(desk, UNIT, {MODEL: version}, because=Because.MANUAL, reason=WHY)
 
     def _decide(self, release: str) -> None:
         """The newest decision on the release is PROMOTE, on evidence against today's champion."""

@@ -25,12 +25,13 @@ from mangaops.pipeline.training_run import Making, build_release, kept_versions
 from mangaops.pipeline.workshop import Announce, Progress, Workshop
 from mangaops.registry import Release, UnitState
 from mangaops.release import checks, judge, review, runs
-from mangaops.release.bootstrap import require_first
+from mangaops.release.bootstrap import require_unserved
 from mangaops.release.cutover import Switched
 from mangaops.release.desk import model_spec, next_run, release_of, state
 from mangaops.release.due import FAILED
 from mangaops.release.shadow import Traffic
 from mangaops.release.standing import read_decision
+from mangaops.release.wording import stayed
 from mangaops.vocabulary import Digest, Outcome, ShadowMode, State, Verdict
 
 CLOSED = frozenset({State.CHAMPION, State.RETIRED, State.REJECTED, State.WITHDRAWN, State.ROLLED_BACK})
@@ -116,8 +117,8 @@ def _in_order(shop: Workshop, plan: Plan) -> None:
         )
     kept_versions(shop, plan)
     if plan.bootstrap:
-        require_first(shop.desk, plan.unit)
-    elif state(shop.desk, plan.unit).generation == 0:
+        require_unserved(shop.desk, plan.unit)
+    elif state(shop.desk, plan.unit).champion is None:
         raise UsageError(
             f"release run {plan.unit} was refused: the unit has no champion to compare with",
             accepted="a unit with a champion",
@@ -213,10 +214,8 @@ def _says(bench: Bench, decision: Decision) -> str:
         for finding in decision.findings
         if finding.verdict != Verdict.PASS and not finding.dry_run
     )
-    stays = f"{current.champion or 'the fallback'} stays champion"
-    return (
-        f"{bench.release} is {'rejected' if decision.outcome == Outcome.REJECT else 'held'}, {stays}: {worst}"
-    ) + also
+    became = "rejected" if decision.outcome == Outcome.REJECT else "held"
+    return f"{bench.release} is {became}, {stayed(current.champion)}: {worst}{also}"
 
 
 def overtaken(current: UnitState, release: str) -> str:

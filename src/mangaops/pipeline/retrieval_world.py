@@ -124,7 +124,7 @@ class RetrievalWorld(GatewayWorld):
             versions[name] = registered.partition("@")[2]
         parts = {str(Part.INDEX): desk.artifacts.put(made.folder / INDEX)}
         return register.register_release(
-            desk, UNIT, versions, parts=parts, because=Because.MANUAL, reason=WHY, bootstrap=number == 1
+            desk, UNIT, versions, parts=parts, because=Because.MANUAL, reason=WHY
         )
 
     def _measure(self, release: str) -> None:

@@ -61,7 +61,6 @@ def build_release(making: Making, plan: Plan) -> str:
         parts=_parts(making),
         because=plan.because,
         reason=plan.reason,
-        bootstrap=plan.bootstrap,
     )
 
 

@@ -17,7 +17,7 @@ from mangaops.release import promote as promotion
 from mangaops.release import reopen as reopening
 from mangaops.release import review, rollback
 from mangaops.release.cutover import Switched
-from mangaops.release.desk import state
+from mangaops.release.desk import next_run, state
 from mangaops.vocabulary import Family
 
 
@@ -37,16 +37,16 @@ def roll_back(
     """The rollback pointer serves again; `warning` says so where that is the fallback, and is None else."""
     done = rollback.roll_back(shop.desk, unit, prove=shop.load, reason=reason, to=to, progress=progress)
     says = f"{unit} went back from {done.left} to {done.to}, generation {done.generation}"
-    warning = _no_release(unit, done.left, done.to) if is_fallback(done.to) else None
+    warning = _no_release(shop, unit, done.left, done.to) if is_fallback(done.to) else None
     switched = Switched(done.acknowledged, done.silent, done.seconds).says
     return {**vars(done), "says": says + switched, "warning": warning}
 
 
-def _no_release(unit: str, left: str, fallback: str) -> str:
+def _no_release(shop: Workshop, unit: str, left: str, fallback: str) -> str:
     return (
         f"no release of {unit} answers users now, its {fallback} does; to come back: "
-        f"mangaops release reopen {left} --reason '...', then mangaops release run {unit} with its data, "
-        "which judges it again"
+        f"mangaops release reopen {left} --reason '...', then, with its data, "
+        f"{next_run(shop.desk, state(shop.desk, unit))}, which judges it again"
     )
 
 

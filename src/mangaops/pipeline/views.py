@@ -169,7 +169,7 @@ def due_units(stack: Stack, shop: Workshop | None, now: datetime) -> Row:
     return {
         "due": [{key: str(value) for key, value in vars(each).items()} for each in found],
         "no_champion": [
-            {"unit": unit, "next": judging(unit, first=True, searches=stack.ranks(unit))}
+            {"unit": unit, "next": judging(unit, served=False, searches=stack.ranks(unit))}
             for unit in without_champion(stack, states)
         ],
     }

@@ -63,7 +63,6 @@ def _release_registered(unit: Building, event: Event, body: Body) -> None:
         reviews=(),
         error_reviews=(),
         because=Because(body["because"]),
-        bootstrap=body["bootstrap"],
         at=event.at,
         reason=body["reason"],
         actor=event.actor,
@@ -182,7 +181,7 @@ def _way_back(life: Life) -> str:
 
 def _decision_allows(unit: Building, event: Event, life: Life, decision: Digest) -> None:
     searches = any(record.family in SEARCHING for record in unit.models.values())
-    judge = f"judge again: {judging(unit.unit, first=unit.generation == 0, searches=searches)}"
+    judge = f"judge again: {judging(unit.unit, served=unit.champion is not None, searches=searches)}"
     latest = life.decisions[-1] if life.decisions else None
     if latest is None or latest.digest != decision:
         found = f"latest decision {latest.digest} ({latest.outcome})" if latest else "no decision"

@@ -91,7 +91,6 @@ class Release:
     reviews: tuple[ReviewRef, ...]
     error_reviews: tuple[Digest, ...]
     because: Because
-    bootstrap: bool
     at: str
     reason: str
     actor: str

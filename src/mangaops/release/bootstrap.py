@@ -1,4 +1,4 @@
-"""The first champion of a unit: the same run, judged by `bootstrap` rules against the plain baseline."""
+"""A champion for a unit that has none: the same run, by `bootstrap` rules, beside the plain baseline."""
 
 from __future__ import annotations
 
@@ -9,59 +9,39 @@ from typing import Any, Final
 from mangaops.errors import RefusedError
 from mangaops.gates import GATES
 from mangaops.registry import Release, UnitState, judging
-from mangaops.release.desk import Desk, state, unit_spec
+from mangaops.release.desk import Desk, opponent, state, unit_spec
 from mangaops.stack import SPENT_ON_SHADOW, Rule
-from mangaops.vocabulary import Digest, Stage
+from mangaops.vocabulary import Digest
 
 RECORD = "release_record"
 """The gate that every list holds, named in it or not: without the eight artifacts nothing is promoted."""
 
 
-def require_first(desk: Desk, unit: str) -> None:
-    """Nothing happens where the unit never had a champion.
+def require_unserved(desk: Desk, unit: str) -> None:
+    """Nothing happens where no release of the unit serves.
 
     Raises:
-        RefusedError: it has one, or had one.
+        RefusedError: one does.
     """
-    current = state(desk, unit)
-    if current.champion is None and current.generation == 0:
+    champion = state(desk, unit).champion
+    if champion is None:
         return
     raise RefusedError(
-        f"a bootstrap of {unit} was refused: it is for the first champion only",
-        found=f"champion {current.champion or 'none'}, generation {current.generation}",
-        accepted="a unit that never had a champion",
-        next_step=judging(unit, first=False, searches=desk.stack.ranks(unit)),
+        f"a bootstrap of {unit} was refused: the unit has a champion",
+        found=f"champion {champion}",
+        accepted="a unit whose fallback answers",
+        next_step=judging(unit, served=True, searches=desk.stack.ranks(unit)),
     )
 
 
 def rules_for(desk: Desk, current: UnitState, subject: Release) -> tuple[Rule, ...]:
-    """The rules that the release is judged by: `bootstrap` for the first champion, `gates` for all others.
+    """The rules that judge the release: `gates` beside a champion, `bootstrap` beside the plain baseline.
 
+    So the list follows from what the release is compared with, and that from the ledger alone.
     `release_record` counts in each list that counts anything, whether stack.yaml names it or not.
-    A unit that was rolled back to its fallback has no champion either; there the full list applies,
-    with the plain baseline in the champion's place, also to a first champion that was reopened. The plain
-    baseline of a search is no pair: rules that set one reranker beside another need a champion.
-
-    Raises:
-        RefusedError: the unit has no champion and the release is no bootstrap, or the other way round.
     """
     spec = unit_spec(desk, current.unit)
-    if current.generation > 0:
-        if subject.bootstrap and current.champion not in (None, subject.name):
-            require_first(desk, current.unit)
-        return _with_record(spec.gates if current.champion else _without_pair(spec.gates))
-    if not subject.bootstrap:
-        raise RefusedError(
-            f"{subject.name} was not judged: {current.unit} has no champion to compare with",
-            accepted="a bootstrap, judged by absolute gates against a plain baseline",
-            next_step=f"mangaops release bootstrap {current.unit} --reason ...",
-        )
-    return _with_record(spec.bootstrap)
-
-
-def _without_pair(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    """The rules that a release can be held to where no other reranker stands beside its own."""
-    return tuple(rule for rule in rules if getattr(rule.params, "on", None) != Stage.RERANKER)
+    return _with_record(spec.gates if opponent(current, subject.name) else spec.bootstrap)
 
 
 def _with_record(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:

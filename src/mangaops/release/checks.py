@@ -27,6 +27,7 @@ from mangaops.release.desk import (
     binding,
     model_spec,
     newest,
+    opponent,
     record_evidence,
     release_of,
     state,
@@ -101,8 +102,8 @@ def check_fingerprints(desk: Desk, unit: str, release: str, *, dataset: Digest, 
     """
     current = state(desk, unit)
     sides = {str(Side.RELEASE): _side(desk, current, release)}
-    if current.champion not in (None, release):
-        sides[str(Side.BASELINE)] = _side(desk, current, str(current.champion))
+    if champion := opponent(current, release):
+        sides[str(Side.BASELINE)] = _side(desk, current, champion)
     bound = bind(current, release_of(current, release), dataset)
     evidence = Evidence(EvidenceKind.FINGERPRINT, bound, {"sides": sides})
     return record_evidence(desk, unit, release, evidence, reason=reason)

@@ -76,7 +76,7 @@ def of_first_model(desk: Desk, unit: str, metrics: Mapping[str, float]) -> dict[
 def next_run(desk: Desk, current: UnitState) -> str:
     """The command line that judges a release of the unit next."""
     searches = desk.stack.ranks(current.unit)
-    return judging(current.unit, first=current.generation == 0, searches=searches)
+    return judging(current.unit, served=current.champion is not None, searches=searches)
 
 
 def release_of(current: UnitState, release: str) -> Release:
@@ -120,14 +120,19 @@ def _moved(current: UnitState, release: str) -> RevisionConflict:
     )
 
 
+def opponent(current: UnitState, release: str) -> str | None:
+    """The champion that the release is compared with; None: the plain baseline stands in its place."""
+    return current.champion if current.champion != release else None
+
+
 def bind(current: UnitState, subject: Release, dataset: Digest) -> Binding:
     """The release's digest, the digest of the champion that it is compared with, and the dataset's.
 
     Where the unit has no champion, the plain baseline stands in its place; its digest is derived from
     the unit and the release's own training snapshots, so that it changes when they do.
     """
-    champion = current.champion
-    if champion is not None and champion != subject.name:
+    champion = opponent(current, subject.name)
+    if champion is not None:
         return Binding(current.unit, subject.digest, current.releases[champion].digest, dataset)
     return Binding(current.unit, subject.digest, plain_baseline_digest(current, subject), dataset)
 

@@ -14,14 +14,26 @@ from mangaops.evidence import Evidence
 from mangaops.gates import Decision
 from mangaops.metrics import Ranked, Scored, summary
 from mangaops.registry import DecisionRef, ModelRecord, Release, UnitState, untrained
+from mangaops.release.bootstrap import rules_for
 from mangaops.release.desk import Desk, bind, model_spec, release_of, state, unit_spec
 from mangaops.release.figures import Row, row
-from mangaops.release.list_figures import Changes, Measured, Square, changes, measured, square
+from mangaops.release.list_figures import (
+    QUALITY,
+    Changes,
+    Measured,
+    Policies,
+    Square,
+    changes,
+    measured,
+    policies,
+    policies_of,
+    square,
+)
 from mangaops.release.slices import Slice, slices
 from mangaops.release.standing import read_decision
 from mangaops.stack import ModelSpec, UnitSpec
 from mangaops.stats import bernoulli_sequence
-from mangaops.vocabulary import EvidenceKind, Outcome, RecordPart, Verdict
+from mangaops.vocabulary import EvidenceKind, Outcome, RecordPart, Stage, Verdict
 
 PLAIN_BASELINE = "the plain baseline"
 MOST_SHOWN = 12
@@ -32,8 +44,9 @@ MOST_SHOWN = 12
 class Dossier:
     """One release: its place in the ledger, its newest decision, and the evidence that was judged.
 
-    Without a decision the newest evidence of each kind is shown. `baseline` names what it was compared
-    with; `replaced_by` the champion of today where that is another release.
+    Without a decision the newest evidence of each kind is shown. `champion` is the release that it was
+    compared with, None where the plain baseline stood in its place. `rules` are those that judged it, or
+    would today.
     """
 
     stack: str
@@ -42,11 +55,17 @@ class Dossier:
     subject: Release
     spec: UnitSpec
     model: ModelSpec
-    baseline: str
+    champion: str | None
     evidence: Mapping[EvidenceKind, Evidence]
     decision: Decision | None
     decided: DecisionRef | None
+    rules: tuple[Mapping[str, Any], ...]
     data_heads: Mapping[str, tuple[int, str]]
+
+    @property
+    def baseline(self) -> str:
+        """What it was compared with, in words."""
+        return self.champion or PLAIN_BASELINE
 
     @property
     def outcome(self) -> Outcome | None:
@@ -78,15 +97,21 @@ class Dossier:
 
     @cached_property
     def ranked(self) -> Ranked | None:
-        """The golden queries of the ranking evidence, None where there are none."""
+        """The golden queries of the ranking evidence, seen as the rules on NDCG@10 do; None without any."""
         evidence = self.evidence.get(EvidenceKind.RANKING)
-        usable = evidence is not None and not evidence.tables["queries"].is_empty()
-        return Ranked.of(evidence) if evidence is not None and usable else None
+        if evidence is None or evidence.tables["queries"].is_empty():
+            return None
+        return Ranked.of(evidence).at(Stage.SEARCH, policies_of(QUALITY, Stage.SEARCH, self.policies)[0])
+
+    @cached_property
+    def policies(self) -> Policies:
+        """What the rules count an unjudged item as."""
+        return policies(self.rules)
 
     @cached_property
     def lists(self) -> list[Measured]:
         """The metrics of a search on golden queries, stage by stage; empty for a unit without lists."""
-        return measured(self.ranked, rng=self._rng()) if self.ranked is not None else []
+        return measured(self.ranked, self.policies, rng=self._rng()) if self.ranked is not None else []
 
     @cached_property
     def changes(self) -> Changes | None:
@@ -183,7 +208,9 @@ def dossier(desk: Desk, unit: str, release: str) -> Dossier:
     current = state(desk, unit)
     subject = release_of(current, release)
     decided = subject.decisions[-1] if subject.decisions else None
-    decision = Decision.from_dict(read_decision(desk, decided.digest)["decision"]) if decided else None
+    document = read_decision(desk, decided.digest) if decided else None
+    decision = Decision.from_dict(document["decision"]) if document else None
+    rules = document["rules"] if document else [each.as_dict() for each in rules_for(desk, current, subject)]
     heads = desk.ledger.heads()
     streams = sorted({f"data/{desk.stack.models[model].data}" for model in subject.models})
     return Dossier(
@@ -193,10 +220,11 @@ def dossier(desk: Desk, unit: str, release: str) -> Dossier:
         subject=subject,
         spec=unit_spec(desk, unit),
         model=model_spec(desk, unit),
-        baseline=_baseline(current, subject, decision),
+        champion=_champion(current, subject, decision),
         evidence=_evidence(desk, subject, decision),
         decision=decision,
         decided=decided,
+        rules=tuple(rules),
         data_heads={each: (heads[each].revision, heads[each].hash) for each in streams if each in heads},
     )
 
@@ -208,9 +236,9 @@ def _evidence(desk: Desk, subject: Release, decision: Decision | None) -> dict[E
     return {kind: desk.evidence.get(digest) for kind, digest in latest.items()}
 
 
-def _baseline(current: UnitState, subject: Release, decision: Decision | None) -> str:
+def _champion(current: UnitState, subject: Release, decision: Decision | None) -> str | None:
     digest = decision.binding.baseline if decision else bind(current, subject, subject.digest).baseline
     for name, known in current.releases.items():
         if known.digest == digest:
             return name
-    return PLAIN_BASELINE
+    return None

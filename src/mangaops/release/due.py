@@ -38,7 +38,7 @@ def due(stack: Stack, states: Mapping[str, UnitState], now: datetime) -> list[Du
     A scheduled unit is due when its last due moment (in its own time zone) lies after the start of its
     last run that came to a decision; one that never ran is due at once. A requested run is due until it
     ends. A run that is alive counts as unfinished: started again it is told so by the lease. Units without
-    a cadence run when asked. A unit that never had a champion is not due: no run of it is begun before its
+    a cadence run when asked. A unit without a champion is not due: no run of it is begun before a
     bootstrap.
 
     Raises:
@@ -47,7 +47,7 @@ def due(stack: Stack, states: Mapping[str, UnitState], now: datetime) -> list[Du
     found = []
     for unit, spec in stack.units.items():
         state = states.get(unit) or UnitState(unit)
-        if state.generation == 0:
+        if state.champion is None:
             continue
         asked = _requested(unit, state)
         if asked is not None:
@@ -58,11 +58,11 @@ def due(stack: Stack, states: Mapping[str, UnitState], now: datetime) -> list[Du
 
 
 def without_champion(stack: Stack, states: Mapping[str, UnitState]) -> list[str]:
-    """Units that would run by cadence or on request, and never had a champion to compare with."""
+    """Units that would run by cadence or on request, and have no champion to compare with."""
     return [
         unit
         for unit, spec in stack.units.items()
-        if (state := states.get(unit) or UnitState(unit)).generation == 0
+        if (state := states.get(unit) or UnitState(unit)).champion is None
         and (spec.cadence is not None or _requested(unit, state))
     ]
 

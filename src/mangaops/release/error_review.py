@@ -13,7 +13,7 @@ from mangaops.release.desk import Desk
 from mangaops.release.dossier import Dossier, dossier
 from mangaops.release.figures import MISSING, SENTENCE, count, figure, moment, span
 from mangaops.release.helps import helps
-from mangaops.release.list_figures import Changes, Place, Query, Square
+from mangaops.release.list_figures import Changes, Place, Query, Square, unjudged
 from mangaops.release.pages import md, render
 from mangaops.release.report import SIGNS
 from mangaops.release.wording import price_lines, sentence, stopped_early
@@ -156,7 +156,7 @@ def _changes(found: Changes | None) -> list[str]:
         return []
     counted = (
         f"Of {count(found.queries, 'golden query')} {found.worse:,} got worse and {found.better:,} better by "
-        f"NDCG@10; {found.broken:,} are broken, {found.fixed:,} fixed."
+        f"NDCG@10, {unjudged(found.unjudged)}; {found.broken:,} are broken, {found.fixed:,} fixed."
     )
     return [
         _section("What changed", counted),

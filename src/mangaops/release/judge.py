@@ -22,6 +22,7 @@ from mangaops.release.desk import (
     bind,
     model_spec,
     newest,
+    opponent,
     release_of,
     revisions,
     state,
@@ -66,7 +67,7 @@ def judge(
     (None: nothing was replayed).
 
     Raises:
-        RefusedError: the unit has no champion and this is no bootstrap, or the golden set was frozen anew.
+        RefusedError: the golden set was frozen anew.
         RevisionConflict: another verb appended first.
     """
     current = state(desk, unit)
@@ -88,7 +89,7 @@ def judge_offline(desk: Desk, unit: str, release: str, *, dataset: Digest, reaso
     A FAIL that was decided before on the same evidence, and not acted on yet, is that decision.
 
     Raises:
-        RefusedError: the unit has no champion and this is no bootstrap, or the golden set was frozen anew.
+        RefusedError: the golden set was frozen anew.
         RevisionConflict: another verb appended first.
     """
     if release_of(state(desk, unit), release).state != State.CANDIDATE:
@@ -176,7 +177,7 @@ def build_case(
         timing=timing(desk, current, subject, found),
         seed=int(subject.digest.removeprefix("sha256:")[:8], 16),
         simulated=desk.stack.simulated,
-        bootstrap=current.generation == 0,
+        served=opponent(current, subject.name) is not None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ import polars as pl
 from mangaops.gates import Finding
 from mangaops.metrics import METRICS, Ranked, Sides
 from mangaops.stats import PairedDifference, Undefined, paired_difference
-from mangaops.vocabulary import Cell, Side, Stage
+from mangaops.vocabulary import Cell, Side, Stage, Unjudged
 
 LEVEL: Final = 0.95
 QUALITY: Final = "ndcg@10"
@@ -33,11 +33,13 @@ _MOST: Final = 20
 class Measured:
     """One metric of the lists of a stage; `low` and `high` bound the difference at 0.95, over groups.
 
-    None: the metric is no mean over queries, and its interval would say little (coverage).
+    None: the metric is no mean over queries, and its interval would say little (coverage). `unjudged`: what
+    an item counts as that nobody judged, None where the metric reads no grades.
     """
 
     stage: str
     metric: str
+    unjudged: Unjudged | None
     unit: str
     direction: str
     baseline: float
@@ -46,6 +48,11 @@ class Measured:
     low: float | None
     high: float | None
     n: int
+
+
+def unjudged(policy: Unjudged) -> str:
+    """The policy as it is shown beside a figure."""
+    return f"unjudged items {policy.replace('_', ' ')}"
 
 
 @dataclass(frozen=True)
@@ -91,17 +98,40 @@ class Changes:
     broken: int
     fixed: int
     queries: int
+    unjudged: Unjudged
 
 
-def measured(ranked: Ranked, *, rng: np.random.Generator, resamples: int = 500) -> list[Measured]:
-    """The metrics of every stage that was measured; items that nobody judged count as irrelevant."""
+Policies = Mapping[tuple[str, str], tuple[Unjudged, ...]]
+"""What an item counts as that nobody judged, by stage and metric."""
+
+
+def policies(rules: Iterable[Mapping[str, Any]]) -> Policies:
+    """The policies by which these rules judge, each once."""
+    found: dict[tuple[str, str], dict[Unjudged, None]] = {}
+    for rule in rules:
+        if rule.get("unjudged"):
+            place = str(rule.get("on", Stage.SEARCH)), str(rule["metric"])
+            found.setdefault(place, {})[Unjudged(rule["unjudged"])] = None
+    return {place: tuple(each) for place, each in found.items()}
+
+
+def policies_of(metric: str, stage: Stage, stated: Policies) -> tuple[Unjudged, ...]:
+    """By which policies the metric is told: those of the rules on it, or irrelevant where none is stated."""
+    return stated.get((stage, metric)) or (Unjudged.IRRELEVANT,)
+
+
+def measured(
+    ranked: Ranked, stated: Policies, *, rng: np.random.Generator, resamples: int = 500
+) -> list[Measured]:
+    """The metrics of every stage that was measured, by each policy of `policies_of`."""
     found = []
     for stage, names in SHOWN.items():
         lists = ranked.at(stage, ranked.unjudged)
         if not {Cell.BASELINE, Cell.RELEASE} <= lists.measured:
             continue
         deep = [name for name in names if (METRICS[name].places or 0) <= lists.depth]
-        told = [_measured(lists, name, rng, resamples) for name in deep]
+        views = [(name, lists.at(stage, each)) for name in deep for each in policies_of(name, stage, stated)]
+        told = [_measured(view, name, rng, resamples) for name, view in views]
         found += [each for each in told if each is not None]
     return found
 
@@ -117,6 +147,7 @@ def _measured(lists: Ranked, name: str, rng: np.random.Generator, resamples: int
     return Measured(
         stage=str(lists.stage),
         metric=name,
+        unjudged=lists.unjudged if metric.graded else None,
         unit=metric.unit,
         direction=str(metric.direction),
         baseline=paired.estimate_a,
@@ -153,7 +184,7 @@ def changes(ranked: Ranked, titles: Mapping[str, str]) -> Changes:
         for top in (sides.baseline_numerator, sides.release_numerator)
     )
     had, has = (
-        ranked.count(ranked.top(side, _TOP).filter(pl.col("grade") > 0)) > 0
+        ranked.count(ranked.shown(side, _TOP).filter(pl.col("grade") > 0)) > 0
         for side in (Side.BASELINE, Side.RELEASE)
     )
     frame = ranked.queries.select("query_id", "text", "weight").with_columns(
@@ -175,6 +206,7 @@ def changes(ranked: Ranked, titles: Mapping[str, str]) -> Changes:
         broken=worse.filter(word="broken").height,
         fixed=better.filter(word="fixed").height,
         queries=moved.height,
+        unjudged=ranked.unjudged,
     )
 
 

@@ -154,7 +154,6 @@ def register_release(
     because: Because,
     reason: str,
     parts: Mapping[str, Digest] = MappingProxyType({}),
-    bootstrap: bool = False,
 ) -> str:
     """The model versions are a release of the unit, and its only open one; returns its name.
 
@@ -178,7 +177,7 @@ def register_release(
         models=models,
         parts=parts,
         because=because,
-        bootstrap=bootstrap,
+        bootstrap=current.champion is None,
         reason=reason,
         actor=desk.actor,
     )

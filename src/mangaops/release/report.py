@@ -12,6 +12,7 @@ from mangaops.release.desk import Desk
 from mangaops.release.dossier import Dossier, dossier
 from mangaops.release.figures import count, figure, span
 from mangaops.release.helps import helps
+from mangaops.release.list_figures import unjudged
 from mangaops.release.pages import render
 from mangaops.release.wording import price_lines, sentence, stopped_early
 from mangaops.stats import Undefined, horvitz_thompson
@@ -83,8 +84,13 @@ def tiles(case: Dossier) -> list[dict[str, str]]:
         if metric and metric["release"] is not None:
             shown.append(_tile(name.replace("_", " "), metric["release"], metric["baseline"], metric["unit"]))
     for each in case.lists:
-        if each.stage == Stage.SEARCH and each.metric in ("ndcg@10", "recall@3", "bad_top1"):
-            shown.append(_tile(f"{each.metric}, search", each.release, each.baseline, each.unit))
+        if (
+            each.unjudged
+            and each.stage == Stage.SEARCH
+            and each.metric in ("ndcg@10", "recall@3", "bad_top1")
+        ):
+            what = f"{each.metric}, search, {unjudged(each.unjudged)}"
+            shown.append(_tile(what, each.release, each.baseline, each.unit))
     quantiles: dict[str, Any] = case.facts(EvidenceKind.LATENCY).get("quantiles", {})
     if quantiles:
         ours, theirs = (quantiles[str(side)]["p95"]["ms"] for side in (Side.RELEASE, Side.BASELINE))

@@ -62,10 +62,15 @@ def from_ledger(desk: Desk, unit: str) -> Assumptions:
         EvidenceKind.SHADOW: newest(desk, mirrored, EvidenceKind.SHADOW),
     }
     there = {kind: evidence for kind, evidence in found.items() if evidence is not None}
-    first = champion.bootstrap
-    told = observed(desk.stack, unit, there, champion=Side.RELEASE, against_champion=not first)
+    told = observed(desk.stack, unit, there, champion=Side.RELEASE, against_champion=_of_two(current, there))
     traffic = f", traffic of {mirrored.name}" if EvidenceKind.SHADOW in there else ""
     return replace(told, source=f"evidence of {champion.name}{traffic}") if told.measured else told
+
+
+def _of_two(current: UnitState, found: Mapping[EvidenceKind, Evidence]) -> bool:
+    """Whether the evaluation compares two releases."""
+    evaluation, known = found.get(EvidenceKind.EVALUATION), current.releases.values()
+    return evaluation is not None and evaluation.binding.baseline in {each.digest for each in known}
 
 
 def observed(

@@ -8,9 +8,14 @@ from mangaops.release.figures import SENTENCE, count
 from mangaops.vocabulary import EvidenceKind, Outcome, State, Verdict
 
 
+def stayed(champion: str | None) -> str:
+    """Who goes on answering where a release is not promoted; None: no release serves."""
+    return f"{champion} stayed champion" if champion else "the fallback answers as before"
+
+
 def sentence(case: Dossier) -> str:
     """What became of the release, in one sentence."""
-    name, against = case.subject.name, case.baseline
+    name = case.subject.name
     if case.decision is None:
         return f"{name} was registered and is {case.subject.state}; no gate has judged it yet."
     worst = max((row.finding.verdict for row in case.open_rows), default=Verdict.PASS)
@@ -18,12 +23,11 @@ def sentence(case: Dossier) -> str:
     gates = "; ".join(dict.fromkeys(f"{row.gate}, {row.subject} ({row.verdict})" for row in shown))
     if case.outcome == Outcome.PROMOTE:
         passed = len([row for row in case.rows if not row.dry_run])
-        return f"{name} passed all {count(passed, 'check')} against {against}{_since(case)}."
+        return f"{name} passed all {count(passed, 'check')} against {case.baseline}{_since(case)}."
+    stands = f"{stayed(case.champion)}: {gates}."
     if case.outcome == Outcome.REJECT:
-        return f"{name} breaks what a rule asks for, and {against} stayed: {gates}."
-    return (
-        f"Nothing is proven against {name}, but not enough is known to promote it; {against} stayed: {gates}."
-    )
+        return f"{name} breaks what a rule asks for, and {stands}"
+    return f"Nothing is proven against {name}, but not enough is known to promote it; {stands}"
 
 
 def stopped_early(case: Dossier) -> str:

@@ -18,6 +18,12 @@ RANKING_GATES: Final = frozenset({"pair", "index_recall", "added_latency"})
 LABEL_GATES: Final = frozenset({"no_critical_regression"})
 """Gates that judge answers with labels."""
 
+LABEL_KEYS: Final = ("critical", "rare_under", "harm", "actions", "critical_examples")
+"""Keys of a model that say something of labels."""
+
+_OF_LISTS: Final = f"its rules are on {', '.join(Stage)}, or of preference on shadow_review"
+_OF_LABELS: Final = "its rules are on golden, or of accuracy on shadow_review"
+
 _PAIR: Final = (Family.EMBEDDING_ADAPTER, Family.CROSS_ENCODER_RERANKER)
 
 Mistakes = Iterator[tuple[Path, str]]
@@ -36,10 +42,12 @@ def agreement(stack: Stack, tree: Any) -> Mistakes:
     for name, model in stack.models.items():
         yield from _kind(("models", name), model, stack)
         yield from _model(("models", name), model, stack.data, _names(tree, "data"))
+        yield from _label_keys(("models", name), model)
     for name, unit in stack.units.items():
         yield from _unit(("units", name), unit, stack, _names(tree, "models"))
-        yield from _search(("units", name), unit, stack)
-        if not tree["units"][name].get("gates"):
+        written = tree["units"][name].get("gates")
+        yield from _search(("units", name), unit, stack, all_read=len(written or ()) == len(unit.gates))
+        if not written:
             yield ("units", name, "gates"), f"units.{name}: without a gate nothing can be promoted; add some"
 
 
@@ -58,6 +66,17 @@ def _kind(path: Path, model: ModelSpec, stack: Stack) -> Mistakes:
             f"models.{path[-1]}: {model.family} learns from data of kind: {kind}, and '{model.data}' is not"
         )
         yield (*path, "data"), f"{says}{near(model.data, there)}"
+
+
+def _label_keys(path: Path, model: ModelSpec) -> Mistakes:
+    """A model that answers with lists has no labels of which a key could say something."""
+    if model.family not in SEARCHING:
+        return
+    taken = ", ".join(key for key in ModelSpec.model_fields if key not in LABEL_KEYS)
+    for key in LABEL_KEYS:
+        if key in model.model_fields_set:
+            says = f"{model.family} answers with no label that it could be about"
+            yield (*path, key), f"models.{path[-1]}.{key}: {says}; take it away: the model takes {taken}"
 
 
 def _data(path: Path, data: DataSpec) -> Mistakes:
@@ -110,8 +129,11 @@ def _unit(path: Path, unit: UnitSpec, stack: Stack, names: Collection[str]) -> M
             )
 
 
-def _search(path: Path, unit: UnitSpec, stack: Stack) -> Mistakes:
-    """A unit that ranks is one pair on the same data, judged as a pair and by lists; no other unit is."""
+def _search(path: Path, unit: UnitSpec, stack: Stack, *, all_read: bool) -> Mistakes:
+    """A unit that ranks is one pair on the same data, judged as a pair and by lists; no other unit is.
+
+    Unless `all_read`, a rule of its list was refused by itself, and may be the one that judges the pair.
+    """
     models = [stack.models[name] for name in unit.models if name in stack.models]
     if len(models) < len(unit.models):
         return
@@ -129,7 +151,7 @@ def _search(path: Path, unit: UnitSpec, stack: Stack) -> Mistakes:
     if not ranks and "index" in unit.model_fields_set:
         says = "only a unit that searches has a vector index, and this one answers with labels"
         yield (*path, "index"), f"{spot}.index: {says}; take it away"
-    if ranks and unit.gates and all(rule.gate != "pair" for rule in unit.gates):
+    if ranks and all_read and unit.gates and all(rule.gate != "pair" for rule in unit.gates):
         says = "adapter and reranker are released as a pair, and no rule judges it"
         yield (*path, "gates"), f"{spot}.gates: {says}; add gate: pair (with dry_run: true it counts nothing)"
     for name in ("bootstrap", "gates"):
@@ -142,13 +164,14 @@ def _out_of_place(rule: Rule, *, ranks: bool) -> str:
     """Why the rule makes no sense in such a unit, in words; empty where it does."""
     params = rule.params.model_dump()
     metric, on = params.get("metric"), params.get("on")
-    of_lists = rule.gate in RANKING_GATES or on in set(Stage)
-    of_labels = rule.gate in LABEL_GATES or on == "golden"
+    preferred, reviewed = metric == "preference", on == "shadow_review"
+    of_lists = rule.gate in RANKING_GATES or on in set(Stage) or (reviewed and preferred)
+    of_labels = rule.gate in LABEL_GATES or on == "golden" or (reviewed and not preferred)
     what = f"{rule.gate}{f' of {metric} on {on}' if metric and on else ''}"
     if ranks and of_labels:
-        return f"{what} judges answers with labels, and this unit answers with lists"
+        return f"{what} judges answers with labels, and this unit answers with lists; {_OF_LISTS}"
     if not ranks and of_lists:
-        return f"{what} judges lists of a search, and this unit answers with labels"
+        return f"{what} judges lists of a search, and this unit answers with labels; {_OF_LABELS}"
     return ""
 
 
