@@ -55,7 +55,7 @@ def held(world: World, pair: Pair, *, bootstrap: bool) -> str:
 def test_a_first_champion_that_is_held_is_told_to_bootstrap_again(world: World) -> None:
     release = held(world, Pair(Rigged("plain baseline", 0.4, "plain"), Rigged("v1", 0.1)), bootstrap=True)
     told = explain(world.desk, "router", release).text
-    assert "next: mangaops release bootstrap router --logs ... --reason '...' --again record" in told
+    assert "next: mangaops release bootstrap router --reason '...' --logs FILE\n" in told
     assert "release run" not in told
     shown = error_review(world.desk, "router", release)
     assert "release run" not in shown.markdown + shown.html
@@ -64,7 +64,7 @@ def test_a_first_champion_that_is_held_is_told_to_bootstrap_again(world: World) 
 def test_a_challenger_that_is_held_is_told_to_run_again(served: World) -> None:
     release = held(served, Pair(Rigged("champion", 0.1), Rigged("better", 0.02)), bootstrap=False)
     told = explain(served.desk, "router", release).text
-    assert "next: mangaops release run router --logs ... --again record" in told
+    assert "next: mangaops release run router --logs FILE\n" in told
     assert "release bootstrap" not in told
 
 

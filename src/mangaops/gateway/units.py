@@ -67,7 +67,7 @@ def units_of(stack: Stack, only: Collection[str] = ()) -> dict[str, Unit]:
                 f"serving {unit.name} was refused: {taken[path]} answers under /v1/{path} already",
                 found=f"two units of the family {unit.family}",
                 accepted="one unit a path",
-                next_step="serve them with two gateways: mangaops serve --unit ... --name ...",
+                next_step=f"serve them with two gateways; one: mangaops serve --unit {unit.name} --name NAME",
             )
         taken[path] = unit.name
     return units

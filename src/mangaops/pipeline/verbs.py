@@ -12,7 +12,7 @@ from mangaops.pipeline.steps import Steps, code_sha
 from mangaops.pipeline.training_run import Making, train_model, training_request
 from mangaops.pipeline.views import Row, find_record, find_release
 from mangaops.pipeline.workshop import Progress, Workshop
-from mangaops.registry import Permit, ReviewRef, is_fallback, measuring
+from mangaops.registry import Permit, ReviewRef, files, is_fallback, measuring
 from mangaops.release import promote as promotion
 from mangaops.release import reopen as reopening
 from mangaops.release import review, rollback
@@ -101,7 +101,8 @@ def import_answers(shop: Workshop, name: str, path: Path, *, reason: str, wanted
     named, chosen = _review(shop, name, wanted)
     if not path.is_file():
         raise InputError(
-            f"{path} was refused: there is no such file", next_step="mangaops review export writes one"
+            f"{path} was refused: there is no such file",
+            next_step=f"mangaops review export {named.release.name} --out {path}",
         )
     evidence = review.import_answers(
         shop.desk, named.unit, chosen, path.read_bytes(), reason=reason, source=path.name
@@ -172,7 +173,11 @@ def train(
     kind = kind_of(shop.desk.stack, spec.data)
     snapshot = kind.find(shop, dataset, spec.data) if dataset else kind.newest(shop, spec.data)
     if snapshot is None:
-        raise UsageError(f"no version of {spec.data} is recorded", next_step="mangaops data snapshot ...")
+        given = files(searches=spec.data in shop.desk.stack.search_data)
+        raise UsageError(
+            f"no version of {spec.data} is recorded",
+            next_step=f"mangaops data snapshot --data {spec.data} {given}",
+        )
     drawn_by = _drawn_by(shop, unit, model, adapter)
     with shop.leases.hold(f"run/{unit}", owner=shop.desk.actor) as lease:
         steps = Steps(shop.journal, f"train-{model}", shop.seconds, lambda _step, _what: None, lease.check)

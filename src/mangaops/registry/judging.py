@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+from mangaops.vocabulary import EvidenceKind
 
-def judging(unit: str, *, first: bool, searches: bool) -> str:
-    """The command line of a run of that unit.
 
-    `first`: the unit never had a champion. `searches`: its models learn from what people searched for.
+def judging(
+    unit: str,
+    *,
+    first: bool,
+    searches: bool,
+    again: EvidenceKind | None = None,
+    traffic: str = "",
+) -> str:
+    """The command line of a run of that unit, with FILE where only its reader knows which.
+
+    `first`: the unit never had a champion, and has no traffic to shadow. `searches`: its models learn from
+    what people searched for. `again`: this kind of evidence is measured anew. `traffic`: the option that
+    says where the shadow's requests come from, as `REPLAYED` or `MIRRORED`; empty: no shadow is asked for.
     """
-    if first and searches:
-        return f"mangaops release bootstrap {unit} --catalogue ... --judgments ... --reason '...'"
-    if first:
-        return f"mangaops release bootstrap {unit} --logs ... --reason '...'"
-    if searches:
-        return f"mangaops release run {unit} --catalogue ... --judgments ..."
-    return f"mangaops release run {unit} --logs ..."
+    anew = f"--again {again}" if again is not None else ""
+    command = f"mangaops release bootstrap {unit} --reason '...'" if first else f"mangaops release run {unit}"
+    return " ".join(filter(None, (command, files(searches=searches), "" if first else traffic, anew)))
+
+
+def files(*, searches: bool) -> str:
+    """The options that name the data that models learn from."""
+    return "--catalogue FILE --judgments FILE" if searches else "--logs FILE"
+
+
+def reviewing(unit: str) -> str:
+    """How people answer the open review of that unit, and how the answers come in."""
+    return (
+        f"mangaops review export {unit} --out queue.csv, answer, then mangaops review import {unit} queue.csv"
+    )
+
+
+REPLAYED = "--traffic FILE"
+MIRRORED = "--shadow live"

@@ -9,7 +9,7 @@ from typing import Any, Final
 from mangaops.errors import RefusedError
 from mangaops.gates import GATES
 from mangaops.registry import Release, UnitState, judging
-from mangaops.release.desk import Desk, state, unit_spec
+from mangaops.release.desk import Desk, next_run, state, unit_spec
 from mangaops.stack import SPENT_ON_SHADOW, Rule
 from mangaops.vocabulary import Digest, Stage
 
@@ -54,7 +54,7 @@ def rules_for(desk: Desk, current: UnitState, subject: Release) -> tuple[Rule, .
         raise RefusedError(
             f"{subject.name} was not judged: {current.unit} has no champion to compare with",
             accepted="a bootstrap, judged by absolute gates against a plain baseline",
-            next_step=f"mangaops release bootstrap {current.unit} --reason ...",
+            next_step=next_run(desk, current),
         )
     return _with_record(spec.bootstrap)
 

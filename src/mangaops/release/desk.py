@@ -73,10 +73,12 @@ def of_first_model(desk: Desk, unit: str, metrics: Mapping[str, float]) -> dict[
     return {unit_spec(desk, unit).models[0]: dict(metrics)}
 
 
-def next_run(desk: Desk, current: UnitState) -> str:
-    """The command line that judges a release of the unit next."""
+def next_run(desk: Desk, current: UnitState, *, again: EvidenceKind | None = None, traffic: str = "") -> str:
+    """The command line that judges a release of the unit next; `again` and `traffic` as in `judging`."""
     searches = desk.stack.ranks(current.unit)
-    return judging(current.unit, first=current.generation == 0, searches=searches)
+    return judging(
+        current.unit, first=current.generation == 0, searches=searches, again=again, traffic=traffic
+    )
 
 
 def release_of(current: UnitState, release: str) -> Release:
