@@ -157,12 +157,7 @@ def check_stack(
 
     stack = read_stack(settings.stack)
     name = unit or next(iter(stack.units))
-    if name not in stack.units:
-        raise UsageError(
-            f"unit {name!r} was refused: the stack has none such",
-            accepted=", ".join(stack.units),
-            next_step=f"mangaops stack check --unit {next(iter(stack.units))}",
-        )
+    stack.unit(name)
     shop, shown = open_if_there(settings), without_credentials(ledger_url(settings))
     return stack_check(
         stack,
@@ -233,13 +228,7 @@ def unit_data(settings: Settings, unit: str) -> tuple[str, bool]:
         UsageError: the stack declares no such unit.
     """
     stack = read_stack(settings.stack)
-    if unit not in stack.units:
-        raise UsageError(
-            f"unit {unit!r} was refused: the stack declares no such unit",
-            accepted=", ".join(sorted(stack.units)),
-            next_step="name one of these, or add it under `units:` in stack.yaml",
-        )
-    data = stack.models[stack.units[unit].models[0]].data
+    data = stack.models[stack.unit(unit).models[0]].data
     return data, data in stack.search_data
 
 

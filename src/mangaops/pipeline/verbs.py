@@ -18,6 +18,7 @@ from mangaops.release import reopen as reopening
 from mangaops.release import review, rollback
 from mangaops.release.cutover import Switched
 from mangaops.release.desk import state
+from mangaops.stack import guess
 from mangaops.vocabulary import Family
 
 
@@ -189,7 +190,7 @@ def _unit_of(shop: Workshop, model: str) -> str:
     units = [unit for unit, spec in shop.desk.stack.units.items() if model in spec.models]
     if not units:
         raise UsageError(
-            f"model {model!r} was refused: no unit of the stack has it",
+            f"model {model!r} was refused: no unit of the stack has it{guess(model, shop.desk.stack.models)}",
             accepted=", ".join(shop.desk.stack.models),
             next_step="name one of these, or add it under `models:` in stack.yaml and to a unit",
         )

@@ -54,13 +54,7 @@ def unit_spec(desk: Desk, unit: str) -> UnitSpec:
     Raises:
         UsageError: the stack declares no such unit.
     """
-    if unit not in desk.stack.units:
-        raise UsageError(
-            f"unit {unit!r} was refused: the stack declares no such unit",
-            accepted=", ".join(sorted(desk.stack.units)),
-            next_step="name one of these, or add it under `units:` in stack.yaml",
-        )
-    return desk.stack.units[unit]
+    return desk.stack.unit(unit)
 
 
 def model_spec(desk: Desk, unit: str) -> ModelSpec:
