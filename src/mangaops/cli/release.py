@@ -136,12 +136,13 @@ def show(
 ) -> None:
     """Where a release stands, its decision table, and its report."""
     from mangaops.pipeline import views
+    from mangaops.pipeline.files import whole
     from mangaops.release.report import release_report
 
     shop = call.workshop()
     shown = views.shown(shop, release)
     if out:
-        out.write_text(release_report(shop.desk, shown["unit"], shown["release"]), encoding="utf-8")
+        whole(out, release_report(shop.desk, shown["unit"], shown["release"]))
     call.finish(shown, lambda: _render_shown(shown, out))
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from mangaops.errors import InputError, UsageError
+from mangaops.pipeline.files import whole
 from mangaops.pipeline.kinds import kind_of
 from mangaops.pipeline.steps import Steps, code_sha
 from mangaops.pipeline.training_run import Making, train_model, training_request
@@ -78,12 +78,10 @@ def export_review(shop: Workshop, name: str, out: Path, *, bom: bool, wanted: st
     _require_place(out)
     named, chosen = _review(shop, name, wanted)
     page = out.suffix == ".html"
-    half = out.with_name(out.name + ".half")
     if page:
-        half.write_bytes(review.export_page(shop.desk, named.unit, chosen))
+        whole(out, review.export_page(shop.desk, named.unit, chosen))
     else:
-        half.write_bytes(review.export_review(shop.desk, named.unit, chosen, bom=bom))
-    os.replace(half, out)
+        whole(out, review.export_review(shop.desk, named.unit, chosen, bom=bom))
     then = (
         "open it in a browser; answers go into the CSV file of the same command"
         if page
