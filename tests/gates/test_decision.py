@@ -16,6 +16,7 @@ from mangaops.vocabulary import Outcome, Verdict
 
 GOOD = evaluation(outcomes(counted("faq", both=480, gained=20)))
 BAD = evaluation(outcomes(counted("faq", both=400, lost=100)))
+ON_TRAFFIC = rule("non_inferior", metric="accuracy", on="shadow_review", margin=0.01)
 ACCURACY = rule("non_inferior", metric="accuracy", margin=0.01)
 
 
@@ -64,6 +65,14 @@ def test_what_is_open_beside_proven_harm_has_no_next_step() -> None:
     held = judged([failing, lacking], GOOD)
     assert held.outcome is Outcome.HOLD
     assert all(each.next_step for each in held.findings)
+
+
+def test_what_two_gates_say_alike_is_said_once() -> None:
+    dry = rule("fingerprint", dry_run=True)
+    on_traffic = [ON_TRAFFIC, rule("disagreement", review_over=0.05)]
+    decision = judged([ACCURACY, rule("latency", below_ms=15), *on_traffic, dry], GOOD)
+    assert decision.against == "there is no latency evidence; there is no shadow evidence"
+    assert judged([ACCURACY, dry], GOOD).against == ""
 
 
 def test_a_missing_measurement_holds_and_says_what_to_measure() -> None:

@@ -31,7 +31,7 @@ from mangaops.release.desk import model_spec, next_run, release_of, state
 from mangaops.release.due import FAILED
 from mangaops.release.shadow import Traffic
 from mangaops.release.standing import read_decision
-from mangaops.vocabulary import Digest, Outcome, ShadowMode, State, Verdict
+from mangaops.vocabulary import Digest, Outcome, ShadowMode, State
 
 CLOSED = frozenset({State.CHAMPION, State.RETIRED, State.REJECTED, State.WITHDRAWN, State.ROLLED_BACK})
 
@@ -208,15 +208,9 @@ def _says(bench: Bench, decision: Decision) -> str:
         return f"{bench.release} is champion; rollback pointer {current.rollback[-1]}" + (
             lost and f"; {lost}"
         )
-    worst = "; ".join(
-        finding.says
-        for finding in decision.findings
-        if finding.verdict != Verdict.PASS and not finding.dry_run
-    )
     stays = f"{current.champion or 'the fallback'} stays champion"
-    return (
-        f"{bench.release} is {'rejected' if decision.outcome == Outcome.REJECT else 'held'}, {stays}: {worst}"
-    ) + also
+    how = "rejected" if decision.outcome == Outcome.REJECT else "held"
+    return f"{bench.release} is {how}, {stays}: {decision.against}{also}"
 
 
 def overtaken(current: UnitState, release: str) -> str:
