@@ -277,10 +277,9 @@ def run_quickstart(settings: Settings, folder: Path, *, seed: int, teller: Telle
         UsageError: the folder holds something else, or the stack file is missing or not simulated.
         MangaopsError: a release was not decided as the story needs it.
     """
-    from mangaops.pipeline.first_stack import init_text
+    from mangaops.pipeline.first_stack import beside_init, init_text
     from mangaops.pipeline.quickstart import prepare
     from mangaops.pipeline.quickstart_search import story_of
-    from mangaops.stack import differences
 
     text = settings.stack.read_text(encoding="utf-8") if settings.stack.is_file() else ""
     stack = read_stack(settings.stack)
@@ -291,11 +290,8 @@ def run_quickstart(settings: Settings, folder: Path, *, seed: int, teller: Telle
             f"This world keeps its own ledger and files in {home}; those that were named stay as they are."
         )
     shop = open_workshop(replace(settings, home=home, ledger_url=None, files_url=None))
-    told = differences(init_text(), text) if unit in parse_stack(init_text()).units else []
-    if told:
-        teller.line(f"{settings.stack} differs from what `mangaops init` writes:")
-    for each in told:
-        teller.line(f"   {each.where}: {each.here} (init: {each.init}), because {each.because}")
+    if unit in parse_stack(init_text()).units:
+        teller.line(f"{settings.stack} {beside_init(text)}")
     return story(shop, folder, settings.stack, seed=seed, teller=teller)
 
 
