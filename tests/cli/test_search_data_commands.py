@@ -69,8 +69,17 @@ def test_validate_reads_and_stores_nothing(shop: Path, tmp_path: Path, mangaops)
     assert not (shop.parent / ".mangaops").exists()
     shown = mangaops("data", "validate", "--stack", shop, "--data", "shop", *files(tmp_path))
     assert "Popularity" in shown.out
+    assert "Validation of catalogue, judgments and searches: usable" in shown.out
     assert "\\" not in shown.out
     assert "  - 1.0: 0.5\n" in shown.out
+
+
+def test_the_report_is_headed_by_what_is_at_fault(shop: Path, tmp_path: Path, mangaops) -> None:
+    items = pl.read_parquet(tmp_path / "items.parquet")
+    pl.concat([items, items.head(1)]).write_parquet(tmp_path / "items.parquet")
+    shown = mangaops("data", "validate", "--stack", shop, "--data", "shop", *files(tmp_path))
+    assert shown.code == 4
+    assert "Validation of catalogue: refused" in shown.out
 
 
 def test_a_catalogue_that_was_not_judged_is_told_and_not_stored(shop: Path, tmp_path: Path, mangaops) -> None:

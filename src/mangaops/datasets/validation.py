@@ -34,12 +34,14 @@ _EXAMPLES = 5
 class ValidationReport:
     """What was found. `errors` keep a snapshot from being made, `warnings` do not.
 
-    `sections` holds JSON values by section name; texts in them are cut and personal data is masked.
+    `what` was looked at; where there are errors, it is at fault. `sections` holds JSON values by section
+    name; texts in them are cut and personal data is masked.
     """
 
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    what: str = "the logs"
 
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON values."""
@@ -51,7 +53,7 @@ class ValidationReport:
 
     def to_markdown(self) -> str:
         """The report as Markdown; whatever came from the logs is escaped."""
-        return markdown.report(self.errors, self.warnings, self.sections)
+        return markdown.report(self.what, self.errors, self.warnings, self.sections)
 
 
 @dataclass
