@@ -157,12 +157,7 @@ def check_stack(
 
     stack = read_stack(settings.stack)
     name = unit or next(iter(stack.units))
-    if name not in stack.units:
-        raise UsageError(
-            f"unit {name!r} was refused: the stack has none such",
-            accepted=", ".join(stack.units),
-            next_step=f"mangaops stack check --unit {next(iter(stack.units))}",
-        )
+    stack.unit(name)
     shop, shown = open_if_there(settings), without_credentials(ledger_url(settings))
     return stack_check(
         stack,
@@ -233,13 +228,7 @@ def unit_data(settings: Settings, unit: str) -> tuple[str, bool]:
         UsageError: the stack declares no such unit.
     """
     stack = read_stack(settings.stack)
-    if unit not in stack.units:
-        raise UsageError(
-            f"unit {unit!r} was refused: the stack declares no such unit",
-            accepted=", ".join(sorted(stack.units)),
-            next_step="name one of these, or add it under `units:` in stack.yaml",
-        )
-    data = stack.models[stack.units[unit].models[0]].data
+    data = stack.models[stack.unit(unit).models[0]].data
     return data, data in stack.search_data
 
 
@@ -288,10 +277,9 @@ def run_quickstart(settings: Settings, folder: Path, *, seed: int, teller: Telle
         UsageError: the folder holds something else, or the stack file is missing or not simulated.
         MangaopsError: a release was not decided as the story needs it.
     """
-    from mangaops.pipeline.first_stack import init_text
+    from mangaops.pipeline.first_stack import beside_init, init_text
     from mangaops.pipeline.quickstart import prepare
     from mangaops.pipeline.quickstart_search import story_of
-    from mangaops.stack import differences
 
     text = settings.stack.read_text(encoding="utf-8") if settings.stack.is_file() else ""
     stack = read_stack(settings.stack)
@@ -302,11 +290,8 @@ def run_quickstart(settings: Settings, folder: Path, *, seed: int, teller: Telle
             f"This world keeps its own ledger and files in {home}; those that were named stay as they are."
         )
     shop = open_workshop(replace(settings, home=home, ledger_url=None, files_url=None))
-    told = differences(init_text(), text) if unit in parse_stack(init_text()).units else []
-    if told:
-        teller.line(f"{settings.stack} differs from what `mangaops init` writes:")
-    for each in told:
-        teller.line(f"   {each.where}: {each.here} (init: {each.init}), because {each.because}")
+    if unit in parse_stack(init_text()).units:
+        teller.line(f"{settings.stack} {beside_init(text)}")
     return story(shop, folder, settings.stack, seed=seed, teller=teller)
 
 

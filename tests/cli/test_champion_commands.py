@@ -50,3 +50,10 @@ def test_a_release_is_shown_by_the_beginning_of_its_digest(world: GatewayWorld, 
     again = mangaops("release", "show", short, *place(world), "--json")
     assert json.loads(again.out)["release"] == "router-1"
     assert mangaops("release", "show", "sha256:00000000", *place(world)).code == 2
+
+
+def test_releases_are_listed_with_their_times_to_the_minute(world: GatewayWorld, mangaops) -> None:
+    told = json.loads(mangaops("release", "list", "router", *place(world), "--json").out)["releases"][0]["at"]
+    shown = mangaops("release", "list", "router", *place(world)).out
+    assert f"{told[:10]} {told[11:16]} UTC" in shown
+    assert told not in shown

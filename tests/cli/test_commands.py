@@ -129,18 +129,21 @@ def test_a_misused_command_is_json_when_json_was_asked(case: str, mangaops) -> N
         ("bench gateway --load 3", "--load from 0.01 to 2"),
         ("bench gateway --seconds nan", "--seconds from 0.1"),
         ("review open router-1 --seed -1", "--seed from 0"),
+        ("stack check --weeks 19", "--weeks from 20"),
     ],
 )
 def test_a_number_out_of_its_range_is_told_the_range(line: str, range_: str, mangaops) -> None:
     ended = mangaops(*line.split())
     assert ended.code == 2
     assert f", with {range_}\n" in ended.err
+    assert f"  found: {line.split()[-1]}\n" in ended.err
 
 
 def test_a_word_for_a_number_of_no_range_is_told_none(mangaops) -> None:
     ended = mangaops("review", "open")
     assert ended.code == 2
     assert ", with " not in ended.err
+    assert "found:" not in ended.err
 
 
 @pytest.mark.parametrize("case", MISUSED)

@@ -101,7 +101,9 @@ def test_due_tells_the_unit_that_needs_a_champion_first_and_makes_nothing(stack:
     assert [each["unit"] for each in told["no_champion"]] == ["router"]
     ended = mangaops("release", "due", "--stack", stack)
     assert ended.code == 0
-    assert "no champion: mangaops release bootstrap router --logs ..." in " ".join(ended.out.split())
+    assert "no champion: mangaops release bootstrap router --reason '...' --logs FILE" in " ".join(
+        ended.out.split()
+    )
     assert not (stack.parent / ".mangaops").exists()
 
 

@@ -69,8 +69,17 @@ def test_validate_reads_and_stores_nothing(shop: Path, tmp_path: Path, mangaops)
     assert not (shop.parent / ".mangaops").exists()
     shown = mangaops("data", "validate", "--stack", shop, "--data", "shop", *files(tmp_path))
     assert "Popularity" in shown.out
+    assert "Validation of catalogue, judgments and searches: usable" in shown.out
     assert "\\" not in shown.out
     assert "  - 1.0: 0.5\n" in shown.out
+
+
+def test_the_report_is_headed_by_what_is_at_fault(shop: Path, tmp_path: Path, mangaops) -> None:
+    items = pl.read_parquet(tmp_path / "items.parquet")
+    pl.concat([items, items.head(1)]).write_parquet(tmp_path / "items.parquet")
+    shown = mangaops("data", "validate", "--stack", shop, "--data", "shop", *files(tmp_path))
+    assert shown.code == 4
+    assert "Validation of catalogue: refused" in shown.out
 
 
 def test_a_catalogue_that_was_not_judged_is_told_and_not_stored(shop: Path, tmp_path: Path, mangaops) -> None:
@@ -262,7 +271,16 @@ units:
         ),
         (("release", "bootstrap", "retrieval", "--reason", "first"), "no --catalogue, no --judgments"),
         (("release", "run", "retrieval", "--catalogue", "items.parquet"), "no --judgments"),
-        (("release", "run", "other", "--catalogue", "items.parquet"), "declares no such unit"),
+        (("release", "run", "other", "--catalogue", "items.parquet"), "declares no such unit accepted:"),
+        (("release", "list", "retreival"), "did you mean 'retrieval'?"),
+        (("release", "run", "retreival", "--catalogue", "items.parquet"), "did you mean 'retrieval'?"),
+        (("stack", "check", "--unit", "retreival"), "did you mean 'retrieval'?"),
+        (("serve", "--unit", "retreival"), "did you mean 'retrieval'?"),
+        (("release", "show", "retreival"), "did you mean 'retrieval'?"),
+        (("release", "show", "retrieval-9"), "next: mangaops release list retrieval"),
+        (("release", "show", "other-9"), "next: mangaops release list retrieval"),
+        (("train", "rerankr"), "did you mean 'reranker'?"),
+        (("data", "validate", "--data", "shp", "--searches", "x"), "did you mean 'shop'?"),
     ],
     ids=lambda given: " ".join(given) if isinstance(given, tuple) else "",
 )

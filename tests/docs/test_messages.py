@@ -1,4 +1,5 @@
-"""A message's next step can be typed: the command exists, takes these options and this many names."""
+"""A message's next step can be typed: the command exists, takes these options and this many names, and lacks
+none that it needs; a bare `mangaops review export` only names the command."""
 
 from __future__ import annotations
 
@@ -50,6 +51,11 @@ def _wrong_rest(name: str, words: list[str]) -> Iterator[str]:
     parameters = COMMANDS[name].params
     arguments = [p.name for p in parameters if p.param_type_name == "argument"]
     options = {word for p in parameters for word in p.opts}
+    needed = [p for p in parameters if p.required and p.param_type_name == "option"]
+    if words and not re.fullmatch(r"[a-z]+", words[0]):
+        yield from (f"mangaops {name}: no {p.opts[0]}" for p in needed if not set(p.opts) & set(words))
+    if "..." in words:
+        yield f"mangaops {name} {' '.join(words)}: what its reader fills in is a word in capitals, as FILE"
     given = []
     for word in words:
         if not re.fullmatch(r"\{.*\}", word):
@@ -82,6 +88,8 @@ def test_the_commands_that_messages_name_can_be_typed(room: str) -> None:
         "mangaops release explain {unit} {release}",
         "mangaops release rollback {release}",
         "mangaops release run {unit} --agian latency",
+        "mangaops release run {unit} --logs ...",
+        "mangaops review export {unit}",
     ],
 )
 def test_the_message_check_fires(text: str) -> None:
@@ -92,7 +100,7 @@ def test_the_message_check_fires(text: str) -> None:
     "text",
     [
         "mangaops release explain {release}",
-        "mangaops release run {unit} --logs ... --again {kind} on an idle machine",
+        "mangaops release run {unit} --logs FILE --again {kind} on an idle machine",
         "mangaops review export writes one",
         "mangaops that wrote it",
         "mangaops audit verify, then restore",

@@ -122,7 +122,9 @@ def record(**missing: None) -> Evidence:
     return Evidence(EvidenceKind.RECORD, BINDING, {"parts": {**parts, **missing}})
 
 
-def shadow(agree: int, disagree: int, *, hours: float = 48.0, coverage: float = 1.0) -> Evidence:
+def shadow(
+    agree: int, disagree: int, *, hours: float = 48.0, coverage: float = 1.0, mode: str = "replay"
+) -> Evidence:
     """Requests of their own conversations; where the sides differ, baseline says faq, release promotion."""
     rows = agree + disagree
     differs = [False] * agree + [True] * disagree
@@ -142,7 +144,7 @@ def shadow(agree: int, disagree: int, *, hours: float = 48.0, coverage: float = 
             "control_disagrees": [False] * rows,
         }
     )
-    facts = {"from": "a", "to": "b", "hours": hours, "requests": rows, "coverage": coverage, "mode": "replay"}
+    facts = {"from": "a", "to": "b", "hours": hours, "requests": rows, "coverage": coverage, "mode": mode}
     return Evidence(EvidenceKind.SHADOW, replace(BINDING, dataset=TRAFFIC), facts, {"answers": table})
 
 

@@ -35,6 +35,13 @@ def test_the_literal_rule_compares_point_estimates() -> None:
     assert verdict(ACCURACY, evaluation(one_more)) is Verdict.INCONCLUSIVE
 
 
+def test_an_interval_around_no_difference_at_all_says_where_its_width_comes_from() -> None:
+    why = "; none differs: the interval is what their number leaves open"
+    same, even = counted("faq", both=40), counted("faq", both=30, lost=5, gained=5)
+    assert why in finding(ACCURACY, evaluation(outcomes(same))).says
+    assert why not in finding(ACCURACY, evaluation(outcomes(even))).says
+
+
 def test_a_rule_with_confidence_asks_for_proof() -> None:
     frame = evaluation(outcomes(counted("faq", both=4990, lost=5, gained=5)))
     unit = UnitSpec(models=("m",), looks=1)

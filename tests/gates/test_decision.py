@@ -16,6 +16,7 @@ from mangaops.vocabulary import Outcome, Verdict
 
 GOOD = evaluation(outcomes(counted("faq", both=480, gained=20)))
 BAD = evaluation(outcomes(counted("faq", both=400, lost=100)))
+ON_TRAFFIC = rule("non_inferior", metric="accuracy", on="shadow_review", margin=0.01)
 ACCURACY = rule("non_inferior", metric="accuracy", margin=0.01)
 
 
@@ -56,10 +57,28 @@ def test_proven_harm_outweighs_a_missing_measurement() -> None:
     assert decision.outcome is Outcome.REJECT
 
 
+def test_what_is_open_beside_proven_harm_has_no_next_step() -> None:
+    lacking, failing = rule("disagreement", review_over=0.05), rule("release_record")
+    rejected = judged([ACCURACY, lacking], BAD)
+    assert rejected.outcome is Outcome.REJECT
+    assert [bool(each.next_step) for each in rejected.findings if each.verdict is Verdict.ERROR] == [False]
+    held = judged([failing, lacking], GOOD)
+    assert held.outcome is Outcome.HOLD
+    assert all(each.next_step for each in held.findings)
+
+
+def test_what_two_gates_say_alike_is_said_once() -> None:
+    dry = rule("fingerprint", dry_run=True)
+    on_traffic = [ON_TRAFFIC, rule("disagreement", review_over=0.05)]
+    decision = judged([ACCURACY, rule("latency", below_ms=15), *on_traffic, dry], GOOD)
+    assert decision.against == "there is no latency evidence; there is no shadow evidence"
+    assert judged([ACCURACY, dry], GOOD).against == ""
+
+
 def test_a_missing_measurement_holds_and_says_what_to_measure() -> None:
     decision = judged([ACCURACY, rule("latency", below_ms=15)], GOOD)
     assert decision.outcome is Outcome.HOLD
-    assert decision.price["measure"] == ["mangaops release run router --logs ... --again latency"]
+    assert decision.price["measure"] == ["mangaops release run router --logs FILE --traffic FILE"]
 
 
 def test_a_decision_survives_being_written_and_read() -> None:

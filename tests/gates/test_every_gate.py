@@ -26,7 +26,7 @@ from gates_world import (
 from golden_rows import outcomes
 from mangaops.gates import GATES, Case, judge
 from mangaops.stack import Rule
-from mangaops.vocabulary import Outcome, Verdict
+from mangaops.vocabulary import Outcome, ShadowMode, Verdict
 from ranking_rows import four_searches
 
 GOOD = outcomes(counted("faq", both=380, gained=20) + counted("escalation", both=90, gained=10))
@@ -93,7 +93,15 @@ def test_a_gate_without_its_evidence_is_an_error_that_names_the_command(name: st
     one, _ = QUIET[name]()
     found = judge([one], case()).findings[0]
     assert found.verdict is Verdict.ERROR
-    assert found.next_step.startswith("mangaops release run router --logs ... --again ")
+    assert found.next_step == "mangaops release run router --logs FILE --traffic FILE"
+
+
+def test_a_shadow_is_taken_anew_from_where_its_requests_came() -> None:
+    one = rule("disagreement", review_over=0.05, min_requests=10_000)
+    told = {mode: judge([one], case(shadow(990, 10, mode=mode))).findings[0].next_step for mode in ShadowMode}
+    begins = "mangaops release run router --logs FILE"
+    assert told[ShadowMode.REPLAY].startswith(f"{begins} --traffic FILE --again shadow, ")
+    assert told[ShadowMode.LIVE].startswith(f"{begins} --shadow live --again shadow, ")
 
 
 @pytest.mark.parametrize("name", sorted(GATES))

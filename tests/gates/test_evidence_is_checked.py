@@ -40,7 +40,7 @@ def test_evidence_of_another_binding_is_stale(changed: str) -> None:
     assert found.verdict is Verdict.ERROR
     assert "stale" in found.says
     assert changed in found.says
-    assert found.next_step == "mangaops release run router --logs ... --again evaluation"
+    assert found.next_step == "mangaops release run router --logs FILE --traffic FILE --again evaluation"
 
 
 def test_shadow_evidence_is_bound_to_the_traffic() -> None:

@@ -10,11 +10,13 @@ from desk_world import WHY, Rigged, World, golden_rows, stack
 from mangaops.errors import UsageError
 from mangaops.registry import Run, UnitState
 from mangaops.release.desk import state
+from mangaops.release.dossier import dossier
 from mangaops.release.due import due, previous, without_champion
 from mangaops.release.error_review import error_review
 from mangaops.release.evaluate import Pair, evaluate
 from mangaops.release.explain import explain
 from mangaops.release.figures import figure, span
+from mangaops.release.helps import helps
 from mangaops.release.reopen import reopen
 from mangaops.release.report import release_report
 from mangaops.stack import Cadence
@@ -55,7 +57,7 @@ def held(world: World, pair: Pair) -> str:
 def test_a_first_champion_that_is_held_is_told_to_bootstrap_again(world: World) -> None:
     release = held(world, Pair(Rigged("plain baseline", 0.4, "plain"), Rigged("v1", 0.1)))
     told = explain(world.desk, "router", release).text
-    assert "next: mangaops release bootstrap router --logs ... --reason '...' --again record" in told
+    assert "next: mangaops release bootstrap router --reason '...' --logs FILE\n" in told
     assert "release run" not in told
     shown = error_review(world.desk, "router", release)
     assert "release run" not in shown.markdown + shown.html
@@ -64,7 +66,7 @@ def test_a_first_champion_that_is_held_is_told_to_bootstrap_again(world: World) 
 def test_a_challenger_that_is_held_is_told_to_run_again(served: World) -> None:
     release = held(served, Pair(Rigged("champion", 0.1), Rigged("better", 0.02)))
     told = explain(served.desk, "router", release).text
-    assert "next: mangaops release run router --logs ... --again record" in told
+    assert "next: mangaops release run router --logs FILE\n" in told
     assert "release bootstrap" not in told
 
 
@@ -86,6 +88,18 @@ def test_what_helps_names_the_label_that_lost(served: World) -> None:
     assert any(line.startswith("escalation: ") and "faq" in line for line in told.helps)
     assert acted.error_review is not None
     assert "escalation" in acted.error_review.markdown
+
+
+def test_only_of_a_part_of_the_golden_set_more_is_asked_for(served: World) -> None:
+    release, _ = served.run(Rigged("wrong everywhere", 0.6))
+    case = dossier(served.desk, "router", release)
+    assert case.scored is not None
+    worse = [each for each in case.worst_slices if each.worse]
+    whole = {f"{each.name}, {each.value}" for each in worse if each.rows == case.scored.rows.height}
+    asked = [line for line in helps(case) if "collect more like these" in line]
+    assert whole
+    assert asked
+    assert not [line for line in asked if line.partition(":")[0] in whole]
 
 
 def test_a_report_shows_each_gate_with_word_symbol_and_interval(served: World) -> None:

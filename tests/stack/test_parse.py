@@ -11,6 +11,7 @@ import pytest
 from mangaops.errors import StackError
 from mangaops.gates import GATES
 from mangaops.metrics import METRICS
+from mangaops.pipeline.first_stack import beside_init
 from mangaops.registry import drafts
 from mangaops.stack import Stack, differences, parse
 from mangaops.stack.specs import IndexParameters, Strict, UnitSpec
@@ -428,6 +429,14 @@ def test_the_quickstart_says_why_it_differs_from_init() -> None:
     assert [each.where for each in found if not each.because] == []
     simulated = next(each for each in found if each.where == "simulated")
     assert (simulated.init, simulated.here, simulated.line) == ("False", "True", 4)
+
+
+def test_the_quickstart_counts_what_it_sets_otherwise_in_a_line() -> None:
+    count = len(differences(INIT.read_text(), QUICKSTART.read_text()))
+    told = beside_init(QUICKSTART.read_text())
+    assert told.startswith(f"sets {count} values otherwise than `mangaops init` writes; ")
+    assert "\n" not in told
+    assert beside_init(INIT.read_text()) == "says what `mangaops init` writes"
 
 
 def test_a_difference_without_a_reason_is_seen() -> None:

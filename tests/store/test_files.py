@@ -14,10 +14,11 @@ import polars as pl
 import pytest
 
 import histories as h
-from mangaops.errors import ArtifactTampered, IntegrityError, UsageError
+from mangaops.errors import ArtifactTampered, IntegrityError, SetupError, UsageError
 from mangaops.evidence import Binding, Evidence
 from mangaops.evidence.envelope import table_digest
 from mangaops.inference import manifest
+from mangaops.pipeline.files import whole
 from mangaops.store import Artifacts, Documents, EvidenceStore, Snapshots
 from mangaops.store.bundles import LocalBundles, keep_copy, make_folder
 from mangaops.store.remote import RemoteBundles, open_bundles
@@ -306,6 +307,18 @@ def test_a_local_store_sweeps_what_dead_writers_left_and_nothing_of_the_living(t
             assert not dead.exists()
     assert list(tmp_path.glob(".writing/*")) == []
     assert bundles.digests() == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_file_that_its_disk_has_no_room_for_is_named(tmp_path: Path) -> None:
+    target = tmp_path / "report.html"
+    assert whole(target, "before").read_text() == "before"
+    Path(f"{target}.half").symlink_to("/dev/full")
+    with pytest.raises(SetupError) as caught:
+        whole(target, "after")
+    assert str(target) in caught.value.refused
+    assert caught.value.found == "the disk is full"
+    assert target.read_text() == "before"
 
 
 def test_a_url_of_a_folder_is_that_folder(tmp_path: Path) -> None:

@@ -175,6 +175,19 @@ def test_libraries_are_quiet_and_their_errors_ours(capfd: pytest.CaptureFixture[
             raise raised
 
 
+@pytest.mark.parametrize(
+    "raised",
+    [OSError(28, "No space left on device"), RuntimeError("Error: No space left on device (os error 28)")],
+    ids=["disk", "library"],
+)
+def test_a_full_disk_is_named_by_the_folder_that_is_written_to(raised: Exception, tmp_path: Path) -> None:
+    from mangaops.training.foreign import translated
+
+    with pytest.raises(SetupError) as caught, translated("training intents", tmp_path):
+        raise raised
+    assert caught.value.found == f"the disk is full: {tmp_path}"
+
+
 def test_the_baseline_answers_like_any_predictor() -> None:
     actions = Actions(clarify_below=0.4, offer_human=("escalation",))
     plain = baseline(tiny_rows(240), LABELS, actions)

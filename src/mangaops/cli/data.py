@@ -52,7 +52,9 @@ def validate(
         else:
             report = validate_logs(call.settings, name, given.of_logs(name), progress)
     if out:
-        out.write_text(report.to_markdown(), encoding="utf-8")
+        from mangaops.pipeline.files import whole
+
+        whole(out, report.to_markdown())
     call.finish(
         report.as_dict(), lambda: screen.markdown(report.to_markdown()), code=4 if report.errors else 0
     )

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import typer
 from typer.exceptions import Abort, TyperException
@@ -131,9 +131,21 @@ def _misused(error: TyperException) -> UsageError:
     accepted = f"{' '.join(usage.split())}{_range(getattr(error, 'param', None))}"
     return UsageError(
         text,
+        found=_found(error),
         accepted="" if accepted in " ".join(text.split()) else accepted,
         next_step=f"{context.command_path if context else 'mangaops COMMAND'} --help shows each option",
     )
+
+
+_OUT_OF_RANGE: Final = ("greater_than", "less_than")
+"""How the parser's words for a number that is too small or too large begin."""
+
+
+def _found(error: TyperException) -> str:
+    """The number that is out of its range; nothing else that was typed: it may be a password."""
+    ranged = getattr(getattr(error, "param", None), "min", None) is not None
+    mistakes: list[Any] = getattr(error.__cause__, "errors", list)() if ranged else []
+    return ", ".join(str(each["input"]) for each in mistakes if each["type"].startswith(_OUT_OF_RANGE))
 
 
 def _range(option: object) -> str:

@@ -136,12 +136,13 @@ def show(
 ) -> None:
     """Where a release stands, its decision table, and its report."""
     from mangaops.pipeline import views
+    from mangaops.pipeline.files import whole
     from mangaops.release.report import release_report
 
     shop = call.workshop()
     shown = views.shown(shop, release)
     if out:
-        out.write_text(release_report(shop.desk, shown["unit"], shown["release"]), encoding="utf-8")
+        whole(out, release_report(shop.desk, shown["unit"], shown["release"]))
     call.finish(shown, lambda: _render_shown(shown, out))
 
 
@@ -204,7 +205,7 @@ def list_releases(call: Call, unit: Unit) -> None:
     listed = views.releases(call.workshop(), unit)
     columns = ("release", "state", "models", "because", "decision", "at")
     title = f"{unit}: {_pointers(listed)}"
-    call.finish(listed, lambda: screen.records(title, columns, listed["releases"]))
+    call.finish(listed, lambda: screen.records(title, columns, _timed(listed["releases"])))
 
 
 @shared
@@ -215,7 +216,14 @@ def pairs(call: Call, unit: Unit) -> None:
     listed = views.pairs(call.workshop(), unit)
     columns = ("release", "models", "decision", "state", "may_serve", "at")
     title = f"{unit}: judged together"
-    call.finish(listed, lambda: screen.records(title, columns, listed["pairs"]))
+    call.finish(listed, lambda: screen.records(title, columns, _timed(listed["pairs"])))
+
+
+def _timed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with the time that they are at as people read it."""
+    from mangaops.release.figures import moment
+
+    return [{**row, "at": moment(row["at"])} for row in rows]
 
 
 @shared

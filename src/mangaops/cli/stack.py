@@ -42,7 +42,9 @@ def init(
 def check(
     call: Call,
     unit: Annotated[str | None, typer.Option(help="One unit; default: the first.")] = None,
-    weeks: Annotated[int, typer.Option(min=20, help="Simulated weeks for each kind of challenger.")] = 100,
+    weeks: Annotated[
+        int, typer.Option(min=20, help="Simulated weeks for each kind of challenger, 20 or more.")
+    ] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal tables.")] = 7,
 ) -> None:
     """Parse stack.yaml, then simulate what its gates promote and reject, through the real judge."""

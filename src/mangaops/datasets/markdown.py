@@ -23,10 +23,12 @@ def unescaped(text: str) -> str:
     return html.unescape(_ESCAPED.sub(r"\1", text))
 
 
-def report(errors: Sequence[str], warnings: Sequence[str], sections: Mapping[str, Mapping[str, Any]]) -> str:
-    """Errors, warnings, then a list for each section."""
+def report(
+    what: str, errors: Sequence[str], warnings: Sequence[str], sections: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """Whether `what` can be used, errors, warnings, then a list for each section."""
     head = "refused" if errors else "usable"
-    lines = [f"# Validation: the logs are {head}", ""]
+    lines = [f"# Validation of {what}: {head}", ""]
     for title, messages in (("Errors", errors), ("Warnings", warnings)):
         lines += [f"## {title}", "", *(f"- {escaped(each)}" for each in messages or ("none",)), ""]
     for name, section in sections.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -31,21 +32,28 @@ class _Findings:
 
 def validate_search(data: SearchData, spec: SearchDataSpec) -> ValidationReport:
     """A report on the data; nothing is changed. Its errors keep a snapshot from being made."""
-    findings = _Findings()
-    sections = {
-        "catalogue": _catalogue(data.items.rows, findings),
-        "judgments": _judgments(data, spec, findings),
-        "queries": _queries(data.judgments.rows, spec, findings),
-        "searches": _searches(data, spec, findings),
-        "popularity": _popularity(data, findings),
-        "age": _age(data, findings),
-        "personal_data": personal_data(
+    findings, wrong = _Findings(), []
+    looks: dict[str, Callable[[], dict[str, Any]]] = {
+        "catalogue": lambda: _catalogue(data.items.rows, findings),
+        "judgments": lambda: _judgments(data, spec, findings),
+        "queries": lambda: _queries(data.judgments.rows, spec, findings),
+        "searches": lambda: _searches(data, spec, findings),
+        "popularity": lambda: _popularity(data, findings),
+        "age": lambda: _age(data, findings),
+        "personal_data": lambda: personal_data(
             _asked(data), masked=spec.mask_personal_data, warnings=findings.warnings
         ),
     }
+    sections = {}
+    for name, look in looks.items():
+        before = len(findings.errors)
+        sections[name] = look()
+        if len(findings.errors) > before:
+            wrong.append(name)
     for part in (data.items, data.judgments, data.searches):
         findings.warnings += [f"note: {note}" for note in part.notes]
-    return ValidationReport(tuple(findings.errors), tuple(findings.warnings), sections)
+    what = " and ".join(wrong) or "catalogue, judgments and searches"
+    return ValidationReport(tuple(findings.errors), tuple(findings.warnings), sections, what)
 
 
 def known_judgments(data: SearchData, spec: SearchDataSpec) -> pl.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from mangaops.datasets.groups import grouped
 from mangaops.datasets.schema import UNKNOWN_LABEL, UNUSABLE_TEXT, failures
 from mangaops.datasets.source import Logs
 from mangaops.datasets.text import language, with_norm
+from mangaops.stack import guess
 from mangaops.vocabulary import FROM_LOGS, REVIEW_WORDS, Split, is_review_word
 
 if TYPE_CHECKING:
@@ -34,12 +34,14 @@ _EXAMPLES = 5
 class ValidationReport:
     """What was found. `errors` keep a snapshot from being made, `warnings` do not.
 
-    `sections` holds JSON values by section name; texts in them are cut and personal data is masked.
+    `what` was looked at; where there are errors, it is at fault. `sections` holds JSON values by section
+    name; texts in them are cut and personal data is masked.
     """
 
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    what: str = "the logs"
 
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON values."""
@@ -51,7 +53,7 @@ class ValidationReport:
 
     def to_markdown(self) -> str:
         """The report as Markdown; whatever came from the logs is escaped."""
-        return markdown.report(self.errors, self.warnings, self.sections)
+        return markdown.report(self.what, self.errors, self.warnings, self.sections)
 
 
 @dataclass
@@ -214,11 +216,10 @@ def _unknown(rows: pl.DataFrame, failed: pl.DataFrame, known: Sequence[str], fin
     for (label,), part in rows[index].group_by("label", maintain_order=True):
         if is_review_word(str(label)):
             continue
-        close = difflib.get_close_matches(str(label), known, n=1)
-        meant = f"; did you mean {close[0]!r}?" if close else "."
         findings.errors.append(
             f"unknown label {excerpt(str(label))!r} on {part.height:,} rows, the first is "
-            f"{part.get_column('place')[0]}{meant} Mend the logs or add it to labels in stack.yaml"
+            f"{part.get_column('place')[0]}{guess(str(label), known) or '.'} "
+            "Mend the logs or add it to labels in stack.yaml"
         )
         if len(findings.errors) >= 20:
             findings.errors.append("more unknown labels follow: is the right column mapped to label?")

@@ -195,6 +195,5 @@ def _refuse(evidence: Evidence, why: str, found: list[str], accepted: str) -> No
         f"{evidence.kind} evidence was refused: {why}",
         found=", ".join(found),
         accepted=accepted,
-        next_step="measure it again, with release bootstrap where the unit has no champion: "
-        f"mangaops release run {evidence.binding.unit} with the same data, and --again {evidence.kind}",
+        next_step=f"measure it again: the command that measured it, with --again {evidence.kind}",
     )

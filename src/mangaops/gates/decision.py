@@ -46,6 +46,12 @@ class Decision:
                 worst[finding.gate] = max(worst.get(finding.gate, Verdict.PASS), finding.verdict)
         return worst
 
+    @property
+    def against(self) -> str:
+        """What counts and did not pass, in a line; what several gates say alike is said once."""
+        counted = (each for each in self.findings if each.verdict is not Verdict.PASS and not each.dry_run)
+        return "; ".join(dict.fromkeys(each.says for each in counted))
+
     def as_dict(self) -> dict[str, Any]:
         """JSON values, with the digest."""
         return {**self._body(), "digest": self.digest}

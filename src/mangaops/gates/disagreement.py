@@ -15,6 +15,7 @@ from mangaops.gates.gate import Count, Gate, Params, Share
 from mangaops.gates.proof import Unusable, again, proof, review
 from mangaops.gates.reviewed import waiting, worse_actions
 from mangaops.gates.verdicts import levels
+from mangaops.registry import reviewing
 from mangaops.stack import Rule
 from mangaops.stats import Interval, bernoulli_sequence
 from mangaops.vocabulary import EvidenceKind, Verdict
@@ -133,7 +134,7 @@ def _looked_at(case: Case, params: Disagreement, shadow: Evidence) -> tuple[Verd
     answered = review(case) if EvidenceKind.REVIEW in case.evidence else None
     if answered is None or waiting(shadow, answered):
         why = f"{over} people must look, and the review is not complete"
-        return Verdict.INCONCLUSIVE, why, f"mangaops review export {unit}, then import the answers"
+        return Verdict.INCONCLUSIVE, why, reviewing(unit)
     worse, acted = worse_actions(answered), _by_action(shadow)
     if worse is None and acted > params.review_over:
         why = f"{acted:.2%} differ by action alone, {over}, and no item of the review asks about them"

@@ -25,6 +25,8 @@ def judge(rules: Sequence[Rule], case: Case) -> Decision:
     rule is rejected at most that often by the whole list.
     """
     outcome, findings = weigh(rules, case)
+    if outcome is Outcome.REJECT:
+        findings = tuple(map(_without_step, findings))
     return Decision(
         outcome=outcome,
         findings=findings,
@@ -34,6 +36,11 @@ def judge(rules: Sequence[Rule], case: Case) -> Decision:
         traffic=case.traffic,
         price=price(findings) if outcome is Outcome.HOLD else {},
     )
+
+
+def _without_step(finding: Finding) -> Finding:
+    """What is open settles nothing once something is proven worse: it has no next step; a FAIL keeps its."""
+    return finding if finding.verdict is Verdict.FAIL else replace(finding, next_step="")
 
 
 def weigh(rules: Sequence[Rule], case: Case) -> tuple[Outcome, tuple[Finding, ...]]:

@@ -16,10 +16,9 @@ from mangaops.gates.case import Case
 from mangaops.gates.finding import Finding
 from mangaops.gates.gate import Gate, Params
 from mangaops.gates.paired import Gain
-from mangaops.gates.proof import Unusable, again, proof, scored
+from mangaops.gates.proof import Unusable, again, proof, rerun, scored
 from mangaops.gates.verdicts import change, levels
 from mangaops.metrics import METRICS, Scored
-from mangaops.registry.judging import judging
 from mangaops.stack import Rule, SearchDataSpec
 from mangaops.vocabulary import EvidenceKind, Side, Verdict
 
@@ -77,7 +76,7 @@ def _of_conflicts(case: Case, conflicts: pl.DataFrame) -> tuple[Verdict, str]:
         return Verdict.PASS, ""
     if (conflicts.get_column("side") == Side.RELEASE).any():
         return Verdict.FAIL, "take the conflicting rows out of training, never out of the golden set"
-    return Verdict.ERROR, f"{judging(case.binding.unit, served=True, searches=case.searches)} --grow-golden"
+    return Verdict.ERROR, f"{rerun(case)} --grow-golden"
 
 
 def _too_good(rule: Rule, case: Case, limit: float) -> Finding:

@@ -17,6 +17,7 @@ from mangaops.gates.reviewed import OF_REVIEWS, gain_on_traffic, waiting
 from mangaops.gates.verdicts import levels, passes_at, settle, value
 from mangaops.gates.verdicts import verdict as compare
 from mangaops.metrics import METRICS, SHADOW_REVIEW
+from mangaops.registry import reviewing
 from mangaops.stack import Rule
 from mangaops.stats import labels_for_review
 from mangaops.vocabulary import Direction, EvidenceKind, Verdict
@@ -125,7 +126,7 @@ def _waits(rule: Rule, case: Case, params: NonInferior) -> Finding:
         unit="share",
         n=0,
         labels_to_settle=None if labels is None else min(labels, lying),
-        next_step=f"mangaops review export {case.binding.unit}, answer, then mangaops review import",
+        next_step=reviewing(case.binding.unit),
         dry_run=rule.dry_run,
         facts={"review": True},
     )

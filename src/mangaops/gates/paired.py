@@ -53,6 +53,11 @@ class Gain(Bounded):
         """How the bounds were made."""
         return self.difference.method
 
+    @property
+    def differing(self) -> int:
+        """The groups whose sums differ between the sides."""
+        return self.difference.differing
+
     def lower(self, confidence: float) -> float:
         """The one-sided lower bound; at 0.5 the difference itself."""
         return self.point if confidence == 0.5 else self.difference.lower(confidence)

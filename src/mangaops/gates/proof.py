@@ -11,8 +11,8 @@ from mangaops.evidence import Evidence, require
 from mangaops.gates.case import Case
 from mangaops.gates.measure import Measure
 from mangaops.metrics import METRICS, Ranked, Scored, View
-from mangaops.registry import judging
-from mangaops.vocabulary import EvidenceKind, Stage, Unjudged
+from mangaops.registry import MIRRORED, REPLAYED, judging
+from mangaops.vocabulary import EvidenceKind, ShadowMode, Stage, Unjudged
 
 _ANSWERED = ("group", "truth", "weight", "baseline_label", "release_label", "near")
 _ON_TRAFFIC = frozenset({EvidenceKind.SHADOW, EvidenceKind.REVIEW})
@@ -29,7 +29,26 @@ class Unusable(Exception):
 
 def again(case: Case, kind: EvidenceKind) -> str:
     """The command that measures this kind of evidence again."""
-    return f"{judging(case.binding.unit, served=case.served, searches=case.searches)} --again {kind}"
+    if kind is EvidenceKind.REVIEW:
+        return f"mangaops review open {case.binding.unit}"
+    return rerun(case, kind, anew=True)
+
+
+def rerun(case: Case, kind: EvidenceKind | None = None, *, anew: bool = False) -> str:
+    """The command that judges again, and measures this kind of evidence where it is missing, or `anew`.
+
+    It names the traffic of the shadow where that is what is measured, or where the case is judged on one.
+    """
+    shadow = case.evidence.get(EvidenceKind.SHADOW)
+    live = shadow is not None and shadow.facts.get("mode") == ShadowMode.LIVE
+    on_traffic = kind is EvidenceKind.SHADOW or case.traffic is not None
+    return judging(
+        case.binding.unit,
+        served=case.served,
+        searches=case.searches,
+        again=kind if anew else None,
+        traffic=(MIRRORED if live else REPLAYED) if on_traffic else "",
+    )
 
 
 def proof(case: Case, kind: EvidenceKind) -> Evidence:
@@ -43,7 +62,7 @@ def proof(case: Case, kind: EvidenceKind) -> Evidence:
         return case.proven[kind]
     evidence = case.evidence.get(kind)
     if evidence is None:
-        raise Unusable(f"there is no {kind} evidence", again(case, kind))
+        raise Unusable(f"there is no {kind} evidence", rerun(case, kind))
     stale = _stale(case, evidence)
     if stale:
         raise Unusable(f"the {kind} evidence is stale: it was measured on {stale}", again(case, kind))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from mangaops.gates.case import Case
 from mangaops.gates.finding import Finding
 from mangaops.gates.gate import Gate, Params
-from mangaops.gates.proof import again, proof
+from mangaops.gates.proof import proof, rerun
 from mangaops.stack import Rule
 from mangaops.vocabulary import EvidenceKind, Family, RecordPart, Verdict
 
@@ -40,7 +40,7 @@ def _judge(rule: Rule, case: Case) -> tuple[Finding, ...]:
             threshold=float(len(needed)),
             unit="artifacts",
             n=len(needed),
-            next_step=again(case, EvidenceKind.RECORD) if missing else "",
+            next_step=rerun(case, EvidenceKind.RECORD) if missing else "",
             dry_run=rule.dry_run,
         ),
     )

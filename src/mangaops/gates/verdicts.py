@@ -214,10 +214,11 @@ def _sentence(
     level = "" if at.passing == 0.5 else f", proven at confidence {at.passing:.3g}"
     level += "; all looks are used" if at.spent else ""
     few = f", under the {least:,} that the rule asks for" if compared.n < least else ""
+    same = "" if compared.gain.differing else "; none differs: the interval is what their number leaves open"
     return (
         f"{compared.subject}: {sides}difference {change(sign * compared.point, unit)} "
         f"({spread(shown[0], shown[1], unit)}, {at.shown:.0%} sure of each bound) "
-        f"on {compared.n:,} {compared.counted}{few}; it {allowed}{level}"
+        f"on {compared.n:,} {compared.counted}{few}{same}; it {allowed}{level}"
     )
 
 

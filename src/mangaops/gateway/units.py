@@ -40,13 +40,8 @@ def units_of(stack: Stack, only: Collection[str] = ()) -> dict[str, Unit]:
         SetupError: this version cannot serve one of their families.
         UsageError: a name is none of a unit, or two units want one path.
     """
-    if unknown := sorted(set(only) - stack.units.keys()):
-        raise UsageError(
-            f"serving {', '.join(unknown)} was refused: the stack has no such unit",
-            found=f"--unit {unknown[0]}",
-            accepted=", ".join(stack.units),
-            next_step=f"mangaops serve --unit {next(iter(stack.units))}",
-        )
+    for name in sorted(only):
+        stack.unit(name)
     units = {
         name: Unit(
             name=name,
@@ -67,7 +62,7 @@ def units_of(stack: Stack, only: Collection[str] = ()) -> dict[str, Unit]:
                 f"serving {unit.name} was refused: {taken[path]} answers under /v1/{path} already",
                 found=f"two units of the family {unit.family}",
                 accepted="one unit a path",
-                next_step="serve them with two gateways: mangaops serve --unit ... --name ...",
+                next_step=f"serve them with two gateways; one: mangaops serve --unit {unit.name} --name NAME",
             )
         taken[path] = unit.name
     return units

@@ -14,7 +14,7 @@ from mangaops.inference.catalogue import Item, read_catalogue
 from mangaops.pipeline.search_data_run import newest_search_version
 from mangaops.pipeline.workshop import Progress, Workshop
 from mangaops.release.desk import state
-from mangaops.stack import SearchDataSpec
+from mangaops.stack import SearchDataSpec, guess
 from mangaops.store import CatalogueDelta, CatalogueLog
 from mangaops.vocabulary import Digest, Part
 
@@ -149,7 +149,8 @@ def searched(shop: Workshop, data: str) -> SearchDataSpec:
     known = shop.desk.stack.search_data
     if data not in known:
         raise UsageError(
-            f"the catalogue of {data!r} was refused: the stack has no data of kind search of that name",
+            f"the catalogue of {data!r} was refused: the stack has no data of kind search of that name"
+            f"{guess(data, known)}",
             accepted=", ".join(known) or "nothing: no data of this stack has a catalogue",
             next_step="name one of these, or add it under `data:` in stack.yaml",
         )

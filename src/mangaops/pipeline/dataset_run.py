@@ -13,7 +13,7 @@ from mangaops.pipeline.workshop import Progress, Workshop
 from mangaops.registry import DatasetRecord, DataState, UnitState, fold_data
 from mangaops.release.desk import state
 from mangaops.release.register import record_dataset
-from mangaops.stack import DataSpec, Stack
+from mangaops.stack import DataSpec, Stack, guess
 from mangaops.vocabulary import FROM_LOGS
 
 
@@ -39,7 +39,7 @@ def data_name(stack: Stack, name: str | None, fitting: Collection[str] = ()) -> 
     raise UsageError(
         f"no dataset was chosen, and {len(choices)} will do"
         if name is None
-        else f"dataset {name!r} was refused: the stack has none such",
+        else f"dataset {name!r} was refused: the stack has none such{guess(name, declared)}",
         accepted=", ".join(choices),
         next_step="name one of these with --data",
     )

@@ -13,6 +13,7 @@ from mangaops.errors import InputError, RefusedError, UsageError
 from mangaops.pipeline.dataset_run import frozen_labels
 from mangaops.pipeline.views import Row
 from mangaops.pipeline.workshop import Workshop
+from mangaops.stack import guess
 from mangaops.store import FeedbackBook, read_log
 from mangaops.store.foreign import file_errors
 from mangaops.vocabulary import DIGEST, FROM_LOGS
@@ -114,7 +115,8 @@ def _true(
         )
     if found is not None and known is not None and found not in known:
         raise UsageError(
-            f"the review of {request} was refused: {found!r} is no label of {told[request]['unit']}",
+            f"the review of {request} was refused: {found!r} is no label of {told[request]['unit']}"
+            f"{guess(found, known)}",
             accepted=", ".join(known),
             next_step="--label with one of these, or --reject",
         )

@@ -9,6 +9,7 @@ from mangaops.pipeline.workshop import Workshop
 from mangaops.release.desk import release_of, state
 from mangaops.release.error_review import error_review
 from mangaops.release.report import release_report
+from mangaops.store.foreign import file_errors
 from mangaops.vocabulary import Outcome
 
 
@@ -16,18 +17,24 @@ def write_reports(shop: Workshop, unit: str, release: str) -> dict[str, Path]:
     """The report of a release, and the error review of a held or rejected one, as files."""
     folder = shop.reports / release
     folder.mkdir(parents=True, exist_ok=True)
-    wrote = {"report": _whole(folder / "report.html", release_report(shop.desk, unit, release))}
+    wrote = {"report": whole(folder / "report.html", release_report(shop.desk, unit, release))}
     subject = release_of(state(shop.desk, unit), release)
     refused = bool(subject.decisions) and subject.decisions[-1].outcome != Outcome.PROMOTE
     if subject.error_reviews and refused:
         opened = error_review(shop.desk, unit, release)
-        wrote["error review"] = _whole(folder / "error-review.html", opened.html)
-        wrote["error review, Markdown"] = _whole(folder / "error-review.md", opened.markdown)
+        wrote["error review"] = whole(folder / "error-review.html", opened.html)
+        wrote["error review, Markdown"] = whole(folder / "error-review.md", opened.markdown)
     return wrote
 
 
-def _whole(path: Path, text: str) -> Path:
-    half = path.with_suffix(path.suffix + ".half")
-    half.write_text(text, encoding="utf-8")
-    os.replace(half, path)
+def whole(path: Path, text: str | bytes) -> Path:
+    """The file holds exactly that, or what it held before.
+
+    Raises:
+        SetupError: it cannot be written; it names the file.
+    """
+    half = path.with_name(path.name + ".half")
+    with file_errors(f"writing {path} was refused"):
+        half.write_bytes(text.encode() if isinstance(text, str) else text)
+        os.replace(half, path)
     return path

@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mangaops.errors import UsageError
+from mangaops.stack import differences
 
 
 def write_stack(out: Path) -> None:
@@ -26,3 +27,11 @@ def write_stack(out: Path) -> None:
 def init_text() -> str:
     """The stack.yaml that `mangaops init` writes."""
     return (files("mangaops.pipeline") / "templates" / "stack.yaml").read_text(encoding="utf-8")
+
+
+def beside_init(text: str) -> str:
+    """How many values a stack.yaml sets otherwise than `mangaops init` does, and where the reasons are."""
+    count = len(differences(init_text(), text))
+    if not count:
+        return "says what `mangaops init` writes"
+    return f"sets {count} values otherwise than `mangaops init` writes; the comment beside each says why"

@@ -220,7 +220,7 @@ class GatewayWorld:
         if judged.outcome != Outcome.PROMOTE:
             raise RefusedError(
                 f"the scratch world cannot go on: {release} was decided {judged.outcome}",
-                found="; ".join(finding.says for finding in judged.decision.findings),
+                found=judged.decision.against,
                 next_step=f"mangaops release explain {release} --stack {self.stack} --home {self.home}",
             )
 

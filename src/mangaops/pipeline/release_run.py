@@ -32,7 +32,7 @@ from mangaops.release.due import FAILED
 from mangaops.release.shadow import Traffic
 from mangaops.release.standing import read_decision
 from mangaops.release.wording import stayed
-from mangaops.vocabulary import Digest, Outcome, ShadowMode, State, Verdict
+from mangaops.vocabulary import Digest, Outcome, ShadowMode, State
 
 CLOSED = frozenset({State.CHAMPION, State.RETIRED, State.REJECTED, State.WITHDRAWN, State.ROLLED_BACK})
 
@@ -209,13 +209,8 @@ def _says(bench: Bench, decision: Decision) -> str:
         return f"{bench.release} is champion; rollback pointer {current.rollback[-1]}" + (
             lost and f"; {lost}"
         )
-    worst = "; ".join(
-        finding.says
-        for finding in decision.findings
-        if finding.verdict != Verdict.PASS and not finding.dry_run
-    )
     became = "rejected" if decision.outcome == Outcome.REJECT else "held"
-    return f"{bench.release} is {became}, {stayed(current.champion)}: {worst}{also}"
+    return f"{bench.release} is {became}, {stayed(current.champion)}: {decision.against}{also}"
 
 
 def overtaken(current: UnitState, release: str) -> str:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from mangaops.errors import InputError, UsageError
+from mangaops.pipeline.files import whole
 from mangaops.pipeline.kinds import kind_of
 from mangaops.pipeline.steps import Steps, code_sha
 from mangaops.pipeline.training_run import Making, train_model, training_request
 from mangaops.pipeline.views import Row, find_record, find_release
 from mangaops.pipeline.workshop import Progress, Workshop
-from mangaops.registry import Permit, ReviewRef, is_fallback, measuring
+from mangaops.registry import Permit, ReviewRef, files, is_fallback, measuring
 from mangaops.release import promote as promotion
 from mangaops.release import reopen as reopening
 from mangaops.release import review, rollback
 from mangaops.release.cutover import Switched
 from mangaops.release.desk import next_run, state
+from mangaops.stack import guess
 from mangaops.vocabulary import Family
 
 
@@ -77,12 +78,10 @@ def export_review(shop: Workshop, name: str, out: Path, *, bom: bool, wanted: st
     _require_place(out)
     named, chosen = _review(shop, name, wanted)
     page = out.suffix == ".html"
-    half = out.with_name(out.name + ".half")
     if page:
-        half.write_bytes(review.export_page(shop.desk, named.unit, chosen))
+        whole(out, review.export_page(shop.desk, named.unit, chosen))
     else:
-        half.write_bytes(review.export_review(shop.desk, named.unit, chosen, bom=bom))
-    os.replace(half, out)
+        whole(out, review.export_review(shop.desk, named.unit, chosen, bom=bom))
     then = (
         "open it in a browser; answers go into the CSV file of the same command"
         if page
@@ -101,7 +100,8 @@ def import_answers(shop: Workshop, name: str, path: Path, *, reason: str, wanted
     named, chosen = _review(shop, name, wanted)
     if not path.is_file():
         raise InputError(
-            f"{path} was refused: there is no such file", next_step="mangaops review export writes one"
+            f"{path} was refused: there is no such file",
+            next_step=f"mangaops review export {named.release.name} --out {path}",
         )
     evidence = review.import_answers(
         shop.desk, named.unit, chosen, path.read_bytes(), reason=reason, source=path.name
@@ -172,7 +172,11 @@ def train(
     kind = kind_of(shop.desk.stack, spec.data)
     snapshot = kind.find(shop, dataset, spec.data) if dataset else kind.newest(shop, spec.data)
     if snapshot is None:
-        raise UsageError(f"no version of {spec.data} is recorded", next_step="mangaops data snapshot ...")
+        given = files(searches=spec.data in shop.desk.stack.search_data)
+        raise UsageError(
+            f"no version of {spec.data} is recorded",
+            next_step=f"mangaops data snapshot --data {spec.data} {given}",
+        )
     drawn_by = _drawn_by(shop, unit, model, adapter)
     with shop.leases.hold(f"run/{unit}", owner=shop.desk.actor) as lease:
         steps = Steps(shop.journal, f"train-{model}", shop.seconds, lambda _step, _what: None, lease.check)
@@ -184,7 +188,7 @@ def _unit_of(shop: Workshop, model: str) -> str:
     units = [unit for unit, spec in shop.desk.stack.units.items() if model in spec.models]
     if not units:
         raise UsageError(
-            f"model {model!r} was refused: no unit of the stack has it",
+            f"model {model!r} was refused: no unit of the stack has it{guess(model, shop.desk.stack.models)}",
             accepted=", ".join(shop.desk.stack.models),
             next_step="name one of these, or add it under `models:` in stack.yaml and to a unit",
         )

@@ -15,7 +15,7 @@ from mangaops.registry import Release, UnitState, judged_pairs, judging, record
 from mangaops.release.desk import state
 from mangaops.release.due import due, without_champion
 from mangaops.release.standing import read_decision
-from mangaops.stack import Stack
+from mangaops.stack import Stack, guess
 from mangaops.store import Head
 from mangaops.vocabulary import DIGEST
 
@@ -51,10 +51,12 @@ def find_release(shop: Workshop, name: str) -> Named:
     if meant := chosen(wanted, known, what="release"):
         current = next(each for each in states if meant[0] in each.releases)
         return Named(current.unit, current, current.releases[meant[0]])
+    fitting = [unit for unit in units if name == unit or name.startswith(f"{unit}-")]
+    likely = fitting or list(units)
     raise UsageError(
-        f"release {name!r} was refused: no unit has such a release",
+        f"release {name!r} was refused: no unit has such a release{'' if fitting else guess(name, units)}",
         accepted=", ".join(list(known)[-8:]) or "none is registered yet",
-        next_step="mangaops release list UNIT",
+        next_step=f"mangaops release list {likely[0] if len(likely) == 1 else 'UNIT'}",
     )
 
 

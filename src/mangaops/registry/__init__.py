@@ -3,7 +3,7 @@
 from mangaops.registry import drafts
 from mangaops.registry.events import GENESIS, Draft, Event, canonical, chained, check, seal
 from mangaops.registry.fold import fold, fold_data, fold_stream
-from mangaops.registry.judging import judging
+from mangaops.registry.judging import MIRRORED, REPLAYED, files, judging, reviewing
 from mangaops.registry.lifecycle import OPEN, TRANSITIONS, advance, is_fallback, picture
 from mangaops.registry.pairs import JudgedPair, judged_pairs
 from mangaops.registry.permit import Permit, measuring, permit
@@ -23,7 +23,9 @@ from mangaops.registry.state import (
 
 __all__ = [
     "GENESIS",
+    "MIRRORED",
     "OPEN",
+    "REPLAYED",
     "TRANSITIONS",
     "Cutover",
     "DataState",
@@ -44,6 +46,7 @@ __all__ = [
     "chained",
     "check",
     "drafts",
+    "files",
     "fold",
     "fold_data",
     "fold_stream",
@@ -54,6 +57,7 @@ __all__ = [
     "permit",
     "picture",
     "record",
+    "reviewing",
     "seal",
     "untrained",
 ]

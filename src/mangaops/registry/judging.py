@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+from mangaops.vocabulary import EvidenceKind
 
-def judging(unit: str, *, served: bool, searches: bool) -> str:
-    """The command line of a run of that unit.
 
-    `served`: it has a champion. `searches`: its models learn from what people searched for.
+def judging(
+    unit: str,
+    *,
+    served: bool,
+    searches: bool,
+    again: EvidenceKind | None = None,
+    traffic: str = "",
+) -> str:
+    """The command line of a run of that unit, with FILE where only its reader knows which.
+
+    `served`: it has a champion; else there is no traffic to shadow. `searches`: its models learn from
+    what people searched for. `again`: this kind of evidence is measured anew. `traffic`: the option that
+    says where the shadow's requests come from, as `REPLAYED` or `MIRRORED`; empty: no shadow is asked for.
     """
-    if not served and searches:
-        return f"mangaops release bootstrap {unit} --catalogue ... --judgments ... --reason '...'"
+    anew = f"--again {again}" if again is not None else ""
+    command = f"mangaops release {'run' if served else 'bootstrap'} {unit}"
     if not served:
-        return f"mangaops release bootstrap {unit} --logs ... --reason '...'"
-    if searches:
-        return f"mangaops release run {unit} --catalogue ... --judgments ..."
-    return f"mangaops release run {unit} --logs ..."
+        command += " --reason '...'"
+    return " ".join(filter(None, (command, files(searches=searches), traffic if served else "", anew)))
+
+
+def files(*, searches: bool) -> str:
+    """The options that name the data that models learn from."""
+    return "--catalogue FILE --judgments FILE" if searches else "--logs FILE"
+
+
+def reviewing(unit: str) -> str:
+    """How people answer the open review of that unit, and how the answers come in."""
+    return (
+        f"mangaops review export {unit} --out queue.csv, answer, then mangaops review import {unit} queue.csv"
+    )
+
+
+REPLAYED = "--traffic FILE"
+MIRRORED = "--shadow live"

@@ -54,13 +54,7 @@ def unit_spec(desk: Desk, unit: str) -> UnitSpec:
     Raises:
         UsageError: the stack declares no such unit.
     """
-    if unit not in desk.stack.units:
-        raise UsageError(
-            f"unit {unit!r} was refused: the stack declares no such unit",
-            accepted=", ".join(sorted(desk.stack.units)),
-            next_step="name one of these, or add it under `units:` in stack.yaml",
-        )
-    return desk.stack.units[unit]
+    return desk.stack.unit(unit)
 
 
 def model_spec(desk: Desk, unit: str) -> ModelSpec:
@@ -73,10 +67,12 @@ def of_first_model(desk: Desk, unit: str, metrics: Mapping[str, float]) -> dict[
     return {unit_spec(desk, unit).models[0]: dict(metrics)}
 
 
-def next_run(desk: Desk, current: UnitState) -> str:
-    """The command line that judges a release of the unit next."""
+def next_run(desk: Desk, current: UnitState, *, again: EvidenceKind | None = None, traffic: str = "") -> str:
+    """The command line that judges a release of the unit next; `again` and `traffic` as in `judging`."""
     searches = desk.stack.ranks(current.unit)
-    return judging(current.unit, served=current.champion is not None, searches=searches)
+    return judging(
+        current.unit, served=current.champion is not None, searches=searches, again=again, traffic=traffic
+    )
 
 
 def release_of(current: UnitState, release: str) -> Release:

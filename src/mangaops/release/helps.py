@@ -187,7 +187,9 @@ def _review(case: Dossier) -> list[str]:
 
 
 def _for_slices(case: Dossier) -> list[str]:
-    worse = [each for each in case.worst_slices if each.worse]
+    view = case.scored if case.ranked is None else case.ranked
+    whole = view.rows.height if view is not None else 0  # of the whole set there is nothing to collect more
+    worse = [each for each in case.worst_slices if each.worse and each.rows < whole]
     word = "row" if case.ranked is None else "query"
     return [
         f"{each.name}, {each.value}: {_points(each.difference)} on {count(each.rows, word)} "

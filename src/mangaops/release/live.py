@@ -13,6 +13,7 @@ from mangaops.errors import InputError, RefusedError, RevisionConflict, UsageErr
 from mangaops.evidence import Evidence
 from mangaops.evidence.envelope import table_digest
 from mangaops.gates import Asked, asked_of_shadow
+from mangaops.registry import MIRRORED
 from mangaops.release import shadow
 from mangaops.release.answer_forms import AnswerForm, form_of
 from mangaops.release.bootstrap import rules_for
@@ -216,11 +217,12 @@ def freeze(
     rows = logs.look().window(window.until, share)
     table, missing = answered(rows, form), unanswered(rows)
     if table.is_empty():
+        anew = next_run(desk, state(desk, unit), again=EvidenceKind.SHADOW, traffic=MIRRORED)
         raise InputError(
             "the live shadow was refused: the logs no longer hold its requests",
             found=f"{rows.height} mirrored requests until {window.until.isoformat()}",
             accepted="the logs as they were when the window ended",
-            next_step=f"restore them, or take a new window: mangaops release run {unit} ... --again shadow",
+            next_step=f"restore them, or take a new window: {anew}",
         )
     asked_what = table.select("request_writer", "request_seq", "request_id", "group", "text", "at")
     bound = binding(desk, unit, watched.challenger, table_digest(asked_what), against=against)

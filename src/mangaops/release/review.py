@@ -16,7 +16,7 @@ import polars as pl
 
 from mangaops.errors import NotReviewable, UsageError
 from mangaops.evidence import Evidence
-from mangaops.registry import Release, ReviewRef, UnitState, drafts
+from mangaops.registry import REPLAYED, Release, ReviewRef, UnitState, drafts, reviewing
 from mangaops.release import review_lists, review_page, review_queue, review_sheet
 from mangaops.release.answer_forms import AnswerForm, form_of
 from mangaops.release.desk import (
@@ -99,7 +99,7 @@ def _measured(
             f"a review of {subject.name} was refused",
             found=f"no {'shadow' if shadow is None else form.golden} evidence",
             accepted="a release that was evaluated and shadowed",
-            next_step=f"{next_run(desk, state(desk, unit))} --traffic ...",
+            next_step=next_run(desk, state(desk, unit), traffic=REPLAYED),
         )
     return shadow, golden
 
@@ -193,7 +193,7 @@ def answer_by_truth(
         raise NotReviewable(
             f"hidden labels for {review} were refused: people answer reviews in this stack",
             accepted="`simulated: true` in stack.yaml, where no person is asked",
-            next_step=f"mangaops review export {unit} --out queue.csv, answer, then mangaops review import",
+            next_step=reviewing(unit),
         )
     from mangaops.simulation.reviewers import SIMULATED_REVIEWER, answer_review
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from mangaops.errors import IntegrityError, RefusedError
 from mangaops.gates import Decision
-from mangaops.registry import TRANSITIONS, Permit, Release, UnitState, fold_data, permit
+from mangaops.registry import REPLAYED, TRANSITIONS, Permit, Release, UnitState, fold_data, permit
 from mangaops.release.bootstrap import rules_for, specs_digest
 from mangaops.release.desk import Desk, bind, next_run, unit_spec
 from mangaops.release.review import counted_review
@@ -42,7 +42,7 @@ def standing_promotion(desk: Desk, current: UnitState, subject: Release) -> Dige
     for kind, digest in decision.evidence.items():
         if _newest(desk, subject, EvidenceKind(kind), decision) != digest:
             found = f"{kind} was measured again after the decision, or on other traffic"
-            raise _refused(desk, current, subject, found, f" --again {kind}")
+            raise _refused(desk, current, subject, found)
         desk.evidence.get(digest)
     return ref.digest
 
@@ -77,10 +77,12 @@ def require_golden(desk: Desk, current: UnitState, subject: Release, dataset: Di
                 )
 
 
-def _refused(desk: Desk, current: UnitState, subject: Release, found: str, how: str = "") -> RefusedError:
+def _refused(desk: Desk, current: UnitState, subject: Release, found: str) -> RefusedError:
     closed = EventKind.REOPENED in TRANSITIONS[subject.state]
+    shadowed = any(ref.kind == EvidenceKind.SHADOW for ref in subject.evidence)
+    traffic = REPLAYED if shadowed else ""
     reopen = f"it is {subject.state}: mangaops release reopen {subject.name} --reason '...', then "
-    again = f"judge it again: {next_run(desk, current)}{how}"
+    again = f"judge it again: {next_run(desk, current, traffic=traffic)}"
     return RefusedError(
         f"promoting {subject.name} was refused",
         found=found,

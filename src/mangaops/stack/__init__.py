@@ -20,6 +20,7 @@ from mangaops.stack.specs import (
     Stack,
     UnitSpec,
 )
+from mangaops.stack.spelling import guess
 
 __all__ = [
     "ANY",
@@ -40,5 +41,6 @@ __all__ = [
     "Stack",
     "UnitSpec",
     "differences",
+    "guess",
     "parse",
 ]

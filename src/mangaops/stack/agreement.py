@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -10,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mangaops.stack.document import Path
 from mangaops.stack.specs import ANY, DataSpec, ModelSpec, Rule, Splits, Stack, UnitSpec
+from mangaops.stack.spelling import near
 from mangaops.vocabulary import FROM_LOGS, REVIEW_WORDS, SEARCHING, Family, Stage, is_review_word
 
 RANKING_GATES: Final = frozenset({"pair", "index_recall", "added_latency"})
@@ -244,13 +244,3 @@ def _known(path: Path, words: Iterable[str], accepted: Collection[str], spot: st
     for word in words:
         if word not in accepted:
             yield path, f"{spot}: unknown label '{word}'{near(word, accepted)}"
-
-
-def near(word: str, accepted: Collection[str]) -> str:
-    """`; did you mean 'x'?` where a known word is close, else the known words, twelve at most."""
-    close = difflib.get_close_matches(word, accepted, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean '{close[0]}'?"
-    shown = sorted(accepted)
-    more = f" and {len(shown) - 12} more" if len(shown) > 12 else ""
-    return f"; known are {', '.join(shown[:12])}{more}" if shown else ""

@@ -11,9 +11,10 @@ from typing import Any, Final, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from mangaops.errors import StackError
-from mangaops.stack.agreement import agreement, near
+from mangaops.stack.agreement import agreement
 from mangaops.stack.document import Document, Path, Unreadable, read, where
 from mangaops.stack.specs import DataSpec, ModelSpec, Rule, SearchDataSpec, Stack, Strict, UnitSpec
+from mangaops.stack.spelling import near
 from mangaops.vocabulary import STACK_STREAM, STREAM_NAME, Family
 
 KINDS: Final[dict[str, type[DataSpec] | type[SearchDataSpec]]] = {

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
 
-from mangaops.errors import SetupError
+from mangaops.errors import SetupError, UsageError
+from mangaops.stack.spelling import guess
 from mangaops.vocabulary import FROM_LOGS, Family
 
 ANY: Final = "*"
@@ -280,6 +281,20 @@ class Stack:
     def ranks(self, unit: str) -> bool:
         """Whether the unit answers with lists: its models learn from what people searched for."""
         return any(self.models[model].data in self.search_data for model in self.units[unit].models)
+
+    def unit(self, name: str) -> UnitSpec:
+        """What the stack says of the unit.
+
+        Raises:
+            UsageError: it declares no such unit.
+        """
+        if name not in self.units:
+            raise UsageError(
+                f"unit {name!r} was refused: the stack declares no such unit{guess(name, self.units)}",
+                accepted=", ".join(sorted(self.units)),
+                next_step="name one of these, or add it under `units:` in stack.yaml",
+            )
+        return self.units[name]
 
     def labelled(self, data: str) -> DataSpec:
         """The dataset of labelled logs that is called so.

@@ -14,6 +14,11 @@ class Bounded(ABC):
 
     method: str
 
+    @property
+    @abstractmethod
+    def differing(self) -> int:
+        """How many of what it rests on tell the sides apart: at 0 the bounds are as wide as n leaves them."""
+
     @abstractmethod
     def lower(self, confidence: float) -> float:
         """The one-sided lower bound: the true value is at least this, with this confidence."""

@@ -32,6 +32,11 @@ class PairedDifference(Bounded):
     score: EffectiveScore = field(repr=False, compare=False)
     resampled: Floats | None = field(repr=False, compare=False)
 
+    @property
+    def differing(self) -> int:
+        """The groups whose sums differ between the sides."""
+        return self.discordant_groups
+
     def lower(self, confidence: float) -> float:
         """The one-sided lower bound; `lower(0.5)` is the difference itself, whatever the method."""
         if check_confidence(confidence) == 0.5:

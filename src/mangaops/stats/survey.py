@@ -40,6 +40,11 @@ class SurveyEstimate(Bounded):
     pessimist: EffectiveScore = field(repr=False, compare=False)
     optimist: EffectiveScore = field(repr=False, compare=False)
 
+    @property
+    def differing(self) -> int:
+        """The sampled items on which one side is preferred."""
+        return self.discordant
+
     def lower(self, confidence: float) -> float:
         """The one-sided lower bound, unclear items taken as -1."""
         bound = self.pessimist.lower(check_confidence(confidence))

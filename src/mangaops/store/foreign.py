@@ -102,14 +102,22 @@ def file_errors(refused: str) -> Iterator[None]:
         raise of_system(refused, error) from error
 
 
-def of_system(refused: str, error: OSError) -> SetupError:
-    """What the operating system said, with its remedy, and the part of the path that it said it of."""
-    full = error.errno in _ROOM or "no space left" in str(error).lower()
+def lacks_room(error: Exception) -> bool:
+    """Whether a disk is full or its quota used up, whatever library says so."""
+    return getattr(error, "errno", None) in _ROOM or "no space left" in str(error).lower()
+
+
+def of_system(refused: str, error: OSError, folder: Path | None = None) -> SetupError:
+    """What the operating system said, with its remedy, and the part of the path that it said it of.
+
+    `folder` is where it happened if the error names no path: what fails to write names none.
+    """
+    full = lacks_room(error)
     known = _SYSTEM.get(errno.ENOSPC if full and error.errno != errno.EDQUOT else error.errno or 0)
     if known is None:
         return SetupError(refused, found=str(error), next_step="look at the disk, then try again")
     found, accepted, next_step = known
-    path = Path(str(error.filename)) if error.filename else None
+    path = Path(str(error.filename)) if error.filename else folder
     if path is None:
         where = ""
     elif error.errno in _DENIED:
@@ -166,7 +174,7 @@ def object_errors(refused: str) -> Iterator[None]:
 
 def _of_store(refused: str, error: Exception) -> SetupError:
     """A disk that is full, or what kind of error it was and the HTTP status that the store gave."""
-    if isinstance(error, OSError) and (error.errno in _ROOM or "no space left" in str(error).lower()):
+    if isinstance(error, OSError) and lacks_room(error):
         return of_system(refused, OSError(error.errno or errno.ENOSPC, "no room"))
     status = getattr(error, "status", None)
     return SetupError(

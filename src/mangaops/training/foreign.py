@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from mangaops.errors import MangaopsError, SetupError, TrainingError
+from mangaops.store.foreign import lacks_room, of_system
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
+def translated(doing: str, folder: Path | None = None) -> Iterator[None]:
     """Errors of torch, transformers, ONNX and the disk leave as ours; libraries print nothing meanwhile.
+
+    `folder` is where it writes.
 
     Raises:
         SetupError: a package is missing, or the disk is full or not writable.
@@ -31,16 +36,14 @@ def translated(doing: str) -> Iterator[None]:
             next_step='pip install "mangaops[train]"',
         ) from error
     except Exception as error:
-        raise _ours(doing, error) from error
+        raise _ours(doing, error, folder) from error
 
 
-def _ours(doing: str, error: Exception) -> MangaopsError:
+def _ours(doing: str, error: Exception, folder: Path | None) -> MangaopsError:
+    if lacks_room(error) and not isinstance(error, OSError):
+        error = OSError(errno.ENOSPC, "no room")
     if isinstance(error, OSError) and error.errno is not None:
-        return SetupError(
-            f"{doing} stopped: the machine said no",
-            found=f"{error.strerror}: {error.filename or 'no file named'}",
-            next_step="free or allow the place that is named, and run the same command again",
-        )
+        return of_system(f"{doing} stopped: the machine said no", error, folder)
     return TrainingError(
         f"{doing} failed; nothing was sealed",
         found=f"{type(error).__name__}: {str(error)[:500]}",

@@ -67,7 +67,7 @@ def train(request: PairRequest, folder: Path, progress: Progress | None = None) 
         Shortlists(request, side, run.options.depth) for side in (training, whole.first(_JUDGED_QUERIES))
     )
     with (
-        translated(f"training {request.model}"),
+        translated(f"training {request.model}", folder),
         seeded(request.seed, run.options.threads) as rng,
         sealing.scratch_beside(folder) as scratch,
     ):

@@ -54,7 +54,7 @@ def _sealed(request: PairRequest, folder: Path, progress: Progress | None, *, ad
     run = AdapterRun(request, AdapterTraining.model_validate(request.spec.training.model_dump()), progress)
     sides = judged(request)
     with (
-        translated(f"training {request.model}"),
+        translated(f"training {request.model}", folder),
         seeded(request.seed, run.options.threads) as rng,
         sealing.scratch_beside(folder) as scratch,
     ):

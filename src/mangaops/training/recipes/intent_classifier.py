@@ -47,7 +47,7 @@ def train(request: TrainingRequest, folder: Path, progress: Progress | None = No
     run = IntentRun(request, IntentTraining.model_validate(request.spec.training.model_dump()), progress)
     check(request.train, request.validation, request.labels)
     with (
-        translated(f"training {request.model}"),
+        translated(f"training {request.model}", folder),
         seeded(request.seed, run.options.threads) as rng,
         sealing.scratch_beside(folder) as scratch,
     ):

@@ -64,7 +64,7 @@ class Pace:
     """A learning rate that rises in the first `warm_up` share of `total` steps, then falls to zero."""
 
     def __init__(self, run: Run[Any, Any], total: int, warm_up: float) -> None:
-        self.run, self.done, self.total, self.started = run, 0, total, time.monotonic()
+        self.run, self.done, self.total = run, 0, total
         self._rise = max(1, round(total * warm_up))
 
     def __call__(self, step: int) -> float:
@@ -74,10 +74,9 @@ class Pace:
         return (self.total - step) / max(1, self.total - self._rise)
 
     def stepped(self, epoch: str, loss: float) -> None:
-        """One step more is done; who looks is told the loss and how long the rest will take."""
+        """One step more is done; who looks is told the loss; how long the rest takes says the bar."""
         self.done += 1
-        left = (time.monotonic() - self.started) / self.done * (self.total - self.done)
-        self.run.say(f"{epoch}, loss {loss:.3f}, {left:.0f} s left", self.done, self.total)
+        self.run.say(f"{epoch}, loss {loss:.3f}", self.done, self.total)
 
 
 def diverged(epoch: str, value: float) -> TrainingError:
