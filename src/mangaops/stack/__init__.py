@@ -20,6 +20,7 @@ from mangaops.stack.specs import (
     Stack,
     UnitSpec,
 )
+from mangaops.stack.wording import told
 
 __all__ = [
     "ANY",
@@ -41,4 +42,5 @@ __all__ = [
     "UnitSpec",
     "differences",
     "parse",
+    "told",
 ]
