@@ -11,10 +11,13 @@ import pytest
 from mangaops.errors import InputError, UsageError
 from mangaops.inference.families import SERVING
 from mangaops.inference.retrieval import Retrieval
+from mangaops.pipeline.bench import Bench
 from mangaops.pipeline.catalogue_run import Appended, append_delta
 from mangaops.pipeline.gateway_bench import BenchPlan
+from mangaops.pipeline.measuring_lists import Ranking
 from mangaops.pipeline.retrieval_world import RetrievalWorld
 from mangaops.pipeline.scratch_pair import DATA, FAMILIES, titles
+from mangaops.pipeline.steps import Steps
 from mangaops.registry import permit
 from mangaops.simulation.outcome import marked
 from mangaops.store import CatalogueLog
@@ -31,6 +34,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, family in FAMILIES.items():
         os.symlink(shared(place(tmp_path_factory), family).folder, folder / name)
     return folder
+
+
+def _quiet(*_told: object) -> None:
+    pass
 
 
 def marks(world: RetrievalWorld, release: str) -> tuple[str, ...]:
@@ -109,6 +116,20 @@ def test_a_removal_goes_through_where_the_store_is_gone_and_says_what_was_not_ch
     (tmp_path / "away").rename(folder)
     with pytest.raises(InputError, match="never an item"):
         removed("nobody else")
+
+
+def test_reviewers_read_the_title_of_an_item_that_one_release_alone_was_sealed_with(
+    pair: Path, tmp_path: Path
+) -> None:
+    world = make_search_world(tmp_path / "world", pair)
+    world.promote_next()
+    CatalogueLog(world.shop.desk.ledger, DATA).append({"fresh": {"title": "a title"}})
+    steps = Steps(world.shop.journal, "run", lambda: 0.0, lambda *_told: None, lambda: None)
+    bench = Bench(world.shop, steps, "retrieval", "retrieval-1", world.judged, 0, frozenset(), "why", _quiet)
+    told = Ranking(bench).titles()
+    for item_id, item in titles().items():
+        assert {told[f"{item_id}{end}"] for end in ("", ".1", ".2")} == {item["title"]}
+    assert told["fresh"] == "a title"
 
 
 @pytest.mark.parametrize(
