@@ -8,6 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from mangaops.inference.catalogue import Catalogue
+from mangaops.pipeline.catalogue_change import served_so
 from mangaops.store import CatalogueLog, Ledger
 
 
@@ -43,6 +45,48 @@ def test_items_of_a_file_and_ids_that_went_are_the_next_delta(shop: Path, tmp_pa
     assert told["last"] == 2
     assert told["deltas"][0] == {"number": 1, "added": 2, "removed": 1, "actor": "kim", "reason": "week 17"}
     assert "week 17" in mangaops("catalogue", "show", "shop", "--stack", shop).out
+
+
+def test_what_changes_nothing_is_left_out_and_counted(shop: Path, tmp_path: Path, mangaops) -> None:
+    words = ("catalogue", "append", "shop", "--stack", shop)
+    items = ("--items", tmp_path / "items.parquet")
+    assert "left out" not in mangaops(*words, *items).out
+    again = mangaops(*words, *items, "--removed", "i9", "--json")
+    told = json.loads(again.out)
+    assert (told["number"], told["added"], told["removed"], told["unchanged"]) == (2, 0, 1, 2)
+    nothing = mangaops(*words, *items, "--removed", "i9")
+    assert nothing.code == 0
+    assert "no delta of shop was written, as nothing changes: 2 as they are, 1 gone already" in nothing.out
+    told = json.loads(mangaops(*words, *items, "--json").out)
+    assert (told["number"], told["added"], told["unchanged"], told["gone_already"]) == (None, 0, 2, 0)
+    dearer = {"sku": ["i1", "i2", "i9"], "title": ["Red Garden", "Iron Storm", "Back"], "price": [500, 7, 1]}
+    pl.DataFrame(dearer).write_parquet(tmp_path / "items.parquet")
+    ended = mangaops(*words, *items)
+    assert "delta 3 of shop: 2 added or changed, 0 removed; left out: 1 as they are" in ended.out
+    assert [sorted(each.added) for each in log_of(shop).read()] == [["i1", "i2"], [], ["i2", "i9"]]
+
+
+@pytest.mark.parametrize("blank", ["", " \t"])
+def test_a_delta_without_a_reason_is_refused(shop: Path, tmp_path: Path, mangaops, blank: str) -> None:
+    ended = mangaops("catalogue", "append", "shop", "--stack", shop, "--removed", "i1", "--reason", blank)
+    assert (ended.code, "no reason" in ended.err) == (2, True)
+    assert "--reason TEXT" in ended.err
+    assert log_of(shop).last() == 0
+
+
+@pytest.mark.parametrize(
+    ("generation", "held", "same"),
+    [(0, None, {"a"}), (1, None, {"a"}), (1, "its own", {"a"}), (1, "another", set()), (2, None, set())],
+)
+def test_an_item_is_as_it_is_where_all_that_serves_has_it_and_the_log_goes_on_from_there(
+    shop: Path, generation: int, held: str | None, same: set[str]
+) -> None:
+    log = log_of(shop)
+    log.append({"z": {"title": "z"}})
+    sealed = log.hash_of(1) if held == "its own" else held
+    items = {"a": {"title": "a"}, "b": {"title": "b"}}
+    other = Catalogue("shop", "sha256:1", 0, {"a": {"title": "a"}, "b": {"title": "c"}})
+    assert served_so(log, [other, Catalogue("shop", "sha256:2", generation, items, sealed)], items) == same
 
 
 def test_a_catalogue_without_deltas_says_so(shop: Path, mangaops) -> None:

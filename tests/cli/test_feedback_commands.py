@@ -124,6 +124,14 @@ def test_feedback_on_a_search_takes_no_label_and_may_be_laid_aside(told: Path, m
     assert mangaops("feedback", "review", "s1", "--reject", *WHY, "--stack", told).code == 0
 
 
+@pytest.mark.parametrize("blank", ["", " \t"])
+def test_a_review_without_a_reason_is_refused(told: Path, mangaops, blank: str) -> None:
+    ended = mangaops("feedback", "review", "r1", "--reason", blank, "--stack", told)
+    assert (ended.code, "no reason" in ended.err) == (2, True)
+    assert "--reason TEXT" in ended.err
+    assert waiting(told, mangaops) == ["r1", "r2", "r3", "r4", "r5"]
+
+
 def test_what_was_reviewed_stands_and_nothing_beside_it_is_changed(told: Path, mangaops) -> None:
     assert mangaops("feedback", "review", "r1", *WHY, "--stack", told).code == 0
     again = mangaops("feedback", "review", "r3", "r1", "--reject", *WHY, "--stack", told)

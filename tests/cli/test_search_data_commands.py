@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+
+from mangaops.errors import InputError
+from mangaops.pipeline.catalogue_run import Appended, append_delta, deltas
+from mangaops.pipeline.workshop import Workshop
+from mangaops.store import Snapshots
+from mangaops.wiring import Settings, open_workshop
 
 WORDS = ("garden", "samurai", "library", "river", "planet", "kitchen", "dragon", "school", "violin", "storm")
 
@@ -333,6 +342,54 @@ def test_what_no_version_holds_cannot_be_removed_from_its_catalogue(
     assert "shop: 1 delta\n" in mangaops("catalogue", "show", "shop", "--stack", shop).out
     assert mangaops(*remove, "i2").code == 0
     assert "shop: 2 deltas" in mangaops("catalogue", "show", "shop", "--stack", shop).out
+
+
+def test_items_as_the_newest_version_has_them_change_nothing(shop: Path, tmp_path: Path, mangaops) -> None:
+    append = ("catalogue", "append", "shop", "--stack", shop, "--items", tmp_path / "items.parquet")
+    assert mangaops("data", "snapshot", "--stack", shop, "--data", "shop", *files(tmp_path)).code == 0
+    told = json.loads(mangaops(*append, "--json").out)
+    assert (told["number"], told["unchanged"]) == (None, 90)
+    items = pl.read_parquet(tmp_path / "items.parquet")
+    dearer = items.with_columns(price=pl.when(pl.col("item_id") == "i7").then(9))
+    dearer.write_parquet(tmp_path / "items.parquet")
+    told = json.loads(mangaops(*append, "--json").out)
+    assert (told["number"], told["added"], told["unchanged"]) == (1, 1, 89)
+
+
+@dataclass(frozen=True)
+class Overtaken:
+    """Snapshots, while whose tables are read something else happens."""
+
+    snapshots: Snapshots
+    meanwhile: Callable[[], object]
+
+    def get_tables(self, digest: str) -> Any:
+        self.meanwhile()
+        return self.snapshots.get_tables(digest)
+
+
+def test_of_two_removals_at_once_the_later_is_decided_on_the_log_with_the_other(
+    shop: Path, tmp_path: Path, mangaops
+) -> None:
+    assert mangaops("data", "snapshot", "--stack", shop, "--data", "shop", *files(tmp_path)).code == 0
+    opened = open_workshop(Settings(shop, shop.parent / ".mangaops", None, None, "kim"))
+    ids = [f"i{n}" for n in range(90)]
+
+    def remove(shop: Workshop, *gone: str) -> Appended:
+        return append_delta(shop, "shop", None, gone, reason="gone", progress=lambda *_told: None)
+
+    def overtaken(*by: str) -> Workshop:
+        first = iter([lambda: remove(opened, *by)])
+        stores = Overtaken(opened.desk.snapshots, lambda: next(first, lambda: None)())
+        return replace(opened, desk=replace(opened.desk, snapshots=stores))
+
+    remove(opened, *ids[:86])
+    made = remove(overtaken("i88"), "i87", "i88")
+    assert made.delta is not None
+    assert (made.delta.number, made.delta.removed, made.change.gone) == (3, ("i87",), ("i88",))
+    with pytest.raises(InputError, match="find nothing"):
+        remove(overtaken("i86"), "i89")
+    assert [each.removed for each in deltas(opened, "shop")][1:] == [("i88",), ("i87",), ("i86",)]
 
 
 def test_a_removal_goes_through_without_the_store_and_says_so(shop: Path, tmp_path: Path, mangaops) -> None:

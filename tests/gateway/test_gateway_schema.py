@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -88,6 +89,14 @@ def test_the_document_tells_what_a_search_takes_and_gives(searching: Server) -> 
     told_reply = {"items", "catalogue_generation", "request_id", "release", "generation"}
     assert reply.keys() == told_reply
     assert reply["items"][0].keys() == {"item_id", "title", "score"}
+
+
+def test_a_query_over_the_limit_is_told_what_became_of_it_in_words_of_a_search(searching: Server) -> None:
+    told = searching.ask("POST", "/v1/search", {"query": "x" * 1001})
+    assert (told.status, told.json["kind"]) == (413, "TooLarge")
+    assert told.json["error"] == "the request was refused: its query is too long, and none of it was read"
+    assert "what is looked for" in told.json["next"]
+    assert "conversation" not in json.dumps(told.json)
 
 
 def test_the_document_tells_every_path(server: Server) -> None:

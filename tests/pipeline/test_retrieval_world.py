@@ -11,10 +11,13 @@ import pytest
 from mangaops.errors import InputError, UsageError
 from mangaops.inference.families import SERVING
 from mangaops.inference.retrieval import Retrieval
+from mangaops.pipeline.bench import Bench
 from mangaops.pipeline.catalogue_run import Appended, append_delta
 from mangaops.pipeline.gateway_bench import BenchPlan
+from mangaops.pipeline.measuring_lists import Ranking
 from mangaops.pipeline.retrieval_world import RetrievalWorld
 from mangaops.pipeline.scratch_pair import DATA, FAMILIES, titles
+from mangaops.pipeline.steps import Steps
 from mangaops.registry import permit
 from mangaops.simulation.outcome import marked
 from mangaops.store import CatalogueLog
@@ -31,6 +34,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, family in FAMILIES.items():
         os.symlink(shared(place(tmp_path_factory), family).folder, folder / name)
     return folder
+
+
+def _quiet(*_told: object) -> None:
+    pass
 
 
 def marks(world: RetrievalWorld, release: str) -> tuple[str, ...]:
@@ -61,8 +68,8 @@ def test_what_a_delta_removes_is_of_a_catalogue_that_serves_or_of_the_log(pair: 
 
     def removed(*ids: str) -> int:
         made = append_delta(world.shop, DATA, None, ids, reason="gone", progress=lambda *_told: None)
-        assert made.unchecked is None
-        return made.delta.number
+        assert made.change.unchecked is None
+        return made.delta.number if made.delta else 0
 
     with pytest.raises(InputError, match="never an item") as refused:
         removed(mine[0], f"{next(iter(titles()))}.2", "nobody")
@@ -78,11 +85,11 @@ def test_what_a_delta_removes_is_of_a_catalogue_that_serves_or_of_the_log(pair: 
         removed(mine[0])
     log.append({"fresh": {"title": "a title"}})
     assert removed(mine[0]) == 3
-    assert removed(mine[0]) == 4, "it was an item once"
+    assert removed(mine[0]) == 0, "it was an item once, and is gone already"
     with pytest.raises(InputError, match="find nothing"):
         removed("fresh")
     world.promote_next()
-    assert removed(f"{next(iter(titles()))}.2") == 5, "an item of the champion, and not of the way back"
+    assert removed(f"{next(iter(titles()))}.2") == 4, "an item of the champion, and not of the way back"
 
 
 def test_a_removal_goes_through_where_the_store_is_gone_and_says_what_was_not_checked(
@@ -96,18 +103,33 @@ def test_a_removal_goes_through_where_the_store_is_gone_and_says_what_was_not_ch
     def removed(*ids: str) -> Appended:
         return append_delta(world.shop, DATA, None, ids, reason="gone", progress=lambda *_told: None)
 
-    assert removed(mine[0]).unchecked is None, "the store is there"
+    assert removed(mine[0]).change.unchecked is None, "the store is there"
     folder.rename(tmp_path / "away")
     made = removed(mine[1])
+    assert made.delta is not None
     assert (made.delta.number, made.delta.removed) == (2, (mine[1],))
-    assert "was not checked" in str(made.unchecked)
-    assert index in str(made.unchecked)
-    CatalogueLog(world.shop.desk.ledger, DATA).append({"fresh": {"title": "a title"}})
-    assert removed(mine[1]).unchecked is None, "the log knows it, and an item that is left"
-    assert "was not checked" in str(removed("nobody").unchecked)
+    assert "was not checked" in str(made.change.unchecked)
+    assert index in str(made.change.unchecked)
+    CatalogueLog(world.shop.desk.ledger, DATA).append({"fresh": {"title": "a title"}, mine[2]: {}})
+    assert removed(mine[2]).change.unchecked is None, "the log knows it, and an item that is left"
+    assert "was not checked" in str(removed("nobody").change.unchecked)
     (tmp_path / "away").rename(folder)
     with pytest.raises(InputError, match="never an item"):
         removed("nobody else")
+
+
+def test_reviewers_read_the_title_of_an_item_that_one_release_alone_was_sealed_with(
+    pair: Path, tmp_path: Path
+) -> None:
+    world = make_search_world(tmp_path / "world", pair)
+    world.promote_next()
+    CatalogueLog(world.shop.desk.ledger, DATA).append({"fresh": {"title": "a title"}})
+    steps = Steps(world.shop.journal, "run", lambda: 0.0, lambda *_told: None, lambda: None)
+    bench = Bench(world.shop, steps, "retrieval", "retrieval-1", world.judged, 0, frozenset(), "why", _quiet)
+    told = Ranking(bench).titles()
+    for item_id, item in titles().items():
+        assert {told[f"{item_id}{end}"] for end in ("", ".1", ".2")} == {item["title"]}
+    assert told["fresh"] == "a title"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from shop_desk import CHAMPION, NEW, NEXT, OLD, SearchWorld, search_world, traff
 from mangaops.errors import InputError, NotReviewable
 from mangaops.evidence import Evidence
 from mangaops.inference.filters import Filters
-from mangaops.release import review, review_lists, review_sheet
+from mangaops.release import review, review_lists, review_page, review_sheet
 from mangaops.release.desk import record_evidence
 from mangaops.release.listed import as_list, items_of, limits
 from mangaops.release.planted_limits import SHORT, UNFILTERED, WHOLE, Limit, Offer, offered
@@ -82,6 +82,63 @@ def test_the_page_shows_the_queue_side_by_side_and_tells_no_side(searching: Sear
     assert "in this list alone" in page
     for word in ("golden", "planted", "baseline", "challenger", "<script"):
         assert word not in page.partition("</style>")[2]
+
+
+def unequal() -> pl.DataFrame:
+    """A queue whose lists have other lengths, the shorter one of either version and under either letter."""
+    pairs = [(["a", "b", "c", "d"], ["e"]), (["a"], ["e", "f", "b"]), ([], ["a", "b"]), (["a", "b"], [])]
+    rows = [
+        {
+            "item_id": f"item-{n}{int(first)}",
+            "text": f"query {n}",
+            "baseline_label": as_list(baseline),
+            "release_label": as_list(release),
+            "release_is_a": first,
+            "options": None,
+            "answer": None,
+        }
+        for n, (baseline, release) in enumerate(pairs)
+        for first in (False, True)
+    ]
+    return pl.DataFrame(rows, schema_overrides={"options": pl.String, "answer": pl.String})
+
+
+NAMES = {item: f"Title {item}" for item in "abcdef"}
+
+
+def test_lists_of_other_lengths_look_alike_and_say_where_they_end() -> None:
+    rows = rows_of(review_sheet.to_csv(unequal(), titles=NAMES))
+    assert rows[0]["B"] == "1. Title e (e)\n2. (no item)\n3. (no item)\n4. (no item)"
+    assert rows[4]["A"] == "1. (no item)\n2. (no item)"
+    assert all(len(row["A"].splitlines()) == len(row["B"].splitlines()) for row in rows)
+    page = review_page.to_html(unequal(), titles=NAMES, unit="retrieval", review="r").decode()
+    lists = [each.count("<li") for each in re.findall("<ol>(.*?)</ol>", page)]
+    assert lists[::2] == lists[1::2] == [4, 4, 3, 3, 2, 2, 2, 2]
+    assert page.partition("<section")[2].count("(no item)") == 2 * (3 + 2 + 2 + 2)
+    assert "nothing found" not in page
+
+
+def test_what_reviewers_see_holds_no_score_no_release_and_no_sign_of_a_version(
+    searching: SearchWorld,
+) -> None:
+    name = opened(searching)
+    page = review.export_page(searching.desk, "retrieval", name).decode().partition("<section")[2]
+    sheet = review.export_review(searching.desk, "retrieval", name).decode()
+    releases = searching.desk.ledger.read("retrieval")
+    known = {str(event.body.get(key)) for event in releases for key in ("release", "digest")} - {"None"}
+    assert CHAMPION in known or searching.release in known
+    for shown in (page, sheet):
+        for word in ("score", "similarity", "golden", "planted", "baseline", "challenger", "<mark", *known):
+            assert word not in shown
+        assert not re.search(r"\d\.\d", shown), "a number with decimals is a score"
+
+
+def test_an_answer_to_lists_of_other_lengths_comes_back() -> None:
+    rows = [{**row, "answer": "A"} for row in rows_of(review_sheet.to_csv(unequal(), titles=NAMES))]
+    told = unequal().with_columns(by_action=False)
+    given = review_sheet.from_csv(told, as_csv(rows), [], source="queue.csv", titles=NAMES)
+    shown = [review_sheet.ordered(row)[0] for row in told.iter_rows(named=True)]
+    assert given["answer"].to_list() == shown
 
 
 def limited(world: SearchWorld, options: dict[str, object]) -> str:

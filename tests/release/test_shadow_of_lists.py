@@ -16,7 +16,7 @@ from mangaops.inference.families import SERVING
 from mangaops.metrics import rank_biased_overlap
 from mangaops.release import live
 from mangaops.release.answer_forms import FORMS, LABELS, LISTS, form_of
-from mangaops.release.listed import NOTHING, as_list, items_of, lines
+from mangaops.release.listed import NOTHING, as_list, items_of, lines, side_by_side
 from mangaops.release.live_logs import answered, of_one_catalogue, unanswered
 from mangaops.stack import ModelSpec
 from mangaops.stack.specs import Strict
@@ -160,5 +160,21 @@ def test_a_list_is_ten_ids_as_json_and_read_line_by_line() -> None:
     many = [f"i{n}" for n in range(12)]
     assert items_of(as_list(many)) == many[:10]
     assert as_list(["ü", 'a"b']) == '["ü","a\\"b"]'
-    assert lines('["i1","i2"]', {"i1": "A  title\nof two lines"}) == "1. A title of two lines (i1)\n2. i2"
-    assert lines("[]", {}) == NOTHING
+    titles = {"i1": "A  title\nof two lines"}
+    assert lines(["i1", "i2", None], titles) == f"1. A title of two lines (i1)\n2. i2\n3. {NOTHING}"
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "shown"),
+    [
+        (["a", "b"], ["c", "d"], ["a", "b"]),
+        (["a"], ["c", "d", "a"], ["a", None, None]),
+        ([], ["c", "d"], [None, None]),
+        (["c", "d"], [], ["c", "d"]),
+        ([], [], [None]),
+    ],
+)
+def test_two_lists_side_by_side_have_as_many_places(
+    mine: list[str], other: list[str], shown: list[str | None]
+) -> None:
+    assert side_by_side(as_list(mine), as_list(other)) == shown

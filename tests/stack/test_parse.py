@@ -239,7 +239,7 @@ def test_five_mistakes_are_told_at_once_in_the_order_of_lines() -> None:
         ("margin: 0.002", "margn: 0.002", 13, "did you mean 'margin'"),
         ("margin: 0.002", "margin: -1", 13, "greater than or equal to 0"),
         ("margin: 0.002", "margin: .nan", 13, "finite"),
-        ("margin: 0.002", "margin: two", 13, "valid number"),
+        ("margin: 0.002", "margin: two", 13, "must be a number; found 'two'"),
         ("margin: 0.002", "margin: 0.002, confidence: 0.3", 13, "0.5"),
         ("margin: 0.002", "margin: 0.002, confidence: 1", 13, "less than 1"),
         ("margin: 0.002", "margin: 0.002, margin: 0.003", 13, "stands twice"),
@@ -616,10 +616,9 @@ def test_every_mistake_in_an_index_is_told_with_its_line() -> None:
     assert [
         each.split(";")[0] for each in mistakes(PAIRED.replace("models: [adapter, reranker]", wrong))
     ] == [
-        "line 13: units.retrieval.index.exact_up_to: input should be greater than or equal to 1",
-        "line 13: units.retrieval.index.lists: input should be a valid integer, unable to parse string as an "
-        "integer",
-        "line 13: units.retrieval.index.oversample: input should be a finite number",
+        "line 13: units.retrieval.index.exact_up_to: must be greater than or equal to 1",
+        "line 13: units.retrieval.index.lists: must be a whole number",
+        "line 13: units.retrieval.index.oversample: must be a finite number",
         "line 13: unknown key 'probes' in units.retrieval.index",
     ]
 

@@ -14,7 +14,7 @@ from threading import Barrier
 import pytest
 import sqlalchemy as sa
 
-from mangaops.errors import InputError, IntegrityError, UsageError
+from mangaops.errors import InputError, IntegrityError, RevisionConflict, UsageError
 from mangaops.store import CatalogueDelta, CatalogueLog, Ledger
 
 ITEM = {"title": "ワンピース 103", "price": 528, "tags": ["adventure"]}
@@ -46,6 +46,15 @@ def test_who_appended_a_delta_and_why_stands_with_it(ledger: Ledger) -> None:
     log.append({"a": ITEM}, actor="kim", reason="week 17")
     log.append({"b": ITEM})
     assert [(each.actor, each.reason) for each in log.read()] == [("kim", "week 17"), ("", "")]
+
+
+def test_a_delta_is_appended_after_the_one_that_its_writer_had_read_last(ledger: Ledger) -> None:
+    log = CatalogueLog(ledger, "manga")
+    assert log.append({"a": ITEM}, expect=0) == 1
+    with pytest.raises(RevisionConflict, match="another one came first") as refused:
+        log.append({"b": ITEM}, expect=0)
+    assert (refused.value.found, log.last()) == ("delta 1 is the newest", 1)
+    assert log.append({"b": ITEM}, expect=1) == 2
 
 
 def test_so_many_deltas_are_read_as_asked_for(ledger: Ledger) -> None:

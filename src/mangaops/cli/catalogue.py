@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -49,7 +49,7 @@ def append(
 ) -> None:
     """Add a numbered delta to the log of a catalogue; every release that serves it follows.
 
-    An item that is there already is replaced as a whole.
+    An item that is there already is replaced as a whole. What changes nothing is left out.
     """
     from mangaops.datasets import Source
     from mangaops.pipeline.catalogue_run import append_delta
@@ -57,10 +57,33 @@ def append(
     with call.progress() as progress:
         source = Source(tuple(items), query) if items else None
         done = append_delta(call.workshop(), data, source, removed, reason=reason, progress=progress)
-    made = done.delta
-    said = f"{len(made.added):,} added or changed, {len(made.removed):,} removed"
-    told = {"data": data, **_counted(made), "warning": done.unchecked}
-    call.finish(told, lambda: typer.echo(f"delta {made.number} of {data}: {said}"), why=done.unchecked or "")
+    change = done.change
+    told = {
+        "data": data,
+        "number": done.delta.number if done.delta else None,
+        **_counts(change.added, change.removed),
+        "unchanged": len(change.same),
+        "gone_already": len(change.gone),
+        "actor": call.settings.actor,
+        "reason": reason,
+        "warning": change.unchecked,
+    }
+    call.finish(told, lambda: typer.echo(_said(data, told)), why=change.unchecked or "")
+
+
+def _said(data: str, told: Mapping[str, Any]) -> str:
+    """The delta and its counts, and what was left out of it; or that there is none."""
+    idle = {
+        "{:,} as they are": told["unchanged"],
+        "{:,} gone already": told["gone_already"],
+    }
+    left_out = ", ".join(words.format(count) for words, count in idle.items() if count)
+    if told["number"] is None:
+        return f"no delta of {data} was written, as nothing changes: {left_out}"
+    said = (
+        f"delta {told['number']} of {data}: {told['added']:,} added or changed, {told['removed']:,} removed"
+    )
+    return f"{said}; left out: {left_out}" if left_out else said
 
 
 @shared
@@ -77,11 +100,14 @@ def show(call: Call, data: Data) -> None:
 def _counted(delta: CatalogueDelta) -> dict[str, Any]:
     return {
         "number": delta.number,
-        "added": len(delta.added),
-        "removed": len(delta.removed),
+        **_counts(delta.added, delta.removed),
         "actor": delta.actor,
         "reason": delta.reason,
     }
+
+
+def _counts(added: Collection[str], removed: Collection[str]) -> dict[str, int]:
+    return {"added": len(added), "removed": len(removed)}
 
 
 def _render(data: str, rows: Sequence[dict[str, Any]]) -> None:

@@ -104,10 +104,10 @@ def _asking(service: Service, unit: Unit, text_limit: int) -> Callable[[bytes], 
         asking = parsed(unit.serving.asking, body)
         if len(asking.words) > text_limit:
             raise TooLarge(
-                "the request was refused: its text is too long",
+                f"the request was refused: its {asking.words_in} is too long, and none of it was read",
                 found=f"{len(asking.words)} characters",
                 accepted=f"at most {text_limit}",
-                next_step="send the last part of the conversation; --text-limit raises the limit",
+                next_step=f"{asking.shorter}; --text-limit raises the limit",
             )
         caller = Caller(asking.conversation_id, asking.user_id, asking.options())
         (reply,) = await service.answer(unit, [asking.words], caller)

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from starlette.responses import Response
 
 from mangaops.errors import InputError, MangaopsError, RefusedError, SetupError
+from mangaops.stack import told
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -78,11 +79,9 @@ def parsed(kind: type[Body], raw: bytes) -> Body:
     try:
         return kind.model_validate_json(raw)
     except ValidationError as error:
-        mistakes = error.errors(include_url=False, include_context=False, include_input=False)
-        said = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in mistakes[:5])
         raise InputError(
             "the request was refused: its body cannot be used",
-            found=said,
+            found=told(error, kind),
             accepted=_accepted(kind),
             next_step="see /openapi.json",
         ) from error

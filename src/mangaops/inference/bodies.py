@@ -20,11 +20,15 @@ _ID = Annotated[str, Field(max_length=200)]
 
 
 class Asking(BaseModel):
-    """A request: words, which stand in the field `words_in`, and where known their conversation and user."""
+    """A request: words, which stand in the field `words_in`, and where known their conversation and user.
+
+    `shorter` is what to do where the words are too many.
+    """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     words_in: ClassVar[str]
+    shorter: ClassVar[str]
 
     conversation_id: _ID | None = None
     user_id: _ID | None = None
@@ -43,6 +47,7 @@ class TextAsked(Asking):
     """A text, and where known its conversation and user."""
 
     words_in = "text"
+    shorter = "send the last part of the conversation"
 
     text: Annotated[str, Field(description="What the user said; the empty text is answered too.")]
 
@@ -51,6 +56,7 @@ class SearchAsked(Asking):
     """What is searched for, how many items are wanted, and of which."""
 
     words_in = "query"
+    shorter = "send the words that say what is looked for"
 
     query: Annotated[str, Field(description="What the user looks for; the empty query is answered too.")]
     k: Annotated[int | None, Field(ge=1, le=MOST_SHOWN, strict=True, description=_MOST_ITEMS)] = None

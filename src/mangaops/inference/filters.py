@@ -16,7 +16,7 @@ _WORDS = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=100)], ..
 def _true(value: object) -> object:
     """1 is equal to true, and no true."""
     if value is not True:
-        raise ValueError("true, or left out")
+        raise ValueError("must be true, or left out")
     return value
 
 

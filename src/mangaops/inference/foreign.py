@@ -8,7 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from mangaops.errors import ArtifactTampered, MangaopsError, SetupError
+from mangaops.stack import told
 
 
 @contextmanager
@@ -30,10 +33,15 @@ def translated(folder: Path, doing: str) -> Iterator[None]:
     except Exception as error:
         raise ArtifactTampered(
             f"the artifact {folder.name} was refused while {doing}",
-            found=f"{type(error).__name__}: {str(error)[:300]}",
+            found=_found(error),
             accepted="a folder that mangaops train has sealed",
             next_step="restore the folder from the artifact store, or train again",
         ) from error
+
+
+def _found(error: Exception) -> str:
+    says = told(error) if isinstance(error, ValidationError) else str(error)
+    return f"{type(error).__name__}: {says[:300]}"
 
 
 def imported(package: str, doing: str) -> Any:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from mangaops.datasets.search_data import collect_items, items_by_id
 from mangaops.datasets.source import Source
-from mangaops.errors import InputError, IntegrityError, SetupError, UsageError
-from mangaops.inference.catalogue import Item, read_catalogue
-from mangaops.pipeline.search_data_run import newest_search_version
+from mangaops.errors import InputError, RevisionConflict, UsageError
+from mangaops.inference.catalogue import Item
+from mangaops.pipeline.catalogue_change import Change, changed
 from mangaops.pipeline.workshop import Progress, Workshop
-from mangaops.release.desk import state
+from mangaops.registry import require_reason
 from mangaops.stack import SearchDataSpec, guess
 from mangaops.store import CatalogueDelta, CatalogueLog
-from mangaops.vocabulary import Digest, Part
 
 
 @dataclass(frozen=True)
 class Appended:
-    """A delta that is in the log; `unchecked` says what could not be asked about its removals, and why."""
+    """What an append came to: the delta that is in the log, None where nothing of the catalogue changes."""
 
-    delta: CatalogueDelta
-    unchecked: str | None = None
+    delta: CatalogueDelta | None
+    change: Change
 
 
 def append_delta(
@@ -36,22 +35,30 @@ def append_delta(
     reason: str,
     progress: Progress,
 ) -> Appended:
-    """The items of the source and the ids of those that went are the next delta of the data's catalogue.
+    """What the items of the source and the ids of those that went change is the next delta of the catalogue.
 
-    Every release that serves it embeds them for itself from now on. A store that cannot be read holds up no
-    removal: what it would be asked stays unchecked.
+    Every release that serves it embeds the delta for itself from now on. Where another delta comes first,
+    what that changed counts: this one is decided anew.
 
     Raises:
-        UsageError: the stack declares no such data of kind search.
+        UsageError: the stack declares no such data of kind search, or the reason says nothing.
         InputError: the items cannot be read, an item stands twice, there is neither item nor id, an id was
             never an item, or no item would be left.
     """
-    spec = searched(shop, data)
+    spec, actor = searched(shop, data), shop.desk.actor
+    require_reason(f"a delta of the catalogue {data}", reason)
     added = read_items(source, spec, progress) if source is not None else {}
-    log, gone = CatalogueLog(shop.desk.ledger, data), tuple(sorted(set(removed)))
-    unchecked = _removable(shop, log, added, gone) if gone else None
-    number = log.append(added, gone, actor=shop.desk.actor, reason=reason)
-    return Appended(CatalogueDelta(number, added, gone, shop.desk.actor, reason), unchecked)
+    log = CatalogueLog(shop.desk.ledger, data)
+    log.check(added, removed)
+    while True:
+        change = changed(shop, log, added, sorted(set(removed)))
+        if not change.added and not change.removed:
+            return Appended(None, change)
+        try:
+            number = log.append(change.added, change.removed, actor=actor, reason=reason, expect=change.after)
+        except RevisionConflict:
+            continue
+        return Appended(CatalogueDelta(number, change.added, change.removed, actor, reason), change)
 
 
 def deltas(shop: Workshop, data: str) -> list[CatalogueDelta]:
@@ -63,85 +70,6 @@ def deltas(shop: Workshop, data: str) -> list[CatalogueDelta]:
     """
     searched(shop, data)
     return CatalogueLog(shop.desk.ledger, data).read()
-
-
-_Ids = Collection[str]
-
-
-def _removable(shop: Workshop, log: CatalogueLog, added: Mapping[str, Item], gone: _Ids) -> str | None:
-    """None where each id is or was an item, and another is left; else why the store could not be asked.
-
-    The log is asked first, then the newest version of the data, and what serves only where these do not know:
-    of that alone hangs whether searches find something, unless the log has an item that is left.
-
-    Raises:
-        InputError: an id was never one, or none is left.
-    """
-    stands = dict[str, bool]()
-    for delta in log.read():
-        stands |= dict.fromkeys(delta.removed, False) | dict.fromkeys(delta.added, True)
-    after = stands | dict.fromkeys(gone, False) | dict.fromkeys(added, True)
-    left = any(after.values())
-    if left and stands.keys() >= set(gone):
-        return None
-    try:
-        newest = _newest(shop, log.catalogue)
-        known = {*stands, *newest}
-        if left and known.issuperset(gone):
-            return None
-        served = _served(shop, log.catalogue)
-    except (SetupError, IntegrityError) as error:
-        return f"whether each of these ids was an item, and one is left, was not checked: {error.message}"
-    catalogues = served or [newest]
-    if any(catalogues):
-        _check(log.catalogue, gone, known.union(*served), any(_emptied(each, after) for each in catalogues))
-    return None
-
-
-def _emptied(items: _Ids, after: Mapping[str, bool]) -> bool:
-    return not any(after.get(each, True) for each in {*items, *after})
-
-
-def _check(catalogue: str, gone: _Ids, known: set[str], emptied: bool) -> None:
-    unknown = sorted(set(gone) - known)
-    if unknown:
-        raise InputError(
-            f"a delta of the catalogue {catalogue} was refused: it removes what was never an item",
-            found=f"{', '.join(unknown[:5])}: {len(unknown):,} of {len(gone):,} ids",
-            accepted="ids of the catalogue that serves, of the newest version, or of the log",
-            next_step="mend these ids, or leave them out",
-        )
-    if emptied:
-        raise InputError(
-            f"a delta of the catalogue {catalogue} was refused: every search would find nothing",
-            found=f"{len(gone):,} ids removed, and no item left",
-            accepted="a catalogue with an item",
-            next_step="append what is sold now together with it, by --items",
-        )
-
-
-def _newest(shop: Workshop, data: str) -> _Ids:
-    """The ids of the newest version of the data; none where there is none."""
-    version = newest_search_version(shop, data)
-    return version.items.get_column("item_id").to_list() if version is not None else []
-
-
-def _served(shop: Workshop, data: str) -> list[_Ids]:
-    """The ids of each sealed catalogue that deltas change now."""
-    opened = (shop.desk.artifacts.open(each) for each in sorted(_indexes(shop, data)))
-    return [read_catalogue(folder).items.keys() for folder in opened]
-
-
-def _indexes(shop: Workshop, data: str) -> set[Digest]:
-    """The indexes that deltas change now: of champion, way back and challenger."""
-    desk, found = shop.desk, set[Digest]()
-    for unit, spec in desk.stack.units.items():
-        if any(desk.stack.models[model].data == data for model in spec.models):
-            current = state(desk, unit)
-            held = (current.champion, *current.rollback[-1:], current.challenger)
-            releases = [current.releases[name] for name in held if name and name in current.releases]
-            found |= {each.parts[Part.INDEX] for each in releases if Part.INDEX in each.parts}
-    return found
 
 
 def searched(shop: Workshop, data: str) -> SearchDataSpec:

@@ -13,6 +13,7 @@ from mangaops.errors import InputError, RefusedError, UsageError
 from mangaops.pipeline.dataset_run import frozen_labels
 from mangaops.pipeline.views import Row
 from mangaops.pipeline.workshop import Workshop
+from mangaops.registry import require_reason
 from mangaops.stack import guess
 from mangaops.store import FeedbackBook, read_log
 from mangaops.store.foreign import file_errors
@@ -63,9 +64,11 @@ def review(
     With `reject` it teaches nothing. The book keeps who, when and why; a review stands once.
 
     Raises:
-        UsageError: no such feedback, no label or two answers, or a label that the unit does not have.
+        UsageError: no reason, no such feedback, no label or two answers, or a label that the unit does not
+            have.
         RefusedError: one of them was reviewed before; none is changed.
     """
+    require_reason("the review", reason)
     if label is not None and reject:
         raise UsageError("the review was refused", found="--label and --reject", accepted="one of the two")
     with _book(home, gateway) as book:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import cast
 
 import polars as pl
 
+from mangaops.datasets.search_data import items_by_id
 from mangaops.datasets.search_leakage import with_others
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.evidence import Evidence
+from mangaops.inference.catalogue import Item, read_catalogue
 from mangaops.inference.index import build
 from mangaops.inference.retrieval import Retrieval
 from mangaops.pipeline.bench import Bench, as_json
@@ -24,7 +27,7 @@ from mangaops.release.pairs import PairModels
 from mangaops.release.shadow import Searches, Traffic
 from mangaops.stack import SearchDataSpec
 from mangaops.store import CatalogueLog
-from mangaops.vocabulary import EvidenceKind, Family, Side
+from mangaops.vocabulary import EvidenceKind, Family, Part, Side
 
 TIMED_QUERIES = 500
 """Golden queries that the latency test asks, round and round."""
@@ -79,11 +82,20 @@ class Ranking:
         return read_grades(self.bench.shop, self.spec, location)
 
     def titles(self) -> dict[str, str]:
-        """The title of each item that a list may show, those that came by a delta too."""
-        known = dict(self.golden.items.select("item_id", "title").iter_rows())
+        """The title of each item that a list may show: also of one that came by a delta, or that only a live
+        release still has, whose side an id without a title would give away.
+        """
         data = self.desk.stack.models[self.models[0]].data
-        later = (delta.added.items() for delta in CatalogueLog(self.desk.ledger, data).read())
-        return known | {each: str(item.get("title") or each) for items in later for each, item in items}
+        deltas = CatalogueLog(self.desk.ledger, data).read()
+        items = [*self._sealed(), items_by_id(self.golden.items), *(delta.added for delta in deltas)]
+        return {each: str(item.get("title") or each) for held in items for each, item in held.items()}
+
+    def _sealed(self) -> list[Mapping[str, Item]]:
+        """The items that both releases were sealed with, as they serve."""
+        releases = self.bench.state().releases
+        sides = [releases[name].parts for name in (self.bench.champion, self.bench.release) if name]
+        opened = [self.desk.artifacts.open(parts[Part.INDEX]) for parts in sides]
+        return [read_catalogue(folder).items for folder in opened]
 
     def _over_golden(self, release: str) -> Retrieval:
         """The release as it serves; its adapter's own index of the golden items where it sealed another's."""

@@ -1,7 +1,7 @@
 """Lifecycle table, events, fold. Pure."""
 
 from mangaops.registry import drafts
-from mangaops.registry.events import GENESIS, Draft, Event, canonical, chained, check, seal
+from mangaops.registry.events import GENESIS, Draft, Event, canonical, chained, check, require_reason, seal
 from mangaops.registry.fold import fold, fold_data, fold_stream
 from mangaops.registry.judging import MIRRORED, REPLAYED, files, judging, reviewing
 from mangaops.registry.lifecycle import OPEN, TRANSITIONS, advance, is_fallback, picture
@@ -57,6 +57,7 @@ __all__ = [
     "permit",
     "picture",
     "record",
+    "require_reason",
     "reviewing",
     "seal",
     "untrained",

@@ -117,6 +117,7 @@ SCHEMAS: Final[dict[EventKind, int]] = {
 """The schema that new events of each kind are written in. Old rows keep theirs: see `fold.UPGRADES`."""
 
 _NO_REASON: Final = "no reason"
+_SAY_WHY: Final = "say why: --reason TEXT"
 _CLOSED: Final[dict[str, frozenset[str]]] = {
     "because": frozenset(Because),
     "evidence_kind": frozenset(EvidenceKind),
@@ -227,7 +228,7 @@ def check(draft: Draft) -> Draft:
             f"an event {draft.kind} was refused: it is not complete",
             found="; ".join(mistakes),
             accepted="a reason, an actor and the fields " + (", ".join(BODIES[draft.kind]) or "none"),
-            next_step="say why: --reason TEXT" if _NO_REASON in mistakes else "",
+            next_step=_SAY_WHY if _NO_REASON in mistakes else "",
         )
     return draft
 
@@ -238,10 +239,29 @@ def _envelope_mistakes(draft: Draft) -> list[str]:
         mistakes.append(f"stream {draft.stream!r} is no unit, data/<name> or stack")
     if not draft.actor.strip() or not draft.actor.isprintable():
         mistakes.append("no actor" if not draft.actor.strip() else "an actor with control characters")
-    reason = draft.body.get("reason")
-    if not isinstance(reason, str) or not reason.strip():
+    if not _says_why(draft.body.get("reason")):
         mistakes.append(_NO_REASON)
     return mistakes
+
+
+def require_reason(what: str, reason: str) -> str:
+    """The reason itself, of something that is kept beside the events and needs one as they do.
+
+    Raises:
+        UsageError: it is empty or blank.
+    """
+    if not _says_why(reason):
+        raise UsageError(
+            f"{what} was refused: it is not complete",
+            found=_NO_REASON,
+            accepted="a reason that says something",
+            next_step=_SAY_WHY,
+        )
+    return reason
+
+
+def _says_why(reason: object) -> bool:
+    return isinstance(reason, str) and bool(reason.strip())
 
 
 def _body_mistakes(kind: EventKind, body: Body) -> list[str]:

@@ -9,7 +9,8 @@ from typing import Any, Final
 PLACES: Final = 10
 """Places of a list that evidence keeps."""
 
-NOTHING: Final = "(nothing found)"
+NOTHING: Final = "(no item)"
+"""What stands in a place that one list has and the other, beside it, has not."""
 
 
 def as_list(items: Sequence[str]) -> str:
@@ -47,8 +48,22 @@ def _price(value: float) -> str:
     return f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
-def lines(listed: str, titles: Mapping[str, str]) -> str:
+def side_by_side(listed: str, other: str) -> list[str | None]:
+    """The ids of a list that is shown beside another, with as many places; None: it has no item there.
+
+    So two lists look alike whatever their lengths: a reader judges what stands in a place.
+    """
+    items, beside = items_of(listed), items_of(other)
+    return [*items, *[None] * (max(len(items), len(beside), 1) - len(items))]
+
+
+def lines(places: Sequence[str | None], titles: Mapping[str, str]) -> str:
     """The list as people read it, a line a place: `1. Title (id)`; the id alone where it has no title."""
-    named = [(item, " ".join(titles.get(item, "").split())) for item in items_of(listed)]
-    told = [f"{title} ({item})" if title else item for item, title in named]
-    return "\n".join(f"{place}. {each}" for place, each in enumerate(told, 1)) or NOTHING
+    return "\n".join(f"{number}. {_place(item, titles)}" for number, item in enumerate(places, 1))
+
+
+def _place(item: str | None, titles: Mapping[str, str]) -> str:
+    if item is None:
+        return NOTHING
+    title = " ".join(titles.get(item, "").split())
+    return f"{title} ({item})" if title else item

@@ -7,18 +7,21 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from mangaops.release.listed import items_of, limits
+from mangaops.release.listed import NOTHING, items_of, limits, side_by_side
 from mangaops.release.pages import render
 from mangaops.release.review_sheet import Titles, ordered
 
 
 @dataclass(frozen=True)
 class Place:
-    """One place of a list: the title that people read, the item's id, whether the other list lacks it."""
+    """One place of a list: the title that people read, the item's id, whether the other list lacks it.
+
+    `item_id` is None where this list ends before the other one.
+    """
 
     number: int
     title: str
-    item_id: str
+    item_id: str | None
     only_here: bool
 
 
@@ -53,8 +56,8 @@ def to_html(items: pl.DataFrame, *, titles: Titles | None, unit: str, review: st
     """
     rows = enumerate(items.iter_rows(named=True), 1)
     asked = [_asked(number, row, titles) for number, row in rows]
-    listed = titles is not None
-    return render("review.html", asked=asked, listed=listed, unit=unit, review=review).encode()
+    told = {"listed": titles is not None, "no_item": NOTHING, "unit": unit, "review": review}
+    return render("review.html", asked=asked, **told).encode()
 
 
 def _asked(number: int, row: Mapping[str, object], titles: Titles | None) -> Asked:
@@ -69,7 +72,7 @@ def _option(letter: str, mine: str, other: str, titles: Titles | None) -> Option
         return Option(letter, mine, ())
     also = set(items_of(other))
     places = [
-        Place(number, titles.get(item, ""), item, item not in also)
-        for number, item in enumerate(items_of(mine), 1)
+        Place(number, titles.get(item or "", ""), item, item is not None and item not in also)
+        for number, item in enumerate(side_by_side(mine, other), 1)
     ]
     return Option(letter, "", tuple(places))

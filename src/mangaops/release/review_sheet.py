@@ -12,7 +12,7 @@ import polars as pl
 from mangaops.datasets.personal import mask
 from mangaops.errors import InputError
 from mangaops.release.escape import csv_cell, like_a_number
-from mangaops.release.listed import limits, lines
+from mangaops.release.listed import limits, lines, side_by_side
 from mangaops.vocabulary import REVIEW_WORDS, is_review_word
 
 COLUMNS: Final = ("item_id", "text", "A", "B", "answer")
@@ -25,8 +25,8 @@ _MAX_BYTES: Final = 64 * 2**20
 def to_csv(items: pl.DataFrame, *, titles: Titles | None = None, bom: bool = False) -> bytes:
     """The queue as UTF-8 CSV with the columns `COLUMNS`, `answer` to be filled in; `bom` for spreadsheets.
 
-    With `titles` of items A and B are lists, a numbered line a place; None: they are labels. Under a text
-    stands what its search was limited to.
+    With `titles` of items A and B are lists of as many numbered lines, one a place; None: they are labels.
+    Under a text stands what its search was limited to.
     Personal data in texts is masked, and no cell is read as a formula, a number or a date. No column tells
     which side a label is from, or which items are planted; those have limits of drawn items, without the
     filters where no judged item meets any of them (`review_lists.plant`).
@@ -41,7 +41,9 @@ def to_csv(items: pl.DataFrame, *, titles: Titles | None = None, bom: bool = Fal
 
 def _shown(row: dict[str, object], titles: Titles | None) -> list[str]:
     a, b = ordered(row)
-    options = (a, b) if titles is None else (lines(a, titles), lines(b, titles))
+    options = (a, b)
+    if titles is not None:
+        options = (lines(side_by_side(a, b), titles), lines(side_by_side(b, a), titles))
     limited = limits(row.get("options"))
     text = f"{row['text']}\n({limited})" if limited else str(row["text"])
     return [str(row["item_id"]), *(csv_cell(cell) for cell in (mask(text), *options))]

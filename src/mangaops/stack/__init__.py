@@ -21,6 +21,7 @@ from mangaops.stack.specs import (
     UnitSpec,
 )
 from mangaops.stack.spelling import guess
+from mangaops.stack.wording import told
 
 __all__ = [
     "ANY",
@@ -43,4 +44,5 @@ __all__ = [
     "differences",
     "guess",
     "parse",
+    "told",
 ]

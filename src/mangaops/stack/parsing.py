@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,6 +15,7 @@ from mangaops.stack.agreement import agreement
 from mangaops.stack.document import Document, Path, Unreadable, read, where
 from mangaops.stack.specs import DataSpec, ModelSpec, Rule, SearchDataSpec, Stack, Strict, UnitSpec
 from mangaops.stack.spelling import near
+from mangaops.stack.wording import MISSING, OURS, UNKNOWN, Mistake, accepted, keys_at, kind_of, said
 from mangaops.vocabulary import STACK_STREAM, STREAM_NAME, Family
 
 KINDS: Final[dict[str, type[DataSpec] | type[SearchDataSpec]]] = {
@@ -68,14 +69,14 @@ def parse(
 def _stack(document: Document, words: _Words) -> Stack | None:
     tree = document.values
     if not isinstance(tree, dict):
-        document.wrong((), f"a stack.yaml is a mapping of {', '.join(_TOP)}; this is {_kind(tree)}")
+        document.wrong((), f"a stack.yaml is a mapping of {', '.join(_TOP)}; this is {kind_of(tree)}")
         return None
     for key in tree:
         if key not in _TOP:
             document.wrong((key,), f"unknown key '{key}' at the top level{near(key, _TOP)}")
     name, simulated = tree.get("stack"), tree.get("simulated", False)
     if not isinstance(name, str) or not name.strip():
-        document.wrong(("stack",), f"stack: the name of the stack is missing; found {_kind(name)}")
+        document.wrong(("stack",), f"stack: the name of the stack is missing; found {kind_of(name)}")
     if not isinstance(simulated, bool):
         document.wrong(("simulated",), f"simulated: must be true or false; found {simulated!r}")
     data = _section(document, "data", lambda value, path: _data(value, path, document))
@@ -93,7 +94,7 @@ def _section(document: Document, name: str, build: Callable[[Any, Path], _Value 
     """The named specs of one top-level section; those with mistakes are left out."""
     section = document.values.get(name)
     if not isinstance(section, dict) or not section:
-        document.wrong((name,), f"{name}: at least one entry is needed; found {_kind(section)}")
+        document.wrong((name,), f"{name}: at least one entry is needed; found {kind_of(section)}")
         return {}
     if name != "models":
         _names(document, name, section)
@@ -146,7 +147,7 @@ def _unit(value: Any, path: Path, document: Document, words: _Words) -> UnitSpec
         rules = value.get(name, [])
         if not isinstance(rules, list):
             document.wrong(
-                (*path, name), f"{where((*path, name))}: must be a list of rules; found {_kind(rules)}"
+                (*path, name), f"{where((*path, name))}: must be a list of rules; found {kind_of(rules)}"
             )
             rules = []
         built = [_rule(rule, (*path, name, at), document, words) for at, rule in enumerate(rules)]
@@ -156,7 +157,7 @@ def _unit(value: Any, path: Path, document: Document, words: _Words) -> UnitSpec
 
 def _rule(value: Any, path: Path, document: Document, words: _Words) -> Rule | None:
     if not isinstance(value, dict) or not isinstance(value.get("gate"), str):
-        document.wrong(path, f"{where(path)}: a rule is a mapping with a key gate; found {_kind(value)}")
+        document.wrong(path, f"{where(path)}: a rule is a mapping with a key gate; found {kind_of(value)}")
         return None
     gate, metric, dry_run = value["gate"], value.get("metric"), value.get("dry_run", False)
     spot = where(path)
@@ -179,16 +180,15 @@ def _spec(model: type[_Spec], value: Any, path: Path, document: Document) -> _Sp
     that only a whole stack shows are told at once with these.
     """
     if not isinstance(value, dict):
-        document.wrong(path, f"{where(path)}: must be a mapping; found {_kind(value)}")
+        document.wrong(path, f"{where(path)}: must be a mapping; found {kind_of(value)}")
         return None
     try:
         return model.model_validate(value, strict=False)
     except ValidationError as refused:
-        errors = refused.errors(include_url=False, include_context=False)
-        for error in errors:
-            inner = (*path, *(part for part in error["loc"] if part != "[key]"))
-            document.wrong(inner, _mistake(model, error["loc"], error["type"], error["msg"], inner, value))
-    if any(error["type"] != "extra_forbidden" for error in errors):
+        errors = refused.errors(include_url=False)
+    for place, says in _mistakes(model, errors, path).items():
+        document.wrong((*path, *place), says)
+    if any(error["type"] != UNKNOWN for error in errors):
         return None
     return _spec(model, _without(value, [error["loc"] for error in errors]), path, document)
 
@@ -204,44 +204,45 @@ def _without(value: dict[str, Any], keys: Iterable[tuple[int | str, ...]]) -> di
     return left
 
 
-def _mistake(
-    model: type[BaseModel], loc: tuple[int | str, ...], kind: str, says: str, path: Path, value: Any
-) -> str:
-    accepted = _accepted(model, loc[:-1])
-    if kind == "extra_forbidden":
-        return f"unknown key '{loc[-1]}' in {where(path[:-1])}{near(str(loc[-1]), accepted)}"
-    if kind == "missing":
-        return f"{where(path[:-1])}: the key '{loc[-1]}' is missing"
-    says = says.removeprefix("Value error, ")
-    return f"{where(path)}: {says[:1].lower()}{says[1:]}{_found(value, loc)}"
+def _mistakes(model: type[BaseModel], errors: Iterable[Mistake], path: Path) -> dict[Path, str]:
+    """What is wrong by its place in the section: where something inside a place is wrong too, that alone.
+
+    A place that may hold one of several things is told once, with all that it may hold.
+    """
+    found: dict[Path, list[Mistake]] = {}
+    for error in errors:
+        found.setdefault(_place(error["loc"]), []).append(error)
+    inside = {place[:end] for place in found for end in range(len(place))}
+    return {
+        place: _told(model, told, (*path, *place), place)
+        for place, told in found.items()
+        if place not in inside
+    }
 
 
-def _found(value: Any, loc: Iterable[int | str]) -> str:
-    """`; found VALUE` where the location leads to a scalar."""
-    for part in loc:
-        inner = dict(enumerate(value)) if isinstance(value, (list, tuple)) else value
-        value = inner.get(part) if isinstance(inner, dict) else inner
-    return f"; found {value!r}"[:120] if isinstance(value, (str, int, float)) else ""
+def _place(loc: Iterable[int | str]) -> Path:
+    """The keys and indexes of a location, without the marks such as `[key]` that pydantic adds to them."""
+    return tuple(part for part in loc if isinstance(part, int) or "[" not in part)
 
 
-def _accepted(model: type[BaseModel], loc: Iterable[int | str]) -> list[str]:
-    """Keys of the section that a location leads to."""
-    for part in loc:
-        known = model.model_fields.get(str(part))
-        kinds = [known.annotation, *get_args(known.annotation)] if known else []
-        sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        if not sections:
-            return []
-        model = sections[0]
-    return list(model.model_fields)
+def _told(model: type[BaseModel], errors: Sequence[Mistake], path: Path, place: Path) -> str:
+    first = errors[0]
+    if first["type"] == UNKNOWN:
+        known = near(str(place[-1]), keys_at(model, place[:-1]))
+        return f"unknown key '{place[-1]}' in {where(path[:-1])}{known}"
+    if first["type"] == MISSING:
+        return f"{where(path[:-1])}: the key '{place[-1]}' is missing"
+    says = " or ".join([said(first, keys_at(model, place)), *(accepted(each) for each in errors[1:])])
+    return f"{where(path)}: {says}{_found(first)}"
+
+
+def _found(error: Mistake) -> str:
+    """`; found VALUE` of a scalar, and of another value what it is where that is the mistake."""
+    value = error["input"]
+    if isinstance(value, (str, int, float)):
+        return f"; found {value!r}"[:120]
+    return "" if error["type"] == OURS else f"; found {kind_of(value)}"
 
 
 def _mapping(value: Any) -> Any:
     return {} if value is None else value
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    names = {dict: "a mapping", list: "a list", str: "a text", bool: "true or false"}
-    return names.get(type(value), f"the number {value}")

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, func, select
 
-from mangaops.errors import InputError, IntegrityError
+from mangaops.errors import InputError, IntegrityError, RevisionConflict
 from mangaops.registry import GENESIS, canonical
 from mangaops.store.announcing import announce
 from mangaops.store.ledger import Ledger
@@ -63,20 +63,26 @@ class CatalogueLog:
         *,
         actor: str = "",
         reason: str = "",
+        expect: int | None = None,
     ) -> int:
         """The delta is on disk, under the number that is returned: one more than the newest before it.
 
+        `expect` is the number of the newest delta that a decision had read, where it read the log.
+
         Raises:
             InputError: it says nothing, an id is empty, or it adds and removes the same item.
+            RevisionConflict: another delta came after the expected one.
             UsageError: an item is not JSON.
             SetupError: the database cannot be written.
         """
-        _check(self.catalogue, added, removed)
+        self.check(added, removed)
         said = {name: word for name, word in (("actor", actor), ("reason", reason)) if word}
         body = canonical({"added": dict(added), "removed": sorted(set(removed)), **said})
         while True:
             with self._database.writing() as connection:
                 last = self._last(connection)
+                if expect not in (None, last):
+                    raise self._moved(expect, last)
                 number, held = last + 1, self._hash(connection, last) or GENESIS
                 row = {"catalogue": self.catalogue, "number": number, "body": body}
                 row["hash"] = _chained(held, body)
@@ -84,6 +90,23 @@ class CatalogueLog:
                 if connection.execute(insert, row).scalar() == number:
                     announce(self._database, connection, {f"catalogue/{self.catalogue}"})
                     return number
+
+    def check(self, added: Collection[str], removed: Collection[str]) -> None:
+        """Nothing happens where these are a delta.
+
+        Raises:
+            InputError: they say nothing, an id is empty, or one is on both sides.
+        """
+        both = sorted(set(added) & set(removed))
+        if both or not (added or removed) or "" in added or "" in removed:
+            raise InputError(
+                f"a delta of the catalogue {self.catalogue} was refused",
+                found=f"added and removed: {', '.join(both[:5])}"
+                if both
+                else "no item, or one without an id",
+                accepted="at least one item, each with an id, and each on one side",
+                next_step="name what came with --items, or what went with --removed",
+            )
 
     def read(self, after: int = 0, most: int | None = None) -> list[CatalogueDelta]:
         """The deltas of greater number, oldest first; at most so many.
@@ -168,6 +191,14 @@ class CatalogueLog:
             next_step=_NEXT,
         )
 
+    def _moved(self, expected: int | None, found: int) -> RevisionConflict:
+        return RevisionConflict(
+            f"a delta of the catalogue {self.catalogue} was refused: another one came first",
+            found=f"delta {found} is the newest",
+            accepted=f"delta {expected}, which was the newest when this one was decided",
+            next_step="run the same command again: it reads the newer log",
+        )
+
     def _gap(self, due: int, found: int) -> IntegrityError:
         return IntegrityError(
             f"the log of the catalogue {self.catalogue} was refused: a delta is missing",
@@ -179,14 +210,3 @@ class CatalogueLog:
 
 def _chained(before: Digest, body: str) -> Digest:
     return "sha256:" + hashlib.sha256(f"{before}\n{body}".encode()).hexdigest()
-
-
-def _check(catalogue: str, added: Mapping[str, Any], removed: Collection[str]) -> None:
-    both = sorted(set(added) & set(removed))
-    if both or not (added or removed) or "" in added or "" in removed:
-        raise InputError(
-            f"a delta of the catalogue {catalogue} was refused",
-            found=f"added and removed: {', '.join(both[:5])}" if both else "no item, or one without an id",
-            accepted="at least one item, each with an id, and each on one side",
-            next_step="name what came with --items, or what went with --removed",
-        )
