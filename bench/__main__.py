@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-ASKED_FOR = frozenset({"index", "index_libraries", "peers"})
+ASKED_FOR = frozenset({"embedding", "index", "index_libraries", "peers"})
 """Benches that run only when they are named: they take long, or need what is not installed."""
 
 

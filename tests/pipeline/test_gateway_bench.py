@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from a_server import answer, serving
+from ends import Ends
 from mangaops.errors import SetupError, UsageError
 from mangaops.pipeline.gateway_bench import BenchPlan, BenchResult, mirrored, run_bench, settled
 from mangaops.pipeline.gateway_world import GatewayWorld
@@ -208,7 +207,7 @@ class Ready(http.server.BaseHTTPRequestHandler):
         Ready.asked += 1
         self.send_response(200 if Ready.asked > 2 else 503)
         self.end_headers()
-        self.wfile.write(str(child.pid).encode())
+        self.wfile.write(f"{os.getpid()} {child.pid}".encode())
     def log_message(self, *_): pass
 server = http.server.HTTPServer(("127.0.0.1", 0), Ready)
 print('{"address": "http://127.0.0.1:%d"}' % server.server_port, flush=True)
@@ -216,26 +215,13 @@ server.serve_forever()
 """
 
 
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def test_a_server_is_waited_for_and_ends_with_its_children() -> None:
     heard: list[float] = []
     with ServerProcess([sys.executable, "-c", SERVER], waiting=heard.append) as server:
-        child = int(server.get("/health/ready"))
-        assert alive(child)
-        assert alive(server.pid)
-        os.kill(server.pid, 0)
+        ends = [Ends(int(pid)) for pid in server.get("/health/ready").split()]
+        assert not any(each.within(0.0) for each in ends)
     assert heard
-    assert not alive(server.pid)
-    ends = time.monotonic() + 10.0
-    while alive(child) and time.monotonic() < ends:  # it was killed: what is left is the kernel's
-        time.sleep(0.01)
-    assert not alive(child)
+    assert all(each.within(10.0) for each in ends)
 
 
 def test_a_server_that_ends_says_its_last_words() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NoReturn
 
 import typer
 from typer.exceptions import Abort, TyperException
@@ -31,6 +33,8 @@ from mangaops.errors import MangaopsError, SetupError, UsageError
 from mangaops.release.escape import visible_lines
 
 STOPPED: Final = 130
+ENDED_BY: Final = {128 + number: number for number in (signal.SIGTERM, signal.SIGHUP)}
+"""Signals that end a command as Ctrl-C does, by the exit code that shells have for them."""
 
 app = typer.Typer(
     name="mangaops",
@@ -78,11 +82,32 @@ def root(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; every error leaves as a message and its exit code, never as a traceback."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    ended = _ended(given)
+    with _signals_end_it():
+        ended = _ended(given)
     if isinstance(ended, MangaopsError):
         _tell(ended, _wants_json(given))
         sys.exit(ended.exit_code)
     sys.exit(ended)
+
+
+@contextmanager
+def _signals_end_it() -> Iterator[None]:
+    """Within, these signals leave every `with`: what the command started ends, what it holds is let go.
+
+    One that is ignored stays so: nohup does that.
+    """
+
+    def end(number: int, _frame: object) -> NoReturn:
+        sys.exit(128 + number)
+
+    caught = [each for each in ENDED_BY.values() if signal.getsignal(each) == signal.SIG_DFL]
+    for number in caught:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in caught:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _ended(given: list[str]) -> int | MangaopsError:
@@ -93,18 +118,20 @@ def _ended(given: list[str]) -> int | MangaopsError:
         return error
     except TyperException as error:
         return _misused(error)
-    except (Abort, KeyboardInterrupt, SystemExit):  # the parser exits where a pipe closed under a command
+    except (Abort, KeyboardInterrupt):
         code = STOPPED
+    except SystemExit as left:  # by a signal, or by the parser where a pipe closed under a command
+        code = left.code if left.code in ENDED_BY else STOPPED
     except Exception as error:  # noqa: BLE001 - the last net: a bug is reported, and no traceback is shown
         return _translated(error)
-    if code == STOPPED:  # so the parser ends, too, where somebody pressed Ctrl-C
+    if code == STOPPED or code in ENDED_BY:  # so the parser ends, too, where somebody pressed Ctrl-C
         with screen.patience():
             typer.echo(f"stopped; {_stopped(given)}", err=True)
     return code if isinstance(code, int) else 0
 
 
 def _stopped(given: Sequence[str]) -> str:
-    """What the same command would do after Ctrl-C: runs go on, and invented worlds begin anew."""
+    """What the same command would do after it was stopped: runs go on, and invented worlds begin anew."""
     if given[:1] in (["quickstart"], ["bench"]):
         return "the same command begins anew"
     return "run the same command again to go on where it stopped"

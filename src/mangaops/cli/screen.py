@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -38,11 +39,13 @@ def _reader_left() -> None:
 
 @contextmanager
 def patience() -> Iterator[None]:
-    """What is printed within is told as far as somebody reads: a reader who left is no error."""
+    """What is printed within is told as far as somebody reads: a lost reader or terminal is no error."""
     try:
         yield
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            raise
         _reader_left()
 
 

@@ -1,12 +1,14 @@
-"""A server as a process of its own: started, waited for until it is ready, ended with all its children."""
+"""A server as a process of its own: started, waited for until it is ready, ended with all its children.
+
+It ends with the process that started it, also where that one is killed: see server_keeper.py.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import signal
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -17,9 +19,12 @@ from types import TracebackType
 from typing import Final
 
 from mangaops.errors import SetupError
+from mangaops.pipeline import server_keeper
 
 _ADDRESS: Final = re.compile(r"https?://(?:\[[0-9a-f:]+\]|[\w.-]+):\d+")
 _KEPT: Final = 30
+_DRAINS: Final = 20.0
+"""Seconds that a server has for its end before it is killed."""
 
 
 class ServerProcess:
@@ -44,8 +49,8 @@ class ServerProcess:
         self._command, self._told = list(command), list[str]()
         self._heard = threading.Event()
         self._process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-I", "-S", server_keeper.__file__, str(_DRAINS), *self._command],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -63,11 +68,6 @@ class ServerProcess:
             self.close()
             raise
 
-    @property
-    def pid(self) -> int:
-        """The process that was started."""
-        return self._process.pid
-
     def __enter__(self) -> ServerProcess:
         return self
 
@@ -76,14 +76,10 @@ class ServerProcess:
     ) -> None:
         self.close()
 
-    def close(self, patience: float = 20.0) -> None:
+    def close(self) -> None:
         """It was asked to end, and is gone with everything that it started."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(patience)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         self._process.wait()
         self._hearing.join()
 
