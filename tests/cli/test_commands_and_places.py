@@ -112,7 +112,10 @@ def test_due_tells_the_unit_that_needs_a_champion_first_and_makes_nothing(stack:
     [
         (("audit", "log", "foo"), "next: mangaops audit log shows every stream"),
         (("audit", "verify", "--witness", "foo"), "next: mangaops audit verify prints"),
-        (("stack", "check", "--unit", "foo"), "next: mangaops stack check --unit router"),
+        (
+            ("stack", "check", "--unit", "foo"),
+            "next: name one of these, or add it under `units:` in stack.yaml",
+        ),
     ],
 )
 def test_a_name_that_is_none_is_refused_with_what_to_type_next(
