@@ -50,6 +50,7 @@ class Follows(Says):
         self.embedded = numbers[-1]
 
     def show(self) -> None:
+        self.told([])
         self.generation = self.later = self.embedded
 
 
@@ -168,6 +169,37 @@ def test_a_release_that_stays_behind_what_serves_is_not_cut_over_to(
     with pytest.raises(RefusedError, match="behind the catalogue that serves"):
         world.promote_next()
     worker.serves("router-1", 1)
+
+
+def test_the_trouble_of_a_slot_that_is_brought_in_is_not_that_of_the_unit(
+    world: GatewayWorld, room: MakeRoom
+) -> None:
+    makes, seen = Makes(), list[str | None]()
+    worker = room(url_of(world), world.home, releases=Fakes(makes))
+    worker.serves("router-1", 1)
+    appended(world, 2)
+    until(lambda: behind(worker) == (2, 0, None), "the deltas in answers")
+    makes.options = {"broken": frozenset({2}), "told": lambda _deltas: seen.append(behind(worker)[2])}
+    with pytest.raises(RefusedError, match="behind the catalogue that serves"):
+        world.promote_next()
+    assert len(seen) >= 3, "it was tried again after it had failed"
+    assert set(seen) == {None}
+    assert behind(worker) == (2, 0, None)
+
+
+def test_the_trouble_of_what_serves_stays_told_while_a_slot_is_brought_in(
+    world: GatewayWorld, room: MakeRoom
+) -> None:
+    makes, seen = Makes(options={"broken": frozenset({2})}), list[str | None]()
+    worker = room(url_of(world), world.home, releases=Fakes(makes))
+    worker.serves("router-1", 1)
+    appended(world, 2)
+    says = "delta 2 was refused: it holds no vector"
+    until(lambda: behind(worker) == (2, 1, says), "the trouble")
+    makes.options = {"told": lambda _deltas: seen.append(behind(worker)[2])}
+    world.promote_next()
+    worker.serves("router-2", 2)
+    assert set(seen) == {says}, "told as it embedded, and as it was shown"
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ class Came:
     number: int
     added: dict[str, Any] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
+    hash: str = ""
 
 
 @pytest.fixture(scope="module")
@@ -195,11 +196,13 @@ def found(release: Retrieval, title: str) -> tuple[str, ...]:
 def test_changes_are_seen_when_they_are_shown_and_not_before(release: Retrieval) -> None:
     assert isinstance(release, FollowsCatalogue)
     gone, title = next(iter(titles())), "the quiet observatory"
-    release.embed([Came(1, {"new": {"title": title}}), Came(2, {}, (gone,))])
+    release.embed([Came(1, {"new": {"title": title}}), Came(2, {}, (gone,), "sha256:2")])
     assert (release.embedded, release.generation) == (2, 0)
     assert "new" not in found(release, title)
     assert release.answer(title).generation == 0
+    assert "catalogue_hash" not in release.answer(title).as_dict(), "there is no log yet"
     release.show()
+    assert release.answer(title).as_dict()["catalogue_hash"] == "sha256:2"
     assert release.generation == 2
     assert "new" in found(release, title)
     assert gone not in found(release, str(titles()[gone]["title"]))

@@ -36,6 +36,7 @@ class Came:
     number: int
     added: dict[str, Item] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
+    hash: str = ""
 
 
 def index() -> Index:
@@ -44,9 +45,11 @@ def index() -> Index:
 
 def test_a_search_finds_what_stands_and_names_its_generation() -> None:
     live = LiveIndex(index(), generation=4)
-    first = IndexShelf.of(live.now.base, ITEMS, generation=4)
+    first = IndexShelf.of(live.now.base, ITEMS, 4, "sha256:4")
     live.apply(Delta(5, ADAPTER, ["i7"], circle(21), removed=["i2"]))
-    second = first.after(live.now, [Came(5, {"i7": {"title": "came"}}, ("i2",))])
+    second = first.after(live.now, [Came(5, {"i7": {"title": "came"}}, ("i2",), "sha256:5")])
+    assert (first.hash, second.hash) == ("sha256:4", "sha256:5")
+    assert first.after(live.now, [Came(5, {"i7": {}})]).hash is None, "nobody knows it"
     for shelf, found in ((first, ["i2", "i3"]), (second, ["i7", "i3"]), (first, ["i2", "i3"])):
         answer = Search("pair", Degrees(), lambda: shelf, None, depth=3).search("21", 2)  # noqa: B023
         assert ([hit.item_id for hit in answer.hits], answer.generation) == (found, shelf.generation)

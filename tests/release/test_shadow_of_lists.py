@@ -116,8 +116,9 @@ def logged(champion: str, challenger: str, control: str | None) -> pl.DataFrame:
     return pl.DataFrame([row], schema_overrides={**words, "control_ms": pl.Float64})
 
 
-def told_of(generation: int) -> str:
-    return json.dumps({"items": ["a", "b", "c"], "scores": [], "catalogue_generation": generation})
+def told_of(generation: int, held: str = "") -> str:
+    known = {"catalogue_hash": held} if held else {}
+    return json.dumps({"items": ["a", "b", "c"], "scores": [], "catalogue_generation": generation, **known})
 
 
 def test_lists_of_two_catalogues_are_not_compared_and_counted_as_unanswered() -> None:
@@ -126,12 +127,14 @@ def test_lists_of_two_catalogues_are_not_compared_and_counted_as_unanswered() ->
             logged(told_of(4), told_of(4), told_of(4)),
             logged(told_of(4), told_of(5), None),
             logged(told_of(4), told_of(4), told_of(5)),
+            logged(told_of(4, "sha256:a"), told_of(4, "sha256:a"), told_of(4)),
+            logged(told_of(4, "sha256:a"), told_of(4, "sha256:b"), told_of(4, "sha256:a")),
         ]
     )
     apart = of_one_catalogue(rows)
-    assert [each is None for each in apart["challenger_answer"]] == [False, True, False]
-    assert [each is None for each in apart["control_answer"]] == [False, True, True]
-    assert unanswered(apart)["why"].to_list() == ["another catalogue"]
+    assert [each is None for each in apart["challenger_answer"]] == [False, True, False, False, True]
+    assert [each is None for each in apart["control_answer"]] == [False, True, True, False, False]
+    assert unanswered(apart)["why"].to_list() == ["another catalogue"] * 2
 
 
 def test_labels_are_of_no_catalogue_and_stay() -> None:

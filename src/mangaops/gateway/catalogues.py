@@ -63,6 +63,19 @@ class Standing:
         return max(0, self.newest - self.shown)
 
 
+@dataclass(frozen=True)
+class Look:
+    """What a look at the logs found: the newest delta's number, None where none was read; what was wrong."""
+
+    newest: int | None
+    wrong: tuple[Exception, ...] = ()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why not all could be embedded, in one line."""
+        return _why(self.wrong[0]) if self.wrong else None
+
+
 @dataclass
 class Reader:
     """Reads the log for what follows a catalogue, and remembers how each unit stands. Threads take turns."""
@@ -74,7 +87,14 @@ class Reader:
 
     def catch_up(self, unit: str, following: Sequence[FollowsCatalogue]) -> None:
         """Each has embedded all that its log holds, or as much as can be: `standings` says why not more."""
-        standing = self.standings.setdefault(unit, Standing())
+        look, standing = self.look(unit, following), self.standings.setdefault(unit, Standing())
+        standing.newest = standing.newest if look.newest is None else look.newest
+        if look.trouble is not None and look.trouble != standing.trouble:
+            _LOG.error("%s does not follow its catalogue: %s", unit, look.trouble)
+        standing.trouble = look.trouble
+
+    def look(self, unit: str, following: Sequence[FollowsCatalogue]) -> Look:
+        """Each has embedded all that its log holds, or as much as can be, and nobody is told."""
         newest: dict[str, Newest] = {}
         wrong: list[Exception] = []
         for each in following:
@@ -88,8 +108,8 @@ class Reader:
                     self._embed(each, deltas)
             except Exception as error:  # noqa: BLE001 - whatever a delta holds, serving goes on without it
                 wrong.append(error)
-        standing.newest = max((each.number for each in newest.values()), default=standing.newest)
-        self._tell(unit, standing, wrong)
+                gauges.CATALOGUE_REFUSED.labels(unit, type(error).__name__).inc()
+        return Look(max((each.number for each in newest.values()), default=None), tuple(wrong))
 
     def _go_on(self, log: CatalogueLog, newest: Newest, follows: FollowsCatalogue) -> None:
         """Nothing happens where the log goes on from what is embedded: the hashes of that are equal.
@@ -126,14 +146,6 @@ class Reader:
                 raise
             for delta in deltas:
                 self._embed(follows, [delta])
-
-    def _tell(self, unit: str, standing: Standing, wrong: Sequence[Exception]) -> None:
-        for error in wrong:
-            gauges.CATALOGUE_REFUSED.labels(unit, type(error).__name__).inc()
-        why = _why(wrong[0]) if wrong else None
-        if why is not None and why != standing.trouble:
-            _LOG.error("%s does not follow its catalogue: %s", unit, why)
-        standing.trouble = why
 
 
 def _why(error: Exception) -> str:
@@ -203,6 +215,8 @@ class Catalogues:
     def bring_in(self, unit: str, predictor: Servable, ready: Callable[[], None]) -> None:
         """The predictor has embedded and shows what the log holds, and its slot is `ready` at that moment.
 
+        How the unit stands is told of slots that could answer, and so not of this one before that moment.
+
         Raises:
             SetupError: it stayed behind the catalogue that serves.
         """
@@ -210,23 +224,26 @@ class Catalogues:
             self._on_loop(ready)
             return
         follows: FollowsCatalogue = predictor
-        self._reader.catch_up(unit, [follows])  # may take long; others follow meanwhile
+        self._reader.look(unit, [follows])  # may take long; others follow meanwhile
 
         def shown() -> None:
             follows.show()
             ready()
 
         with self._moving:
-            self._reader.catch_up(unit, [follows])
-            self._not_behind(unit, predictor.name, follows)
+            look = self._reader.look(unit, [follows])
+            self._not_behind(unit, predictor.name, follows, look)
             self._on_loop(shown)
+            first = Standing(look.newest or 0, follows.generation, follows.later, look.trouble)
+            self._reader.standings.setdefault(unit, first)
+        self.wake()
 
-    def _not_behind(self, unit: str, name: str, follows: FollowsCatalogue) -> None:
-        served, standing = _served(self._units[unit]), self._reader.standings[unit]
+    def _not_behind(self, unit: str, name: str, follows: FollowsCatalogue, look: Look) -> None:
+        served = _served(self._units[unit])
         if served is None or follows.embedded >= served.generation:
             return
-        mend = "mend that" if standing.trouble else "restore the newer log; or append anew what was lost"
-        why = standing.trouble or f"its log ends at delta {standing.newest}"
+        mend = "mend that" if look.trouble else "restore the newer log; or append anew what was lost"
+        why = look.trouble or f"its log ends at delta {look.newest}"
         raise SetupError(
             f"{name} was not made ready: it is behind the catalogue that serves",
             found=f"delta {follows.embedded}: {why}",

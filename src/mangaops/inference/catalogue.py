@@ -45,6 +45,10 @@ class ItemDelta(Protocol):
     def removed(self) -> Sequence[str]:
         """Ids."""
 
+    @property
+    def hash(self) -> Digest:
+        """That of all deltas up to this one, empty where nobody knows it."""
+
 
 class _Sealed(BaseModel):
     """What catalogue.json says."""

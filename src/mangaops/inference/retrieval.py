@@ -25,7 +25,7 @@ from mangaops.inference.manifest import verify
 from mangaops.inference.reranker import Reranker
 from mangaops.inference.search import Search
 from mangaops.inference.shelf import IndexShelf
-from mangaops.vocabulary import Family, Part
+from mangaops.vocabulary import Digest, Family, Part
 
 if TYPE_CHECKING:
     from mangaops.registry.permit import Permit
@@ -56,6 +56,7 @@ class Query:
 class Listed:
     """The answer to one query: ids with their scores, best first, and the catalogue that they are from.
 
+    `hash` is that of the catalogue's log up to `generation`, None where nobody knows it.
     `milliseconds` has what each step took: encode, retrieve, rerank; `titles` those of the items.
     """
 
@@ -64,6 +65,7 @@ class Listed:
     generation: int
     milliseconds: Mapping[str, float]
     titles: tuple[str, ...] = ()
+    hash: Digest | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The answer as JSON values, as logs keep it."""
@@ -71,6 +73,7 @@ class Listed:
             "items": list(self.items),
             "scores": [round(score, 6) for score in self.scores],
             "catalogue_generation": self.generation,
+            **({"catalogue_hash": self.hash} if self.hash else {}),
         }
 
 
@@ -87,7 +90,9 @@ class Retrieval:
         self.embedder, self.reranker, self.catalogue, self.depth = embedder, reranker, catalogue, depth
         self.name = " + ".join(each.name for each in (embedder, reranker) if each is not None)
         self._live = LiveIndex(index, catalogue.generation)
-        self._shown = self._embedded = IndexShelf.of(index, catalogue.items, catalogue.generation)
+        self._shown = self._embedded = IndexShelf.of(
+            index, catalogue.items, catalogue.generation, catalogue.hash
+        )
         self._following = threading.Lock()
         self.search = self._search(lambda: self.shelf)
 
@@ -137,6 +142,7 @@ class Retrieval:
             found.generation,
             found.milliseconds,
             tuple(str(shelf.item(hit.item_id).get("title") or "") for hit in found.hits),
+            shelf.hash,
         )
 
     def answer_together(self, read: Sequence[Query]) -> list[Listed]:

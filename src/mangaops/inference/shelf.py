@@ -10,6 +10,7 @@ from mangaops.inference.catalogue import Item, ItemDelta, reading
 from mangaops.inference.index import Index
 from mangaops.inference.live_index import LiveIndex, Standing
 from mangaops.inference.search import Filter, Floats
+from mangaops.vocabulary import Digest
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,22 +18,26 @@ class IndexShelf:
     """A standing with each item that can be found in it; made once for each standing.
 
     `sealed` are the items that the base was made of, the same for each of its standings; an item in `later`
-    has its place. So a delta costs what it names and what came later, and never the catalogue.
+    has its place. So a delta costs what it names and what came later, and never the catalogue. `hash` is that
+    of the log up to `generation`, None where nobody knows it.
     """
 
     standing: Standing
     sealed: Mapping[str, Item]
     later: Mapping[str, Item] = field(default_factory=dict)
+    hash: Digest | None = None
 
     @classmethod
-    def of(cls, index: Index, items: Mapping[str, Item], generation: int = 0) -> IndexShelf:
-        """An index that no delta has changed since catalogue `generation`.
+    def of(
+        cls, index: Index, items: Mapping[str, Item], generation: int = 0, held: Digest | None = None
+    ) -> IndexShelf:
+        """An index that no delta has changed since catalogue `generation`, whose hash is `held`.
 
         Raises:
             UsageError: an item of the index is not among the items.
         """
         _complete(index.ids, items)
-        return cls(LiveIndex(index, generation).now, items)
+        return cls(LiveIndex(index, generation).now, items, hash=held)
 
     def after(self, standing: Standing, deltas: Iterable[ItemDelta]) -> IndexShelf:
         """The shelf of a later standing of the same base, which the deltas led to.
@@ -40,13 +45,14 @@ class IndexShelf:
         Raises:
             UsageError: something came to the standing that is not in the deltas.
         """
-        later = dict(self.later)
+        later, held = dict(self.later), self.hash
         for delta in deltas:
+            held = delta.hash or None
             for gone in delta.removed:
                 later.pop(gone, None)
             later |= delta.added
         _complete(standing.later_ids, later)
-        return IndexShelf(standing, self.sealed, later)
+        return IndexShelf(standing, self.sealed, later, held)
 
     @property
     def generation(self) -> int:

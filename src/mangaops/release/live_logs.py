@@ -20,6 +20,8 @@ SENT: Final = "sent"
 LOST: Final = "lost"
 DROPPED: Final = "dropped"
 OTHER_CATALOGUE: Final = "another catalogue"
+SHADOWED: Final = ("challenger", "control")
+"""The sides of the shadow, beside the champion that answers users."""
 _UNANSWERED: Final = "no answer"
 
 _REQUESTS: Final = ("writer", "seq", "at", "unit", "request_id", "release", "generation", "mirror")
@@ -153,18 +155,22 @@ def of_one_catalogue(rows: pl.DataFrame) -> pl.DataFrame:
     """The rows; an answer from another catalogue than the champion's is none, and says so.
 
     Each process follows a catalogue's log for itself, so that two answers to one request may be of
-    neighbouring generations: what differs then is the catalogue, and no model. Labels are of none.
+    neighbouring generations: what differs then is the catalogue, and no model. One number may be of two
+    catalogues, where a log was restored and went on otherwise: hashes tell, where both have one. Labels are
+    of none.
     """
-    mine, *others = (
-        pl.col(f"{side}_answer").str.json_path_match("$.catalogue_generation")
-        for side in ("champion", "challenger", "control")
-    )
-    apart = [(other != mine).fill_null(False) for other in others]
+    apart = [_other(side, "catalogue_generation") | _other(side, "catalogue_hash") for side in SHADOWED]
     return rows.with_columns(
         challenger_answer=pl.when(~apart[0]).then("challenger_answer"),
         challenger_error=pl.when(apart[0]).then(pl.lit(OTHER_CATALOGUE)).otherwise("challenger_error"),
         control_answer=pl.when(~apart[1]).then("control_answer"),
     )
+
+
+def _other(side: str, field: str) -> pl.Expr:
+    """Whether the side's answer and the champion's both say that, and say something else."""
+    theirs, mine = (pl.col(f"{each}_answer").str.json_path_match(f"$.{field}") for each in (side, "champion"))
+    return (theirs != mine).fill_null(False)
 
 
 def answered(window: pl.DataFrame, form: AnswerForm) -> pl.DataFrame:
