@@ -23,7 +23,7 @@ def test_a_rollback_after_which_no_release_answers_says_so_and_how_to_come_back(
     assert ended.code == 0
     assert "no release of router answers users now, its fallback:offer_human does" in warning
     assert "mangaops release reopen router-1 --reason '...'" in warning
-    assert "mangaops release bootstrap router --logs ..." in warning
+    assert "mangaops release bootstrap router --reason '...' --logs FILE" in warning
     assert "release run" not in warning
     assert ended.err == f"mangaops: {warning}\n"
     reopened = mangaops("release", "reopen", "router-1", "--reason", "mended", *place(world))

@@ -20,9 +20,8 @@ def judging(
     says where the shadow's requests come from, as `REPLAYED` or `MIRRORED`; empty: no shadow is asked for.
     """
     anew = f"--again {again}" if again is not None else ""
-    command = f"mangaops release {'run' if served else 'bootstrap'} {unit}"
-    if not served:
-        command += " --reason '...'"
+    first = f"mangaops release bootstrap {unit} --reason '...'"
+    command = f"mangaops release run {unit}" if served else first
     return " ".join(filter(None, (command, files(searches=searches), traffic if served else "", anew)))
 
 
