@@ -94,8 +94,11 @@ def spoil(world: Path, home: Path) -> None:
 
 
 def kinds(shop: Workshop) -> list[str]:
-    """The kinds of all events of the unit, in order."""
-    return [str(event.kind) for event in shop.desk.ledger.read("router")]
+    """The kinds of all events of the unit, in order, with that of the evidence where one is of evidence."""
+    return [
+        " ".join(filter(None, (str(event.kind), event.body.get("evidence_kind"))))
+        for event in shop.desk.ledger.read("router")
+    ]
 
 
 def problems(shop: Workshop) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -42,12 +43,15 @@ units:
     models: [adapter, reranker]
     fallback: nothing
     bootstrap:
-      - {{gate: pair, metric: mrr@10, margin: 0.0, unjudged: irrelevant, min_judged: 0.0}}
-      - {{gate: at_least, metric: recall@3, on: search, value: 0.9, unjudged: irrelevant, min_judged: 0.0}}
+{bootstrap}
     gates:
 {gates}
 """
 
+FIRST = """\
+      - {gate: pair, metric: mrr@10, margin: 0.0, unjudged: irrelevant, min_judged: 0.0}
+      - {gate: at_least, metric: recall@3, on: search, value: 0.9, unjudged: irrelevant, min_judged: 0.0}
+"""
 PAIR_RULE = "{gate: pair, metric: mrr@10, margin: 0.01, unjudged: irrelevant, min_judged: 0.0}"
 APART = """\
       - {gate: leakage}
@@ -121,8 +125,8 @@ def searching(models: PairModels) -> Search:
     return Search("pair", models.encodes, lambda: shelf, models.reranks, depth=models.depth)
 
 
-def pair_stack(gates: str = GATE_LIST) -> Stack:
-    text = STACK.format(gates=gates.rstrip("\n"))
+def pair_stack(gates: str = GATE_LIST, bootstrap: str = FIRST) -> Stack:
+    text = STACK.format(gates=gates.rstrip("\n"), bootstrap=bootstrap.rstrip("\n"))
     known = {name: gate.params for name, gate in GATES.items()}
     return parse(text, gates=known, metrics=METRICS, families=PARAMETERS)
 
@@ -140,6 +144,8 @@ class PairWorld:
     folder: Path
     snapshot: SearchSnapshot
     sides: dict[str, PairModels] = field(default_factory=dict)
+    together: Callable[..., PairModels] = pair
+    """An adapter, a reranker and their digests to the pair that is compared."""
 
     def artifact(self, name: str) -> Path:
         """A sealed folder that is called so and always the same."""
@@ -165,8 +171,8 @@ class PairWorld:
 
     def candidate(
         self,
-        adapter: tuple[str, Offsets],
-        reranker: tuple[str, Worth],
+        adapter: tuple[str, Any],
+        reranker: tuple[str, Any],
         *,
         index: str | None = "index",
     ) -> str:
@@ -187,7 +193,7 @@ class PairWorld:
         )
         known = state(self.desk, "retrieval").models
         digests = [known[f"{model}@{version}"].artifact for model, version in models.items()]
-        self.sides[release] = pair(adapter[1], reranker[1], *digests)
+        self.sides[release] = self.together(adapter[1], reranker[1], *digests)
         return release
 
     def baseline(self) -> PairModels | Finds:
@@ -226,7 +232,7 @@ class PairWorld:
         return judge.judge(self.desk, "retrieval", release, dataset=dataset, traffic=None, reason=WHY)
 
     def run(
-        self, adapter: tuple[str, Offsets], reranker: tuple[str, Worth]
+        self, adapter: tuple[str, Any], reranker: tuple[str, Any]
     ) -> tuple[str, judge.Judged, judge.Acted]:
         """One whole release, offline: from candidate to what was done with it."""
         release = self.candidate(adapter, reranker)
@@ -242,5 +248,7 @@ class PairWorld:
         return self.run(("a1", OLD_ADAPTER), ("r1", OLD_RERANKER))[0]
 
 
-def make_pair_world(folder: Path, snapshot: SearchSnapshot, gates: str = GATE_LIST) -> PairWorld:
-    return PairWorld(replace(make_desk(folder), stack=pair_stack(gates)), folder, snapshot)
+def make_pair_world(
+    folder: Path, snapshot: SearchSnapshot, gates: str = GATE_LIST, bootstrap: str = FIRST
+) -> PairWorld:
+    return PairWorld(replace(make_desk(folder), stack=pair_stack(gates, bootstrap)), folder, snapshot)
