@@ -1,9 +1,9 @@
 """Two trained models that each gain beside the champion's other, and together lose: planted in the judgments.
 
 In a simulated shop every topic has ten titles, five of which, drawn by chance, answer its searches. Shoppers
-ask in a slang that no title's words match, so adapters learn it from judgments alone. The champion's judgments
-were wrong about one trait: in six of eight topics they called the other five titles the answer. So its adapter
-draws wrong titles before right ones, more alike to the query. All else is the recipes' doing:
+ask in a slang that no title's words match, so adapters learn it from judgments alone. The champion's
+judgments were wrong about one trait: in six of eight topics they called the other five titles the answer. So
+its adapter draws wrong titles before right ones, more alike to the query. All else is the recipes' doing:
 
 - the new adapter learns from right judgments and draws right titles first: a gain alone;
 - the new reranker learns from right judgments too, on what the *champion's* adapter draws. There the less
