@@ -2,12 +2,14 @@
 
 Runs that end in a promotion and runs that end in a rejection take turns. A process of its own that imports
 first and opens nothing, so that a fork of it is a fresh run at once.
-Prints one JSON document: kills, runs that ended, problems found.
+Prints one JSON document: kills, runs that ended, problems found. In the place of a number of kills, `each`
+kills once after each fact of either run.
 """
 
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import os
 import random
@@ -19,7 +21,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mangaops import store  # noqa: F401 - imported before the fork
 from mangaops.datasets import Source
 from mangaops.inference import load
 from mangaops.pipeline import release_run, views
@@ -27,8 +28,9 @@ from mangaops.pipeline.plan import Plan
 from mangaops.pipeline.workshop import Workshop
 from mangaops.registry import ModelRecord
 from mangaops.release.desk import state
+from mangaops.store import Ledger
 from mangaops.training import Trained
-from mangaops.vocabulary import Family
+from mangaops.vocabulary import EventKind, Family
 from mangaops.wiring import Settings, open_workshop
 
 IMPORTED_LATE = (
@@ -181,6 +183,45 @@ def scenes(world: Path, scratch: Path) -> list[Scene]:
     return found
 
 
+def cut(path: Unharmed, home: Path, facts: int) -> None:
+    """The run of the scene, killed as soon as so many of its appends are in the ledger."""
+    append, counted = Ledger.append, itertools.count(1)
+
+    def appending(*given: Any, **named: Any) -> Any:
+        done = append(*given, **named)
+        if next(counted) == facts:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+
+    Ledger.append = appending  # type: ignore[method-assign]
+    path.scene.run(home)
+
+
+def after_each_fact(world: Path, scratch: Path) -> dict[str, Any]:
+    """Kills right after each append of both runs, before anything else is kept of what led to it."""
+    found: list[str] = []
+    kills = []
+    for number, stage in enumerate(scenes(world, scratch)):
+        path = unharmed(
+            stage, Path(shutil.copytree(world / "home-bootstrapped", scratch / f"whole-{number}"))
+        )
+        for facts in itertools.count(1):
+            home = Path(shutil.copytree(world / "home-bootstrapped", scratch / "cut"))
+            os.waitpid(forked(cut, path, home, facts), 0)
+            last = answered(lambda home=home, stage=stage: kinds(stage.workshop(home)))[-1]
+            if last != str(EventKind.RUN_FINISHED):
+                kills.append(last)
+                os.waitpid(forked(stage.run, home), 0)
+            broken, got = answered(lambda home=home, stage=stage: checked(stage.workshop(home)))
+            found += broken
+            if got != path.wanted:
+                found.append(f"killed after {last}: {got}, not {path.wanted}")
+            shutil.rmtree(home)
+            if last == str(EventKind.RUN_FINISHED):
+                break
+    return {"kills": kills, "problems": found}
+
+
 def main(world: Path, scratch: Path, kills: int, seed: int) -> dict[str, Any]:
     """As many kills as asked; after each, no problem; after each whole run, the facts of an unharmed one."""
     rng = random.Random(seed)
@@ -222,4 +263,7 @@ if __name__ == "__main__":
     place, scratch_folder, count, chosen = sys.argv[1:]
     for name in (*IMPORTED_LATE, load.__module__):
         importlib.import_module(name)
-    print(json.dumps(main(Path(place), Path(scratch_folder), int(count), int(chosen))))
+    if count == "each":
+        print(json.dumps(after_each_fact(Path(place), Path(scratch_folder))))
+    else:
+        print(json.dumps(main(Path(place), Path(scratch_folder), int(count), int(chosen))))

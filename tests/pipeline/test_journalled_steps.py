@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,14 @@ def test_a_step_is_done_once(tmp_path: Path) -> None:
         for _ in range(2):
             assert steps.do("train", {"seed": 1}, lambda: done.append("train") or {"made": 1}) == {"made": 1}
     assert done == ["train"]
+
+
+def test_what_a_step_gives_is_the_same_text_when_it_is_made_and_when_it_is_found(tmp_path: Path) -> None:
+    steps = Steps(
+        Journal(Ledger(f"sqlite:///{tmp_path}/ledger.db")), "run", lambda: 0.0, lambda *_: None, lambda: None
+    )
+    made, found = (steps.do("order", {}, lambda: {"share": 1.0, "both": (0.0, 0.5)}) for _ in range(2))
+    assert json.dumps(made) == json.dumps(found)
 
 
 def test_a_run_that_lost_its_lease_before_a_step_does_not_begin_it(tmp_path: Path) -> None:

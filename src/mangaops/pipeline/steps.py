@@ -91,7 +91,8 @@ class Steps:
     ) -> Output:
         """The output of `work`, from the journal where this very step was finished before.
 
-        An output that no longer `holds` (its artifact is gone) is made again, under a key of its own.
+        It is the same one whether it was made now or found. An output that no longer `holds` (its artifact is
+        gone) is made again, under a key of its own.
         """
         key = step_key(step, inputs)
         known = self.journal.get(key)
@@ -104,8 +105,7 @@ class Steps:
             return known
         output = self.timed(step, work)
         self.check()
-        self.journal.put(key, self.run, step, output)
-        return output
+        return self.journal.put(key, self.run, step, output)
 
     def timed(self, step: str, work: Callable[[], T]) -> T:
         """The result of `work`, its seconds counted under `step`.

@@ -30,8 +30,10 @@ class Journal:
         found: dict[str, Any] = json.loads(text)
         return found
 
-    def put(self, key: str, run: str, step: str, output: Mapping[str, Any]) -> None:
+    def put(self, key: str, run: str, step: str, output: Mapping[str, Any]) -> dict[str, Any]:
         """The step is finished with this output, which is JSON; told twice, it stands once.
+
+        Given back is what `get` gives from now on: of the same value there 1.0 is 1.
 
         Raises:
             IntegrityError: the step is finished already, with another output.
@@ -49,6 +51,8 @@ class Journal:
                     accepted="equal inputs give an equal output",
                     next_step=f"see run {known.run}, or measure anew with --again",
                 )
+        kept: dict[str, Any] = json.loads(text)
+        return kept
 
     def steps(self, run: str) -> dict[str, dict[str, Any]]:
         """The finished steps of a run, by name."""
