@@ -109,7 +109,7 @@ def test_rolled_back_to_nothing_the_fallback_serves(world: GatewayWorld, room: M
     assert worker.slots.served.slot is None
     assert worker.follower.unready() == {}
     world.promote_next()
-    worker.serves("router-2", 3)
+    worker.serves("router-1", 3)
 
 
 def test_what_cannot_be_loaded_is_refused_with_its_reason_and_the_champion_stays(

@@ -156,7 +156,7 @@ def test_the_way_back_after_the_fallback_is_walked_as_it_is_printed(
     shop = world.workshop()
     warning = verbs.roll_back(shop, UNIT, reason="shoppers complain")["warning"]
     assert "release reopen retrieval-1" in warning
-    assert "release bootstrap retrieval --catalogue" in warning
+    assert "release bootstrap retrieval --reason '...' --catalogue FILE" in warning
     with pytest.raises(UsageError, match="has no champion to take the others from"):
         world.run(only="reranker")
     with pytest.raises(UsageError, match="release bootstrap retrieval"):

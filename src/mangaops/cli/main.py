@@ -112,6 +112,7 @@ def _signals_end_it() -> Iterator[None]:
 
 def _ended(given: list[str]) -> int | MangaopsError:
     """The exit code of the command, or what it was refused with."""
+    terminal = _on_terminal()
     try:
         code = app(args=given, prog_name="mangaops", standalone_mode=False)
     except MangaopsError as error:
@@ -123,11 +124,18 @@ def _ended(given: list[str]) -> int | MangaopsError:
     except SystemExit as left:  # by a signal, or by the parser where a pipe closed under a command
         code = left.code if left.code in ENDED_BY else STOPPED
     except Exception as error:  # noqa: BLE001 - the last net: a bug is reported, and no traceback is shown
-        return _translated(error)
+        if not terminal or _on_terminal():
+            return _translated(error)
+        code = 128 + signal.SIGHUP  # who prints may meet the end of the terminal before it is signalled
     if code == STOPPED or code in ENDED_BY:  # so the parser ends, too, where somebody pressed Ctrl-C
         with screen.patience():
             typer.echo(f"stopped; {_stopped(given)}", err=True)
     return code if isinstance(code, int) else 0
+
+
+def _on_terminal() -> bool:
+    """Whether somebody at a terminal reads what the command prints."""
+    return sys.stdout.isatty() or sys.stderr.isatty()
 
 
 def _stopped(given: Sequence[str]) -> str:

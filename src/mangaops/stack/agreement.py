@@ -46,7 +46,8 @@ def agreement(stack: Stack, tree: Any) -> Mistakes:
     for name, unit in stack.units.items():
         yield from _unit(("units", name), unit, stack, _names(tree, "models"))
         written = tree["units"][name].get("gates")
-        yield from _search(("units", name), unit, stack, all_read=len(written or ()) == len(unit.gates))
+        all_read = isinstance(written, list) and len(written) == len(unit.gates)
+        yield from _search(("units", name), unit, stack, all_read=all_read)
         if not written:
             yield ("units", name, "gates"), f"units.{name}: without a gate nothing can be promoted; add some"
 
