@@ -24,7 +24,9 @@ def texts(code: str) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             parts = (
-                f"{{{ast.unparse(p.value)}}}" if isinstance(p, ast.FormattedValue) else p.value
+                f"{{{re.sub(r'[^A-Za-z0-9_.]', '_', ast.unparse(p.value))}}}"
+                if isinstance(p, ast.FormattedValue)
+                else p.value
                 for p in node.values
             )
             yield node.lineno, "".join(map(str, parts))

@@ -192,6 +192,10 @@ class Models:
         return PairModels(adapter, draws.embedder, shelf, reranker, reranks, PER_TOPIC)
 
 
+TABLE = {"baseline": 0.15, "new_adapter": 0.60, "new_reranker": 0.35, "release": 0.0}
+"""Recall@3 of each cell, as docs/retrieval.md has it."""
+
+
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     folder = tmp_path_factory.mktemp("planted")
@@ -218,6 +222,7 @@ def test_the_pair_that_loses_together_is_rejected_with_the_sentence(models: Mode
         assert found[alone].verdict is Verdict.PASS
         assert found[alone].observed > 0.05
     pair = found["recall@3 of the pair on search"]
+    assert (pair.facts or {})["table"] == pytest.approx(TABLE, abs=0.02)
     assert (pair.verdict, pair.says.count(SENTENCE)) == (Verdict.FAIL, 1)
     assert judged.outcome is Outcome.REJECT
     assert acted.champion == "retrieval-1"

@@ -140,6 +140,8 @@ def _on_terminal() -> bool:
 
 def _stopped(given: Sequence[str]) -> str:
     """What the same command would do after it was stopped: runs go on, and invented worlds begin anew."""
+    if given[:1] == ["serve"]:
+        return "the same command serves again"
     if given[:1] in (["quickstart"], ["bench"]):
         return "the same command begins anew"
     return "run the same command again to go on where it stopped"

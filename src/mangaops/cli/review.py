@@ -76,7 +76,7 @@ def import_answers(
     reason: Reason = "people answered",
     wanted: Wanted = None,
 ) -> None:
-    """Take the answers in as evidence; the next `release run` judges with them."""
+    """Take the answers in as evidence; the next run judges with them."""
     from mangaops.pipeline import verbs
 
     taken = verbs.import_answers(call.workshop(), release, answered, reason=reason, wanted=wanted)

@@ -1,4 +1,4 @@
-"""at_least: the release itself reaches a value, whoever stands beside it. For first champions."""
+"""at_least: the release itself reaches a value, whoever stands beside it. For units without a champion."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from mangaops.evidence import Evidence, require
 from mangaops.gates.case import Case
 from mangaops.gates.measure import Measure
 from mangaops.metrics import METRICS, Ranked, Scored, View
-from mangaops.registry import MIRRORED, REPLAYED, judging
-from mangaops.vocabulary import EvidenceKind, ShadowMode, Stage, Unjudged
+from mangaops.registry import judging, traffic_of
+from mangaops.vocabulary import EvidenceKind, Stage, Unjudged
 
 _ANSWERED = ("group", "truth", "weight", "baseline_label", "release_label", "near")
 _ON_TRAFFIC = frozenset({EvidenceKind.SHADOW, EvidenceKind.REVIEW})
@@ -40,14 +40,13 @@ def rerun(case: Case, kind: EvidenceKind | None = None, *, anew: bool = False) -
     It names the traffic of the shadow where that is what is measured, or where the case is judged on one.
     """
     shadow = case.evidence.get(EvidenceKind.SHADOW)
-    live = shadow is not None and shadow.facts.get("mode") == ShadowMode.LIVE
     on_traffic = kind is EvidenceKind.SHADOW or case.traffic is not None
     return judging(
         case.binding.unit,
         served=case.served,
         searches=case.searches,
         again=kind if anew else None,
-        traffic=(MIRRORED if live else REPLAYED) if on_traffic else "",
+        traffic=traffic_of(shadow.facts.get("mode") if shadow else None) if on_traffic else "",
     )
 
 

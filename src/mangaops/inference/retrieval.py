@@ -256,7 +256,7 @@ def _lacks(what: str) -> ArtifactTampered:
     return ArtifactTampered(
         f"the release was refused: it does not hold {what}",
         accepted="an embedding adapter, a cross-encoder reranker and the vector index, one of each",
-        next_step="run the release again: mangaops release run",
+        next_step="build one again: mangaops release run, release bootstrap where there is no champion",
     )
 
 

@@ -26,7 +26,7 @@ from mangaops.pipeline.steps import Steps
 from mangaops.pipeline.traffic import read_traffic
 from mangaops.pipeline.training_run import Version
 from mangaops.pipeline.workshop import Progress, Workshop
-from mangaops.release.desk import model_spec
+from mangaops.release.desk import model_spec, next_run, state
 from mangaops.release.shadow import Traffic
 from mangaops.stack import Stack
 
@@ -67,7 +67,7 @@ class Kind:
 def _labelled(shop: Workshop, plan: Plan, steps: Steps, progress: Progress) -> Version:
     data, source = model_spec(shop.desk, plan.unit).data, plan.source
     if not isinstance(source, Source):
-        raise _other(plan.unit, "labelled logs", "--logs")
+        raise _other(shop, plan.unit, "labelled logs", "--logs")
     logs = steps.timed("logs", lambda: accepted(gather(shop, data, source, progress)))
     return steps.timed(
         "snapshot",
@@ -80,7 +80,7 @@ def _labelled(shop: Workshop, plan: Plan, steps: Steps, progress: Progress) -> V
 def _searched(shop: Workshop, plan: Plan, steps: Steps, progress: Progress) -> Version:
     data, sources = model_spec(shop.desk, plan.unit).data, plan.source
     if not isinstance(sources, SearchSources):
-        raise _other(plan.unit, "a catalogue and judgments", "--catalogue, --judgments and --searches")
+        raise _other(shop, plan.unit, "a catalogue and judgments", "--catalogue, --judgments and --searches")
     found = steps.timed("data", lambda: examine_search(shop.desk.stack, data, sources, progress).data)
     return steps.timed(
         "snapshot",
@@ -109,9 +109,9 @@ def kind_of(stack: Stack, data: str) -> Kind:
     return KINDS["search" if data in stack.search_data else "labels"]
 
 
-def _other(unit: str, needed: str, options: str) -> UsageError:
+def _other(shop: Workshop, unit: str, needed: str, options: str) -> UsageError:
     return UsageError(
         f"a run of {unit} was refused: its models learn from {needed}",
         accepted=options,
-        next_step=f"mangaops release run {unit} {options.split(',')[0]} FILE ...",
+        next_step=next_run(shop.desk, state(shop.desk, unit)),
     )

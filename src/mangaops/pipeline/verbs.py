@@ -17,7 +17,7 @@ from mangaops.release import promote as promotion
 from mangaops.release import reopen as reopening
 from mangaops.release import review, rollback
 from mangaops.release.cutover import Switched
-from mangaops.release.desk import next_run, state
+from mangaops.release.desk import next_run, state, traffic_option
 from mangaops.stack import guess
 from mangaops.vocabulary import Family
 
@@ -106,7 +106,8 @@ def import_answers(shop: Workshop, name: str, path: Path, *, reason: str, wanted
     evidence = review.import_answers(
         shop.desk, named.unit, chosen, path.read_bytes(), reason=reason, source=path.name
     )
-    says = f"{chosen} is answered by {shop.desk.actor}; next: mangaops release run {named.unit}, same inputs"
+    anew = next_run(shop.desk, state(shop.desk, named.unit), traffic=traffic_option(shop.desk, named.release))
+    says = f"{chosen} is answered by {shop.desk.actor}; next, with the same inputs: {anew}"
     return {"review": chosen, "evidence": evidence.digest, "says": says}
 
 

@@ -3,7 +3,7 @@
 from mangaops.registry import drafts
 from mangaops.registry.events import GENESIS, Draft, Event, canonical, chained, check, require_reason, seal
 from mangaops.registry.fold import fold, fold_data, fold_stream
-from mangaops.registry.judging import MIRRORED, REPLAYED, files, judging, reviewing
+from mangaops.registry.judging import MIRRORED, REPLAYED, files, judging, reviewing, traffic_of
 from mangaops.registry.lifecycle import OPEN, TRANSITIONS, advance, is_fallback, picture
 from mangaops.registry.pairs import JudgedPair, judged_pairs
 from mangaops.registry.permit import Permit, measuring, permit
@@ -60,5 +60,6 @@ __all__ = [
     "require_reason",
     "reviewing",
     "seal",
+    "traffic_of",
     "untrained",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mangaops.vocabulary import EvidenceKind
+from mangaops.vocabulary import EvidenceKind, ShadowMode
 
 
 def judging(
@@ -39,3 +39,8 @@ def reviewing(unit: str) -> str:
 
 REPLAYED = "--traffic FILE"
 MIRRORED = "--shadow live"
+
+
+def traffic_of(mode: str | None) -> str:
+    """The option for requests as a shadow of that mode had them; None: nothing was shadowed yet."""
+    return MIRRORED if mode == ShadowMode.LIVE else REPLAYED

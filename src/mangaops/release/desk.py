@@ -10,7 +10,7 @@ from typing import Any
 
 from mangaops.errors import RevisionConflict, UsageError
 from mangaops.evidence import Binding, Evidence, require
-from mangaops.registry import Draft, Event, EvidenceRef, Release, UnitState, drafts, fold, judging
+from mangaops.registry import Draft, Event, EvidenceRef, Release, UnitState, drafts, fold, judging, traffic_of
 from mangaops.stack import ModelSpec, Stack, UnitSpec
 from mangaops.store import Artifacts, Documents, EvidenceStore, Gateways, Ledger, Snapshots
 from mangaops.vocabulary import Digest, EvidenceKind
@@ -214,6 +214,12 @@ def newest(desk: Desk, subject: Release, kind: EvidenceKind, bound: Binding | No
         if ref.kind == kind and (bound is None or _same(ref, bound)):
             return desk.evidence.get(ref.digest)
     return None
+
+
+def traffic_option(desk: Desk, subject: Release) -> str:
+    """The option that names the requests of the release's newest shadow; empty where it has none."""
+    shadow = newest(desk, subject, EvidenceKind.SHADOW)
+    return traffic_of(shadow.facts.get("mode")) if shadow else ""
 
 
 def _same(ref: EvidenceRef, bound: Binding) -> bool:

@@ -10,7 +10,7 @@ from mangaops.errors import InputError, UsageError
 from mangaops.evidence import Evidence
 from mangaops.inference.recall import recall
 from mangaops.inference.retrieval import Retrieval
-from mangaops.release.desk import Desk, Progress, binding, record_evidence, release_of, state
+from mangaops.release.desk import Desk, Progress, binding, next_run, record_evidence, release_of, state
 from mangaops.vocabulary import Digest, EvidenceKind, Part
 
 K: Final = 50
@@ -46,7 +46,7 @@ def check_index(
         raise UsageError(
             f"measuring the index of {release} was refused: it holds none",
             accepted="a release with a vector index",
-            next_step=f"mangaops release run {unit}",
+            next_step=next_run(desk, state(desk, unit)),
         )
     if queries.is_empty():
         raise InputError(

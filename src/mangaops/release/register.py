@@ -13,7 +13,7 @@ from mangaops.datasets import Snapshot, golden_digest
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.errors import UsageError
 from mangaops.registry import Draft, UnitState, canonical, drafts, fold_data
-from mangaops.release.desk import Desk, append, state, unit_spec
+from mangaops.release.desk import Desk, append, next_run, state, unit_spec
 from mangaops.vocabulary import Because, Digest
 
 
@@ -214,7 +214,7 @@ def release_digest(
             if unknown
             else f"models {', '.join(models) or 'none'}",
             accepted=f"one registered version of each of {', '.join(wanted)}",
-            next_step=f"mangaops registry list, or train: mangaops release run {unit}",
+            next_step=f"mangaops registry list, or train: {next_run(desk, current)}",
         )
     artifacts = {m: current.models[f"{m}@{v}"].artifact for m, v in models.items()}
     named = {str(part): artifact for part, artifact in parts.items()}

@@ -27,6 +27,7 @@ from mangaops.release.desk import (
     record_evidence,
     release_of,
     state,
+    traffic_option,
     unit_spec,
 )
 from mangaops.release.listed import items_of
@@ -99,7 +100,7 @@ def _measured(
             f"a review of {subject.name} was refused",
             found=f"no {'shadow' if shadow is None else form.golden} evidence",
             accepted="a release that was evaluated and shadowed",
-            next_step=next_run(desk, state(desk, unit), traffic=REPLAYED),
+            next_step=next_run(desk, state(desk, unit), traffic=traffic_option(desk, subject) or REPLAYED),
         )
     return shadow, golden
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from mangaops.errors import IntegrityError, RefusedError
 from mangaops.gates import Decision
-from mangaops.registry import REPLAYED, TRANSITIONS, Permit, Release, UnitState, fold_data, permit
+from mangaops.registry import TRANSITIONS, Permit, Release, UnitState, fold_data, permit
 from mangaops.release.bootstrap import rules_for, specs_digest
-from mangaops.release.desk import Desk, bind, next_run, unit_spec
+from mangaops.release.desk import Desk, bind, next_run, traffic_option, unit_spec
 from mangaops.release.review import counted_review
 from mangaops.vocabulary import FALLBACK, Digest, EventKind, EvidenceKind, Outcome, Purpose
 
@@ -79,10 +79,8 @@ def require_golden(desk: Desk, current: UnitState, subject: Release, dataset: Di
 
 def _refused(desk: Desk, current: UnitState, subject: Release, found: str) -> RefusedError:
     closed = EventKind.REOPENED in TRANSITIONS[subject.state]
-    shadowed = any(ref.kind == EvidenceKind.SHADOW for ref in subject.evidence)
-    traffic = REPLAYED if shadowed else ""
     reopen = f"it is {subject.state}: mangaops release reopen {subject.name} --reason '...', then "
-    again = f"judge it again: {next_run(desk, current, traffic=traffic)}"
+    again = f"judge it again: {next_run(desk, current, traffic=traffic_option(desk, subject))}"
     return RefusedError(
         f"promoting {subject.name} was refused",
         found=found,
