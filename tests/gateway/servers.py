@@ -45,7 +45,7 @@ PATIENCE = 60.0
 """Seconds after which what a test waits for has failed; a machine with nothing else to do needs few."""
 
 UNDER_WAY = 8
-"""So many requests at most a worker may be answering when it is killed: the connections that users have."""
+"""So many requests a worker may be answering when it is killed: the connections that users keep open."""
 
 
 def until(condition: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
@@ -313,7 +313,6 @@ def users(gateway: Gateway, rate: float = 30.0, after: float = 1.0, coming: int 
         seconds=7200.0,
         timeout=PATIENCE,
         rate=rate,
-        connections=UNDER_WAY,
         expected=gateway.expected,
         path=gateway.world.way.path,
         body=gateway.world.way.body,
