@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from mangaops.pipeline.workshop import Workshop
@@ -28,13 +29,31 @@ def write_reports(shop: Workshop, unit: str, release: str) -> dict[str, Path]:
 
 
 def whole(path: Path, text: str | bytes) -> Path:
-    """The file holds exactly that, or what it held before.
+    """The file holds exactly that, or what it held before; its mode and the links to it stay.
+
+    A device or a pipe, which cannot be replaced, is written to.
 
     Raises:
         SetupError: it cannot be written; it names the file.
     """
-    half = path.with_name(path.name + ".half")
+    content = text.encode() if isinstance(text, str) else text
     with file_errors(f"writing {path} was refused"):
-        half.write_bytes(text.encode() if isinstance(text, str) else text)
-        os.replace(half, path)
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            _replace(path.resolve(), content, None)
+            return path
+        if stat.S_ISREG(mode):
+            _replace(path.resolve(), content, stat.S_IMODE(mode))
+        else:
+            path.write_bytes(content)
     return path
+
+
+def _replace(path: Path, content: bytes, mode: int | None) -> None:
+    half = path.with_name(path.name + ".half")
+    with half.open("wb") as file:
+        if mode is not None:
+            os.fchmod(file.fileno(), mode)
+        file.write(content)
+    os.replace(half, path)
