@@ -6,19 +6,22 @@ import os
 from pathlib import Path
 from typing import cast
 
+import polars as pl
 import pytest
 
 from mangaops.errors import InputError, UsageError
 from mangaops.inference.families import SERVING
 from mangaops.inference.retrieval import Retrieval
-from mangaops.pipeline.bench import Bench
+from mangaops.pipeline import verbs
 from mangaops.pipeline.catalogue_run import Appended, append_delta
 from mangaops.pipeline.gateway_bench import BenchPlan
-from mangaops.pipeline.measuring_lists import Ranking
+from mangaops.pipeline.gateway_world import FIRST
 from mangaops.pipeline.retrieval_world import RetrievalWorld
 from mangaops.pipeline.scratch_pair import DATA, FAMILIES, titles
-from mangaops.pipeline.steps import Steps
 from mangaops.registry import permit
+from mangaops.release import review
+from mangaops.release.listed import items_of
+from mangaops.release.shadow import Searches, Traffic, replay
 from mangaops.simulation.outcome import marked
 from mangaops.store import CatalogueLog
 from mangaops.vocabulary import Family, Part, Purpose
@@ -36,8 +39,13 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _quiet(*_told: object) -> None:
-    pass
+def window(world: RetrievalWorld) -> Traffic:
+    """Each question, searched for once."""
+    rows = [
+        {"row_id": f"s{place}", "group": f"u{place}", "text": each.text, "at": FIRST}
+        for place, each in enumerate(world.questions())
+    ]
+    return Traffic(pl.DataFrame(rows))
 
 
 def marks(world: RetrievalWorld, release: str) -> tuple[str, ...]:
@@ -118,18 +126,24 @@ def test_a_removal_goes_through_where_the_store_is_gone_and_says_what_was_not_ch
         removed("nobody else")
 
 
-def test_reviewers_read_the_title_of_an_item_that_one_release_alone_was_sealed_with(
+def test_a_review_that_a_person_opens_has_the_titles_that_one_release_alone_was_sealed_with(
     pair: Path, tmp_path: Path
 ) -> None:
     world = make_search_world(tmp_path / "world", pair)
-    world.promote_next()
-    CatalogueLog(world.shop.desk.ledger, DATA).append({"fresh": {"title": "a title"}})
-    steps = Steps(world.shop.journal, "run", lambda: 0.0, lambda *_told: None, lambda: None)
-    bench = Bench(world.shop, steps, "retrieval", "retrieval-1", world.judged, 0, frozenset(), "why", _quiet)
-    told = Ranking(bench).titles()
-    for item_id, item in titles().items():
-        assert {told[f"{item_id}{end}"] for end in ("", ".1", ".2")} == {item["title"]}
-    assert told["fresh"] == "a title"
+    release, desk = world.ready(), world.shop.desk
+    sides = [permit(world.state(), each, Purpose.MEASURE) for each in (world.champion, release)]
+    theirs, ours = (cast(Retrieval, world.shop.load(each)) for each in sides)
+    replay(desk, "retrieval", release, Searches(theirs, ours), window(world), reason="why")
+    verbs.open_review(world.shop, release, seed=1, reason="a person looks")
+    (ref,) = world.state().releases[release].reviews
+    queue = desk.evidence.get(ref.evidence)
+    asked, told = queue.tables["items"].filter(~pl.col("planted")), review.titles_of(queue)
+    assert told is not None
+    for side, end in (("baseline_label", ".1"), ("release_label", ".2")):
+        shown = {item for each in asked[side] for item in items_of(each)}
+        assert shown
+        assert all(item.endswith(end) for item in shown)
+        assert all(told.get(item) == titles()[item.removesuffix(end)]["title"] for item in shown)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from mangaops.release import review, review_lists, review_page, review_sheet
 from mangaops.release.desk import record_evidence
 from mangaops.release.listed import as_list, items_of, limits
 from mangaops.release.planted_limits import SHORT, UNFILTERED, WHOLE, Limit, Offer, offered
+from mangaops.store import CatalogueLog
 from mangaops.vocabulary import NEITHER, Verdict
 
 ORDER = ("item_id", "text", "A", "B", "answer")
@@ -302,12 +303,20 @@ def test_more_items_than_are_shown_are_no_limit(searching: SearchWorld) -> None:
 
 
 def test_user_text_and_titles_are_harmless_on_the_page(searching: SearchWorld) -> None:
-    hostile = {f"i{n}": "<img src=x>\u202e" for n in range(60)}
-    name = opened(searching, titles=hostile)
+    hostile = {f"i{n}": {"title": "<img src=x>\u202e"} for n in range(60)}
+    CatalogueLog(searching.desk.ledger, "shop").append(hostile)
+    name = opened(searching)
     page = review.export_page(searching.desk, "retrieval", name).decode()
     assert "<img" not in page
     assert "\u202e" not in page
     assert "&lt;img src=x&gt;\\u202e" in page
+
+
+def test_an_item_without_a_title_is_called_by_its_id_on_both_sides(searching: SearchWorld) -> None:
+    CatalogueLog(searching.desk.ledger, "shop").append({"i1": {"price": 5}, "i2": {"title": "Renamed"}})
+    titles = review.titles_of(queue_of(searching, opened(searching)))
+    assert titles is not None
+    assert (titles["i1"], titles["i2"], titles["i3"]) == ("i1", "Renamed", "red river")
 
 
 def test_a_review_of_labels_has_a_page_too() -> None:

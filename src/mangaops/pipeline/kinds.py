@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
@@ -41,9 +41,6 @@ class Measuring(Protocol):
 
     def replayed(self, traffic: Traffic) -> Evidence:
         """Both sides' answers to a window of traffic are in the ledger."""
-
-    def titles(self) -> Mapping[str, str] | None:
-        """What a review calls the items of a list; None where answers are labels."""
 
     def truth(self, location: str) -> Any:
         """What answers a review in a simulated stack."""

@@ -67,9 +67,6 @@ class Classifying:
         """Both sides' answers to a window of traffic are in the ledger."""
         return self.bench.replayed(self.pair, traffic, as_json(model=self.model))
 
-    def titles(self) -> None:
-        """None: an answer is a label."""
-
     def truth(self, location: str) -> Any:
         """The hidden labels that answer a review in a simulated stack."""
         return read_truth(self.bench.shop, location)

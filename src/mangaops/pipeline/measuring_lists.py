@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import cast
 
 import polars as pl
 
-from mangaops.datasets.search_data import items_by_id
 from mangaops.datasets.search_leakage import with_others
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.evidence import Evidence
-from mangaops.inference.catalogue import Item, read_catalogue
 from mangaops.inference.index import build
 from mangaops.inference.retrieval import Retrieval
 from mangaops.pipeline.bench import Bench, as_json
@@ -26,8 +23,7 @@ from mangaops.release.desk import unit_spec
 from mangaops.release.pairs import PairModels
 from mangaops.release.shadow import Searches, Traffic
 from mangaops.stack import SearchDataSpec
-from mangaops.store import CatalogueLog
-from mangaops.vocabulary import EvidenceKind, Family, Part, Side
+from mangaops.vocabulary import EvidenceKind, Family, Side
 
 TIMED_QUERIES = 500
 """Golden queries that the latency test asks, round and round."""
@@ -80,22 +76,6 @@ class Ranking:
     def truth(self, location: str) -> pl.DataFrame:
         """The hidden grades that answer a review in a simulated stack: query, item_id, grade."""
         return read_grades(self.bench.shop, self.spec, location)
-
-    def titles(self) -> dict[str, str]:
-        """The title of each item that a list may show: also of one that came by a delta, or that only a live
-        release still has, whose side an id without a title would give away.
-        """
-        data = self.desk.stack.models[self.models[0]].data
-        deltas = CatalogueLog(self.desk.ledger, data).read()
-        items = [*self._sealed(), items_by_id(self.golden.items), *(delta.added for delta in deltas)]
-        return {each: str(item.get("title") or each) for held in items for each, item in held.items()}
-
-    def _sealed(self) -> list[Mapping[str, Item]]:
-        """The items that both releases were sealed with, as they serve."""
-        releases = self.bench.state().releases
-        sides = [releases[name].parts for name in (self.bench.champion, self.bench.release) if name]
-        opened = [self.desk.artifacts.open(parts[Part.INDEX]) for parts in sides]
-        return [read_catalogue(folder).items for folder in opened]
 
     def _over_golden(self, release: str) -> Retrieval:
         """The release as it serves; its adapter's own index of the golden items where it sealed another's."""

@@ -159,9 +159,7 @@ def _shadowed(bench: Bench, measuring: Measuring, plan: Plan, window: Traffic | 
 
 def _reviewed(bench: Bench, measuring: Measuring, plan: Plan, shadow: Digest) -> None:
     desk, unit = bench.shop.desk, plan.unit
-    opened = review.open_review(
-        desk, unit, bench.release, shadow=shadow, titles=measuring.titles(), reason=plan.reason
-    )
+    opened = review.open_review(desk, unit, bench.release, shadow=shadow, reason=plan.reason)
     _, ref = review.find(bench.state(), opened)
     if plan.truth and ref.answer is None:
         truth = measuring.truth(plan.truth)

@@ -17,7 +17,7 @@ import polars as pl
 from mangaops.errors import NotReviewable, UsageError
 from mangaops.evidence import Evidence
 from mangaops.registry import REPLAYED, Release, ReviewRef, UnitState, drafts, reviewing
-from mangaops.release import review_lists, review_page, review_queue, review_sheet
+from mangaops.release import review_lists, review_page, review_queue, review_sheet, review_titles
 from mangaops.release.answer_forms import AnswerForm, form_of
 from mangaops.release.desk import (
     Desk,
@@ -30,7 +30,6 @@ from mangaops.release.desk import (
     traffic_option,
     unit_spec,
 )
-from mangaops.release.listed import items_of
 from mangaops.vocabulary import NEITHER, REVIEW_WORDS, UNCLEAR, Action, Digest, EvidenceKind, Side
 
 SEED: Final = 7
@@ -54,18 +53,18 @@ def open_review(
     reason: str,
     seed: int | None = None,
     shadow: Digest | None = None,
-    titles: Mapping[str, str] | None = None,
 ) -> str:
     """People can be asked about the disagreements of a shadow (None: the newest); returns the review's name.
 
     Without a seed it is the review that counts for this shadow, and one with `SEED` where there is none.
     The same shadow evidence and seed give the same queue; where that is open already, its name. Where no
     answer differs there is nothing to ask, and the review is answered as it opens, with no item. Lists are
-    shown with the `titles` of their items (None: those of the golden set's catalogue), frozen with the queue.
+    shown with the titles of their items (`review_titles`), frozen with the queue.
 
     Raises:
         NotReviewable: the release has no shadow evidence, or none of the golden set.
         RevisionConflict: another verb appended first.
+        SetupError, IntegrityError: titles of lists cannot be read, or not as they were sealed.
     """
     current = state(desk, unit)
     subject = release_of(current, release)
@@ -77,7 +76,8 @@ def open_review(
     name = f"review-{1 + sum(len(known.reviews) for known in current.releases.values())}"
     queue = _queue(desk, unit, name, seen, golden, form, SEED if seed is None else seed)
     if form.listed:
-        queue = replace(queue, tables={**queue.tables, "titles": _titles(desk, golden, queue, titles)})
+        named = review_titles.titles(desk, unit, queue, _catalogue(desk, golden)["items"])
+        queue = replace(queue, tables={**queue.tables, "titles": named})
     stored = desk.evidence.put(queue)
     draft = drafts.review_opened(
         unit, release=release, review=name, evidence=stored, reason=reason, actor=desk.actor
@@ -103,16 +103,6 @@ def _measured(
             next_step=next_run(desk, state(desk, unit), traffic=traffic_option(desk, subject) or REPLAYED),
         )
     return shadow, golden
-
-
-def _titles(desk: Desk, golden: Evidence, queue: Evidence, given: Mapping[str, str] | None) -> pl.DataFrame:
-    """The titles of the items that the queue shows: item_id, title; what the catalogue lacks has none."""
-    if given is None:
-        given = dict(_catalogue(desk, golden)["items"].select("item_id", "title").iter_rows())
-    both = [*queue.tables["items"]["baseline_label"], *queue.tables["items"]["release_label"]]
-    shown = sorted({item for listed in both for item in items_of(listed)} & set(given))
-    rows = [(item, given[item]) for item in shown]
-    return pl.DataFrame(rows, schema={"item_id": pl.String, "title": pl.String}, orient="row")
 
 
 def _catalogue(desk: Desk, golden: Evidence) -> dict[str, pl.DataFrame]:
