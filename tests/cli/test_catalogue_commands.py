@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import polars as pl
@@ -92,6 +93,36 @@ def test_an_item_is_as_it_is_where_all_that_serves_has_it_and_the_log_goes_on_fr
 def test_a_catalogue_without_deltas_says_so(shop: Path, mangaops) -> None:
     ended = mangaops("catalogue", "show", "shop", "--stack", shop)
     assert (ended.code, "no delta yet" in ended.out) == (0, True)
+
+
+def test_an_item_without_a_title_is_told_when_it_comes(shop: Path, tmp_path: Path, mangaops) -> None:
+    words = ("catalogue", "append", "shop", "--stack", shop, "--items")
+    assert mangaops(*words, tmp_path / "items.parquet").err == ""
+    bare = {"sku": ["i3", "i4"], "title": [None, "Blue Gate"]}
+    pl.DataFrame(bare).write_parquet(tmp_path / "bare.parquet")
+    ended = mangaops(*words, tmp_path / "bare.parquet")
+    assert (ended.code, "1 item has no title, the first is i3" in ended.err) == (0, True)
+
+
+def test_an_audit_reads_the_deltas_of_each_catalogue_too(shop: Path, tmp_path: Path, mangaops) -> None:
+    mangaops(
+        "catalogue",
+        "append",
+        "shop",
+        "--stack",
+        shop,
+        "--items",
+        tmp_path / "items.parquet",
+        "--reason",
+        "17",
+    )
+    audit = ("audit", "verify", "--stack", shop)
+    assert mangaops(*audit).code == 0
+    with sqlite3.connect(shop.parent / ".mangaops" / "ledger.db") as ledger:
+        ledger.execute("update catalogue_deltas set body = replace(body, 'Iron', 'Lead')")
+    ended = mangaops(*audit)
+    assert ended.code == 4
+    assert "delta 1 of the catalogue shop" in ended.out
 
 
 @pytest.mark.parametrize("command", ["append", "show"])

@@ -58,6 +58,7 @@ def append(
         source = Source(tuple(items), query) if items else None
         done = append_delta(call.workshop(), data, source, removed, reason=reason, progress=progress)
     change = done.change
+    warning = "; ".join(filter(None, (_untitled(change.added), change.unchecked))) or None
     told = {
         "data": data,
         "number": done.delta.number if done.delta else None,
@@ -66,9 +67,16 @@ def append(
         "gone_already": len(change.gone),
         "actor": call.settings.actor,
         "reason": reason,
-        "warning": change.unchecked,
+        "warning": warning,
     }
-    call.finish(told, lambda: typer.echo(_said(data, told)), why=change.unchecked or "")
+    call.finish(told, lambda: typer.echo(_said(data, told)), why=warning or "")
+
+
+def _untitled(added: Mapping[str, Mapping[str, Any]]) -> str:
+    """Which items shoppers would see without a name; empty where there is none."""
+    bare = sorted(item for item, each in added.items() if not str(each.get("title") or "").strip())
+    count = "1 item has" if len(bare) == 1 else f"{len(bare):,} items have"
+    return f"{count} no title, the first is {bare[0]}: append it again with one" if bare else ""
 
 
 def _said(data: str, told: Mapping[str, Any]) -> str:

@@ -46,16 +46,21 @@ def roll_back(
 def _no_release(shop: Workshop, unit: str, left: str, fallback: str) -> str:
     return (
         f"no release of {unit} answers users now, its {fallback} does; to come back: "
-        f"mangaops release reopen {left} --reason '...', then, with its data, "
-        f"{next_run(shop.desk, state(shop.desk, unit))}, which judges it again"
+        f"mangaops release reopen {left} --reason '...', then, with the very data that it was made of, "
+        f"{next_run(shop.desk, state(shop.desk, unit))}, which judges it again (other data make another one)"
     )
 
 
 def reopen(shop: Workshop, name: str, *, reason: str) -> Row:
-    """A rejected release is a candidate again."""
+    """A rejected release is a candidate again; what was open in its place is told to be withdrawn."""
     named = find_release(shop, name)
-    reopening.reopen(shop.desk, named.unit, named.release.name, reason=reason)
-    return {"release": named.release.name, "says": f"{named.release.name} is a candidate again"}
+    release, before = named.release.name, state(shop.desk, named.unit)
+    reopening.reopen(shop.desk, named.unit, release, reason=reason)
+    lost = before.challenger if before.challenger not in (None, release) else None
+    instead = f", {lost} is withdrawn: a unit has one open release" if lost else ""
+    anew = next_run(shop.desk, before, traffic=traffic_option(shop.desk, named.release))
+    says = f"{release} is a candidate again{instead}; next, with the data that it was made of: {anew}"
+    return {"release": release, "withdrawn": lost, "says": says}
 
 
 def open_review(shop: Workshop, name: str, *, seed: int, reason: str) -> Row:

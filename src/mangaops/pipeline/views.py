@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mangaops.errors import UsageError
+from mangaops.errors import IntegrityError, UsageError
 from mangaops.gates import Decision
 from mangaops.pipeline.digests import chosen
 from mangaops.pipeline.workshop import Workshop
@@ -16,7 +16,7 @@ from mangaops.release.desk import state
 from mangaops.release.due import due, without_champion
 from mangaops.release.standing import read_decision
 from mangaops.stack import Stack, guess
-from mangaops.store import Head
+from mangaops.store import CatalogueLog, Head
 from mangaops.vocabulary import DIGEST
 
 Row = dict[str, Any]
@@ -235,6 +235,7 @@ def audit(shop: Workshop, witnesses: tuple[str, ...]) -> Row:
     problems = [
         f"{each.stream}, revision {each.revision}: {each.damage}: {each.says}" for each in found.problems
     ]
+    problems += [each for data in shop.desk.stack.search_data for each in _deltas(shop, data)]
     events = sum(head.revision for head in heads.values())
     whole = f"the ledger is whole: {events} events in {len(heads)} streams, each chained to the one before"
     return {
@@ -242,6 +243,15 @@ def audit(shop: Workshop, witnesses: tuple[str, ...]) -> Row:
         "says": f"the ledger is broken in {_places(len(problems))}" if problems else whole,
         "heads": [f"{name}:{head.revision}:{head.hash}" for name, head in heads.items()],
     }
+
+
+def _deltas(shop: Workshop, data: str) -> list[str]:
+    """What is wrong with the log of that catalogue, whose deltas are chained as events are."""
+    try:
+        CatalogueLog(shop.desk.ledger, data).read()
+    except IntegrityError as error:
+        return [f"{error.refused}; found {error.found}"]
+    return []
 
 
 def _places(count: int) -> str:
