@@ -77,9 +77,13 @@ class ServerProcess:
         self.close()
 
     def close(self) -> None:
-        """It was asked to end, and is gone with everything that it started."""
+        """It was asked to end, and is gone with everything that it started.
+
+        It is asked by a signal too: a child of this process may hold the other end of standard input open.
+        """
         assert self._process.stdin is not None
         self._process.stdin.close()
+        self._process.terminate()
         self._process.wait()
         self._hearing.join()
 
