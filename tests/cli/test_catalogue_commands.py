@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from mangaops.inference.catalogue import Catalogue
-from mangaops.pipeline.catalogue_change import served_so
+from mangaops.pipeline.catalogue_change import log_is_behind, served_so
 from mangaops.store import CatalogueLog, Ledger
 
 
@@ -76,18 +76,26 @@ def test_a_delta_without_a_reason_is_refused(shop: Path, tmp_path: Path, mangaop
 
 
 @pytest.mark.parametrize(
-    ("generation", "held", "same"),
-    [(0, None, {"a"}), (1, None, {"a"}), (1, "its own", {"a"}), (1, "another", set()), (2, None, set())],
+    ("generation", "held", "behind"),
+    [(0, None, False), (1, None, False), (1, "its own", False), (1, "another", True), (2, None, True)],
 )
-def test_an_item_is_as_it_is_where_all_that_serves_has_it_and_the_log_goes_on_from_there(
-    shop: Path, generation: int, held: str | None, same: set[str]
+def test_a_log_is_behind_where_it_lacks_what_a_catalogue_was_sealed_with(
+    shop: Path, generation: int, held: str | None, behind: bool
 ) -> None:
     log = log_of(shop)
     log.append({"z": {"title": "z"}})
     sealed = log.hash_of(1) if held == "its own" else held
+    whole, other = (
+        Catalogue("shop", f"sha256:{n}", at, {}, by) for n, at, by in ((1, 0, None), (2, generation, sealed))
+    )
+    assert log_is_behind(log, [whole, other]) is behind
+
+
+def test_an_item_is_as_it_is_where_all_that_serves_has_it() -> None:
     items = {"a": {"title": "a"}, "b": {"title": "b"}}
-    other = Catalogue("shop", "sha256:1", 0, {"a": {"title": "a"}, "b": {"title": "c"}})
-    assert served_so(log, [other, Catalogue("shop", "sha256:2", generation, items, sealed)], items) == same
+    one = Catalogue("shop", "sha256:1", 0, items)
+    other = Catalogue("shop", "sha256:2", 0, {"a": {"title": "a"}, "b": {"title": "c"}})
+    assert served_so([one, other], items) == {"a"}
 
 
 def test_a_catalogue_without_deltas_says_so(shop: Path, mangaops) -> None:

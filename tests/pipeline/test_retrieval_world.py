@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import polars as pl
 import pytest
 
+from mangaops.datasets.source import Source
 from mangaops.errors import InputError, UsageError
+from mangaops.inference.catalogue import Catalogue
 from mangaops.inference.families import SERVING
+from mangaops.inference.manifest import seal
 from mangaops.inference.retrieval import Retrieval
 from mangaops.pipeline import verbs
 from mangaops.pipeline.catalogue_run import Appended, append_delta
@@ -21,10 +25,11 @@ from mangaops.pipeline.scratch_pair import DATA, FAMILIES, titles
 from mangaops.registry import permit
 from mangaops.release import review
 from mangaops.release.listed import items_of
+from mangaops.release.register import register_release
 from mangaops.release.shadow import Searches, Traffic, replay
 from mangaops.simulation.outcome import marked
 from mangaops.store import CatalogueLog
-from mangaops.vocabulary import Family, Part, Purpose
+from mangaops.vocabulary import Because, Family, Part, Purpose
 from mangaops.wiring import bench_gateway, make_search_world
 from tiny_pairs import place, shared
 
@@ -124,6 +129,90 @@ def test_a_removal_goes_through_where_the_store_is_gone_and_says_what_was_not_ch
     (tmp_path / "away").rename(folder)
     with pytest.raises(InputError, match="never an item"):
         removed("nobody else")
+
+
+OLD, NEW, BACK = {"title": "a", "price": 1}, {"title": "a", "price": 2}, {"title": "b"}
+
+
+def ahead_of_its_log(world: RetrievalWorld, folder: Path, generation: int, held: str | None = None) -> None:
+    """The log says a is old and b gone; a catalogue is sealed at this generation, with a new and b back."""
+    log = CatalogueLog(world.shop.desk.ledger, DATA)
+    log.append({"a": OLD, "b": BACK})
+    log.append({"c": {"title": "c"}}, ["b"])
+    folder.mkdir()
+    Catalogue(DATA, "sha256:" + "1" * 64, generation, {"a": NEW, "b": BACK}, held).write(folder)
+    seal(folder)
+    desk, models = world.shop.desk, world.state().releases[world.champion].models
+    parts = {str(Part.INDEX): desk.artifacts.put(folder)}
+    register_release(desk, "retrieval", models, parts=parts, because=Because.MANUAL, reason="next")
+
+
+@pytest.fixture
+def append(pair: Path, tmp_path: Path) -> Callable[..., Appended]:
+    """Appends to the log of a world whose catalogue was sealed so; `away`: with a store that is gone."""
+    world = make_search_world(tmp_path / "world", pair)
+
+    def appended(
+        added: dict[str, object],
+        *removed: str,
+        sealed: tuple[int, str | None] | None = None,
+        away: bool = False,
+    ) -> Appended:
+        if sealed:
+            ahead_of_its_log(world, tmp_path / "sealed", *sealed)
+        if away:
+            index = world.state().releases[world.champion].parts[Part.INDEX]
+            world.shop.desk.artifacts.open(index).rename(tmp_path / "away")
+        pl.DataFrame({"item_id": list(added), **_columns(added)}).write_parquet(tmp_path / "items.parquet")
+        source = Source((str(tmp_path / "items.parquet"),)) if added else None
+        return append_delta(world.shop, DATA, source, removed, reason="anew", progress=lambda *_told: None)
+
+    return appended
+
+
+def _columns(added: dict[str, Any]) -> dict[str, list[object]]:
+    return {name: [item.get(name) for item in added.values()] for name in ("title", "price")}
+
+
+LOST = pytest.mark.parametrize("sealed", [(3, None), (3, "sha256:3"), (2, "another")])
+
+
+@LOST
+def test_an_item_that_serves_otherwise_than_a_restored_log_says_is_a_change(append, sealed) -> None:
+    made = append({"a": OLD}, sealed=sealed)
+    assert made.delta is not None
+    assert (made.delta.number, made.delta.added, made.change.same) == (3, {"a": OLD}, ())
+
+
+@LOST
+def test_an_item_that_is_back_since_a_restored_log_can_be_removed(append, sealed) -> None:
+    made = append({}, "b", sealed=sealed)
+    assert made.delta is not None
+    assert (made.delta.number, made.delta.removed, made.change.gone) == (3, ("b",), ())
+
+
+def test_what_was_lost_is_appended_anew_though_it_changes_nothing_until_the_log_has_it(append) -> None:
+    made = append({"a": OLD}, "b", sealed=(4, None))
+    assert made.delta is not None
+    assert made.delta.number == 3
+    again = append({"a": OLD}, "b")
+    assert again.delta is not None
+    assert again.delta.number == 4
+    over = append({"a": OLD}, "b")
+    assert (over.delta, over.change.same, over.change.gone) == (None, ("a",), ("b",))
+
+
+def test_where_the_log_goes_on_from_what_serves_its_words_hold(append) -> None:
+    made = append({"a": OLD}, "b", sealed=(2, None))
+    assert (made.delta, made.change.unchecked) == (None, None)
+    assert (made.change.same, made.change.gone) == (("a",), ("b",))
+
+
+def test_what_a_store_cannot_tell_counts_as_a_change_and_says_so(append) -> None:
+    made = append({"a": OLD}, "b", sealed=(2, None), away=True)
+    assert made.delta is not None
+    assert (made.delta.added, made.delta.removed) == ({"a": OLD}, ("b",))
+    assert "was not checked" in str(made.change.unchecked)
 
 
 def test_a_review_that_a_person_opens_has_the_titles_that_one_release_alone_was_sealed_with(

@@ -40,23 +40,21 @@ class Change:
 def changed(shop: Workshop, log: CatalogueLog, added: Mapping[str, Item], removed: Sequence[str]) -> Change:
     """Of the items and ids those that are otherwise than the catalogue has them.
 
-    The log is asked first, then the newest version of the data, and what serves only where these do not
-    settle it. A store that cannot be read holds up nothing: what it would be asked stays unchecked, and
-    counts as a change.
+    Log and newest version of the data are asked first, and what serves where these call something unchanged
+    or do not know it. A store that cannot be read holds up nothing: what it would be asked stays unchecked,
+    and counts as a change.
 
     Raises:
         InputError: an id was never an item, or no item would be left.
     """
-    deltas, words, unchecked = log.read(), dict[str, Item | None](), None
+    deltas, words = log.read(), dict[str, Item | None]()
     for delta in deltas:
         words |= dict.fromkeys(delta.removed) | dict(delta.added)
-    gone = {each for each in removed if each in words and words[each] is None}
-    same = {each for each, item in added.items() if words.get(each) == item}
-    stock = _Stock(shop, log)
+    stock, same, gone, unchecked = _Stock(shop, log), set[str](), set[str](), None
     try:
+        same, gone = _unchanged(stock, words, added, removed)
         if going := set(removed) - gone:
             _removable(stock, words, added, going)
-        same |= _as_they_are(stock, {each: item for each, item in added.items() if each not in words})
     except (SetupError, IntegrityError) as error:
         unchecked = f"what the catalogue has, and whether an item is left, was not checked: {error.message}"
     return Change(
@@ -94,24 +92,43 @@ class _Stock:
         return [read_catalogue(self.shop.desk.artifacts.open(each)) for each in indexes]
 
 
-def _as_they_are(stock: _Stock, items: Mapping[str, Item]) -> set[str]:
-    """The ids of those that are just so in the newest version and in all that serves."""
-    if stock.newest is None or stock.ids.isdisjoint(items):
-        return set()
+def _unchanged(
+    stock: _Stock, words: _Words, added: Mapping[str, Item], removed: Sequence[str]
+) -> tuple[set[str], set[str]]:
+    """The ids of the items that are just so already, and of those that are gone already.
+
+    None, where the log is behind what serves: its last words are not the last.
+    """
+    gone = {each for each in removed if each in words and words[each] is None}
+    same = {each for each, item in added.items() if words.get(each) == item}
+    unnamed = _as_newest(stock, {each: item for each, item in added.items() if each not in words})
+    if not (gone or same or unnamed) or log_is_behind(stock.log, stock.served):
+        return set(), set()
+    return same | served_so(stock.served, unnamed), gone
+
+
+def _as_newest(stock: _Stock, items: Mapping[str, Item]) -> dict[str, Item]:
+    """Those that are just so in the newest version."""
+    if not items or stock.newest is None or stock.ids.isdisjoint(items):
+        return {}
     newest = items_by_id(stock.newest.filter(pl.col("item_id").is_in(list(items))))
-    same = {each: items[each] for each, item in newest.items() if item == items[each]}
-    return served_so(stock.log, stock.served, same) if same else set()
+    return {each: item for each, item in newest.items() if item == items[each]}
 
 
-def served_so(log: CatalogueLog, served: Sequence[Catalogue], items: Mapping[str, Item]) -> set[str]:
-    """The ids of the items that each of these sealed catalogues has just so.
+def log_is_behind(log: CatalogueLog, served: Sequence[Catalogue]) -> bool:
+    """Whether the log lacks a delta that one of these was sealed with, or has another there.
 
-    None, where the log lacks a delta that one of them was sealed with: it is to get that anew.
+    So it is after an older backup was restored: what was lost is to be appended anew.
     """
     for sealed in served:
         there = log.hash_of(sealed.generation)
         if sealed.generation and (there is None or sealed.hash not in (None, there)):
-            return set()
+            return True
+    return False
+
+
+def served_so(served: Sequence[Catalogue], items: Mapping[str, Item]) -> set[str]:
+    """The ids of the items that each of these sealed catalogues has just so."""
     return {each for each, item in items.items() if all(held.items.get(each) == item for held in served)}
 
 
