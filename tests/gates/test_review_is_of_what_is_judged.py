@@ -83,6 +83,8 @@ def test_a_half_answered_review_waits_and_is_not_called_careless() -> None:
     found = judged(ON_TRAFFIC, shadow(995, 5), whole).findings[0]
     assert found.verdict is Verdict.ERROR
     assert found.next_step == "mangaops review open router --seed 8"
+    named = judged(ON_TRAFFIC, shadow(995, 5), whole, name="router-2").findings[0]
+    assert named.next_step == "mangaops review open router-2 --seed 8"
 
 
 def test_looks_share_the_fail_confidence_where_labels_are_new() -> None:

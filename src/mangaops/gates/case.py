@@ -34,6 +34,7 @@ class Case:
     unit: UnitSpec
     model: ModelSpec
     data: DataSpec | SearchDataSpec
+    name: str = ""
     traffic: Digest | None = None
     look: int = 1
     timing: int = 1
@@ -45,6 +46,11 @@ class Case:
     others: Callable[[Case], tuple[Finding, ...]] | None = None
     verdicts_only: bool = False
     any_number: bool = False
+
+    @property
+    def called(self) -> str:
+        """How commands name the release; the unit, which means its newest one, where that is not told."""
+        return self.name or self.binding.unit
 
     @property
     def searches(self) -> bool:

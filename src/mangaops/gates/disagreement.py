@@ -130,15 +130,16 @@ def _weigh(case: Case, params: Disagreement, shadow: Evidence, seen: _Seen) -> t
 
 def _looked_at(case: Case, params: Disagreement, shadow: Evidence) -> tuple[Verdict, str, str]:
     """Over `review_over`: people looked, at actions too, and do not prefer the baseline's that often."""
-    over, unit = f"over {params.review_over:.2%}", case.binding.unit
+    over = f"over {params.review_over:.2%}"
     answered = review(case) if EvidenceKind.REVIEW in case.evidence else None
     if answered is None or waiting(shadow, answered):
         why = f"{over} people must look, and the review is not complete"
-        return Verdict.INCONCLUSIVE, why, reviewing(unit)
+        return Verdict.INCONCLUSIVE, why, reviewing(case.called)
     worse, acted = worse_actions(answered), _by_action(shadow)
     if worse is None and acted > params.review_over:
         why = f"{acted:.2%} differ by action alone, {over}, and no item of the review asks about them"
-        step = f"raise review.budget, then mangaops review open {unit} --seed {answered.facts['seed'] + 1}"
+        seed = answered.facts["seed"] + 1
+        step = f"raise review.budget, then mangaops review open {case.called} --seed {seed}"
         return Verdict.INCONCLUSIVE, why, step
     if worse is not None and worse > params.review_over:
         why = f"people prefer the baseline's action on {worse:.2%} of the requests more, {over}"

@@ -126,7 +126,7 @@ def _waits(rule: Rule, case: Case, params: NonInferior) -> Finding:
         unit="share",
         n=0,
         labels_to_settle=None if labels is None else min(labels, lying),
-        next_step=reviewing(case.binding.unit),
+        next_step=reviewing(case.called),
         dry_run=rule.dry_run,
         facts={"review": True},
     )

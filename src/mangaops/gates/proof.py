@@ -30,7 +30,7 @@ class Unusable(Exception):
 def again(case: Case, kind: EvidenceKind) -> str:
     """The command that measures this kind of evidence again."""
     if kind is EvidenceKind.REVIEW:
-        return f"mangaops review open {case.binding.unit}"
+        return f"mangaops review open {case.called}"
     return rerun(case, kind, anew=True)
 
 
@@ -134,12 +134,10 @@ def review(case: Case) -> Evidence:
     evidence = proof(case, EvidenceKind.REVIEW)
     if evidence.facts["shadow"] != (judged := proof(case, EvidenceKind.SHADOW).digest):
         says = f"its items are of shadow {_short(evidence.facts['shadow'])}, not {_short(judged)}"
-        raise Unusable(f"the review evidence is stale: {says}", f"mangaops review open {case.binding.unit}")
+        raise Unusable(f"the review evidence is stale: {says}", f"mangaops review open {case.called}")
     if evidence.facts["simulated"] and not case.simulated:
         says = f"the review was answered by {evidence.facts['reviewer']} from hidden labels"
-        raise Unusable(
-            f"{says}, and this stack is not simulated", f"mangaops review open {case.binding.unit}"
-        )
+        raise Unusable(f"{says}, and this stack is not simulated", f"mangaops review open {case.called}")
     if not evidence.tables["items"].get_column("answer").null_count():
         _careful(case, evidence)
     return evidence
@@ -148,7 +146,7 @@ def review(case: Case) -> Evidence:
 def _careful(case: Case, evidence: Evidence) -> None:
     planted = evidence.tables["items"].filter("planted")
     floor = case.unit.review.floor
-    reopen = f"mangaops review open {case.binding.unit} --seed {evidence.facts['seed'] + 1}"
+    reopen = f"mangaops review open {case.called} --seed {evidence.facts['seed'] + 1}"
     if planted.is_empty():
         if case.unit.review.planted and not evidence.tables["items"].is_empty():
             _refuse_planted(f"none of the {case.unit.review.planted} planted items is in the review", reopen)

@@ -30,11 +30,10 @@ def files(*, searches: bool) -> str:
     return "--catalogue FILE --judgments FILE" if searches else "--logs FILE"
 
 
-def reviewing(unit: str) -> str:
-    """How people answer the open review of that unit, and how the answers come in."""
-    return (
-        f"mangaops review export {unit} --out queue.csv, answer, then mangaops review import {unit} queue.csv"
-    )
+def reviewing(release: str) -> str:
+    """How people answer the open review of that release, and how the answers come in."""
+    export = f"mangaops review export {release} --out queue.csv"
+    return f"{export}, answer, then mangaops review import {release} queue.csv"
 
 
 REPLAYED = "--traffic FILE"

@@ -172,6 +172,7 @@ def build_case(
         unit=unit_spec(desk, current.unit),
         model=model,
         data=desk.stack.dataset(model.data),
+        name=subject.name,
         traffic=traffic,
         look=look(desk, current, subject, found),
         timing=timing(desk, current, subject, found),
