@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mangaops.inference.preprocessing import Preprocessing, encoder
+from mangaops.errors import ArtifactTampered
+from mangaops.inference.preprocessing import PREPROCESSING, Preprocessing, encoder, reading
 from mangaops.training import Trained
 
 
@@ -69,3 +70,19 @@ def test_what_is_saved_reads_the_same(trained: Trained, tmp_path: Path) -> None:
     again = encoder(tmp_path)
     assert again.ids("where is my order ？") == reads.ids("where is my order ？")
     assert again.preprocessing == reads.preprocessing
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"a": 1}', "a: is unknown"),
+        ('{"takes": "query and text", "a": 1}', "a: is unknown"),
+        ('{"takes": null}', "takes: must be 'query and text'"),
+        ("[1, 2]", "the whole: must be a mapping, and is a list of 2"),
+    ],
+)
+def test_what_is_wrong_with_sealed_preprocessing_is_told_once(tmp_path: Path, text: str, found: str) -> None:
+    (tmp_path / PREPROCESSING).write_text(text)
+    with pytest.raises(ArtifactTampered) as refused:
+        reading(tmp_path)
+    assert refused.value.found == found

@@ -103,7 +103,12 @@ def test_a_dataset_may_be_of_what_people_searched_for() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("kind: search", "kind: [search]", "is unknown"),
+        (
+            "kind: search",
+            "kind: [search]",
+            "kind must be a text; found a list of 1; known are labels, search",
+        ),
+        ("kind: search", "kind: null", "kind must be a text; found nothing; known are labels, search"),
         ("kind: search", "kind: serach", "kind 'serach' is unknown; did you mean 'search'?"),
         ("item_id: doc", "item: doc", "data.shop.catalogue.item"),
         (

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, Field, ValidationError
@@ -109,3 +109,32 @@ def test_a_kind_of_mistake_that_nobody_foresaw_is_told_in_our_words_too() -> Non
     with pytest.raises(ValidationError) as refused:
         Odd.model_validate({"each": 3})
     assert told(refused.value) == "each: must be another value"
+
+
+@pytest.mark.parametrize(("family", "found"), [(None, "nothing"), ([None], "a list of 1"), (3, "a number")])
+def test_a_family_that_is_no_text_is_told_as_what_it_is(family: Any, found: str) -> None:
+    name = next(iter(WHOLE["models"]))
+    model = WHOLE["models"][name]
+    tree = {**WHOLE, "models": {**WHOLE["models"], name: {**model, "family": family}}}
+    assert f"models.{name}: family must be a text; found {found}; known are " in " ".join(mistakes(tree))
+    tree["models"][name] = {key: each for key, each in model.items() if key != "family"}
+    assert f"models.{name}: family is missing; known are " in " ".join(mistakes(tree))
+
+
+class Tagged(BaseModel):
+    tags: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
+    name: str = Field(default="xx", min_length=2)
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ({"tags": [""]}, "tags.0: must be a text of at least 1 character"),
+        ({"tags": []}, "tags: must be a list of at least 1"),
+        ({"tags": ["a"], "name": "x"}, "name: must be a text of at least 2 characters"),
+    ],
+)
+def test_what_is_wrong_inside_a_place_is_told_alone(value: object, says: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Tagged.model_validate(value)
+    assert told(refused.value) == says

@@ -40,8 +40,9 @@ def translated(folder: Path, doing: str) -> Iterator[None]:
 
 
 def _found(error: Exception) -> str:
-    says = told(error) if isinstance(error, ValidationError) else str(error)
-    return f"{type(error).__name__}: {says[:300]}"
+    if isinstance(error, ValidationError):
+        return told(error)[:300]
+    return f"{type(error).__name__}: {str(error)[:300]}"
 
 
 def imported(package: str, doing: str) -> Any:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
 from mangaops.inference.foreign import translated
 from mangaops.inference.session import PAIR, TEXT
@@ -53,7 +53,14 @@ class PairPreprocessing(Preprocessing):
     cut: Literal["text first, query at half"] = "text first, query at half"
 
 
-_SPEC: Final = TypeAdapter[Preprocessing | PairPreprocessing](Preprocessing | PairPreprocessing)
+class _Taken(BaseModel):
+    takes: Any = None
+
+
+def _sealed(text: bytes) -> Preprocessing:
+    """What preprocessing.json says: of pairs where it says what it takes."""
+    pairs = "takes" in _Taken.model_validate_json(text).model_fields_set
+    return (PairPreprocessing if pairs else Preprocessing).model_validate_json(text)
 
 
 def _whole(text: str) -> str:
@@ -156,7 +163,7 @@ def reading(folder: Path) -> Encoder | PairEncoder:
     with translated(folder, f"reading {TOKENIZER} and {PREPROCESSING}"):
         from tokenizers import Tokenizer
 
-        spec = _SPEC.validate_json((folder / PREPROCESSING).read_bytes())
+        spec = _sealed((folder / PREPROCESSING).read_bytes())
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         if isinstance(spec, PairPreprocessing):
             return PairEncoder(tokenizer, spec)

@@ -118,8 +118,7 @@ def _names(document: Document, section: str, names: Iterable[str]) -> None:
 def _data(value: Any, path: Path, document: Document) -> DataSpec | SearchDataSpec | None:
     kind = value.get("kind", "labels") if isinstance(value, dict) else "labels"
     if not isinstance(kind, str) or kind not in KINDS:
-        says = f"{where(path)}: kind '{kind}' is unknown{near(str(kind), KINDS)}"
-        document.wrong((*path, "kind"), says)
+        document.wrong((*path, "kind"), f"{where(path)}: kind {_unknown(kind, KINDS)}")
         return None
     return _spec(KINDS[kind], value, path, document)
 
@@ -129,14 +128,21 @@ def _model(value: Any, path: Path, document: Document, words: _Words) -> ModelSp
         return _spec(ModelSpec, value, path, document)
     family = value.get("family")
     if not isinstance(family, str) or family not in words.families:
-        found = "is missing" if family is None else f"'{family}' is unknown"
-        document.wrong((*path, "family"), f"{where(path)}: family {found}{near(str(family), words.families)}")
+        known = words.families
+        found = _unknown(family, known) if "family" in value else f"is missing{near('', known)}"
+        document.wrong((*path, "family"), f"{where(path)}: family {found}")
         _spec(ModelSpec, {**value, "family": Family.INTENT_CLASSIFIER, "training": Strict()}, path, document)
         return None
     inner = (*path, "training")
     training = _spec(words.families[family], _mapping(value.get("training")), inner, document)
     spec = _spec(ModelSpec, {**value, "training": training or Strict()}, path, document)
     return spec if training is not None else None
+
+
+def _unknown(value: Any, known: Collection[str]) -> str:
+    if isinstance(value, str):
+        return f"'{value}' is unknown{near(value, known)}"
+    return f"must be a text; found {kind_of(value)}{near('', known)}"
 
 
 def _unit(value: Any, path: Path, document: Document, words: _Words) -> UnitSpec | None:

@@ -64,7 +64,8 @@ def accepted(mistake: Mistake, keys: Iterable[str] = ()) -> str:
     """
     if mistake["type"] == "model_type" and (known := ", ".join(keys)):
         return f"a mapping of {known}"
-    return _ACCEPTED.get(mistake["type"], "another value").format_map(mistake.get("ctx", {}))
+    says = _ACCEPTED.get(mistake["type"], "another value").format_map(mistake.get("ctx", {}))
+    return says.replace(" 1 characters", " 1 character")
 
 
 def said(mistake: Mistake, keys: Iterable[str] = ()) -> str:
@@ -77,9 +78,13 @@ def said(mistake: Mistake, keys: Iterable[str] = ()) -> str:
 def told(error: ValidationError, model: type[BaseModel] | None = None) -> str:
     """The first mistakes with their places; of what stands there its kind alone, never what it says.
 
+    Where something inside a place is wrong too, that alone is told.
     With `model` a section that is none is told which keys it has.
     """
-    return "; ".join(_place_and_mistake(each, model) for each in error.errors(include_url=False)[:_MOST])
+    mistakes = error.errors(include_url=False)
+    inside = {each["loc"][:end] for each in mistakes for end in range(len(each["loc"]))}
+    innermost = [each for each in mistakes if each["loc"] not in inside]
+    return "; ".join(_place_and_mistake(each, model) for each in innermost[:_MOST])
 
 
 def _place_and_mistake(mistake: Mistake, model: type[BaseModel] | None) -> str:
