@@ -29,6 +29,7 @@ def test_a_rollback_after_which_no_release_answers_says_so_and_how_to_come_back(
     reopened = mangaops("release", "reopen", "router-1", "--reason", "mended", *place(world))
     assert reopened.code == 0
     assert "router-1 is a candidate again; next, with the data" in " ".join(reopened.out.split())
+    assert "withdrawn" not in reopened.out
     assert "release bootstrap router --reason '...' --logs FILE" in " ".join(reopened.out.split())
 
 
@@ -59,3 +60,18 @@ def test_releases_are_listed_with_their_times_to_the_minute(world: GatewayWorld,
     shown = mangaops("release", "list", "router", *place(world)).out
     assert f"{told[:10]} {told[11:16]} UTC" in shown
     assert told not in shown
+
+
+def test_who_reopens_a_release_hears_which_open_one_is_withdrawn_for_it(
+    world: GatewayWorld, mangaops
+) -> None:
+    world.promote_next()
+    opened = world.shadow_next()
+    world.roll_back()
+    ended = mangaops("release", "reopen", "router-2", "--reason", "mended", *place(world), "--json")
+    told = json.loads(ended.out)
+    assert (ended.code, told["withdrawn"]) == (0, opened)
+    assert f"{opened} is withdrawn: a unit has one open release" in told["says"]
+    assert "release run router --logs FILE" in told["says"]
+    again = world.state().releases[opened]
+    assert str(again.state) == "withdrawn"

@@ -155,6 +155,16 @@ def test_a_command_whose_terminal_closes_is_stopped_by_that(tmp_path: Path) -> N
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 128 + signal.SIGHUP
 
 
+def test_a_terminal_that_is_gone_before_any_signal_ends_a_command_as_its_hangup(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()  # nobody's controlling terminal: that it closed is never signalled
+    words = [*COMMAND, "simulate", "traffic", "--out", str(tmp_path / "world"), "--weeks", "500"]
+    with subprocess.Popen(words, stdout=theirs, stderr=theirs, start_new_session=True) as running:
+        os.close(theirs)
+        os.read(ours, 1)
+        os.close(ours)
+        assert running.wait() == 128 + signal.SIGHUP
+
+
 def test_a_command_in_a_program_leaves_its_signals_alone(mangaops) -> None:
     before = signal.getsignal(signal.SIGTERM)
     assert mangaops("--version").code == 0

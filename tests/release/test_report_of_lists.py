@@ -20,7 +20,7 @@ from mangaops.release import error_review, list_charts, review
 from mangaops.release.desk import record_evidence
 from mangaops.release.dossier import Dossier
 from mangaops.release.explain import explained
-from mangaops.release.figures import count
+from mangaops.release.figures import NO_CLASSES, count
 from mangaops.release.helps import helps
 from mangaops.release.latency import quantiles
 from mangaops.release.list_figures import changes, measured
@@ -58,6 +58,7 @@ def test_the_report_shows_stages_pair_queries_shadow_and_review(searching: Searc
     for word in ("Another set in the first three", "Rank-biased overlap", "Preferred was", "Net preference"):
         assert word in page
     assert "accuracy" not in page.partition("</style>")[2]
+    assert f'<dt>confusion matrix</dt><dd class="mono">{NO_CLASSES}</dd>' in page
     assert '["i' not in page, "no list is shown as JSON"
     assert case.disagreement_by_label == []
 

@@ -28,6 +28,7 @@ from mangaops.pipeline.workshop import Announce, Progress, Workshop
 from mangaops.registry import untrained
 from mangaops.release.desk import release_of, state
 from mangaops.release.explain import explain
+from mangaops.release.figures import NO_CLASSES
 from mangaops.store.foreign import file_errors
 from mangaops.vocabulary import Because, EvidenceKind, Outcome, RecordPart, ShadowMode, Verdict
 
@@ -285,7 +286,7 @@ def required_artifacts(shop: Workshop, release: str, teller: Teller) -> None:
     parts = shop.desk.evidence.get(ref.digest).facts["parts"] if ref else {}
     teller.line("   the required artifacts:")
     for part in RecordPart:
-        teller.line(f"     {part:<18} {parts.get(part) or 'none: the unit ranks, and classifies nothing'}")
+        teller.line(f"     {part:<18} {parts.get(part) or NO_CLASSES}")
 
 
 def _indented(text: str) -> str:

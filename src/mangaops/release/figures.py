@@ -11,6 +11,9 @@ from mangaops.release.escape import visible
 from mangaops.vocabulary import Verdict
 
 MISSING: Final = "–"
+NO_CLASSES: Final = "none: the unit ranks, and classifies nothing"
+"""What stands for the confusion matrix of a unit that has no labels to confuse."""
+
 SENTENCE: Final = 2000
 """The longest sentence that is shown, in characters."""
 

@@ -10,7 +10,7 @@ from mangaops.evidence import Evidence
 from mangaops.release import charts, list_charts
 from mangaops.release.desk import Desk
 from mangaops.release.dossier import Dossier, dossier
-from mangaops.release.figures import count, figure, span
+from mangaops.release.figures import NO_CLASSES, count, figure, span
 from mangaops.release.helps import helps
 from mangaops.release.list_figures import unjudged
 from mangaops.release.pages import render
@@ -68,6 +68,7 @@ def rendered(case: Dossier) -> str:
         confusion=charts.confusion,
         most_labels=charts.MOST_LABELS,
         figure=figure,
+        no_classes=NO_CLASSES,
     )
 
 
