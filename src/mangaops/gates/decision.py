@@ -19,8 +19,8 @@ class Decision:
     """What is done with a challenger, and why.
 
     `evidence` maps each kind of evidence to the digest that was judged. `price` says what would settle a
-    HOLD if the true difference is zero: `labels`, `requests`, `hours`, `review`, `measure`; it is empty
-    for other outcomes.
+    HOLD if the true difference is zero: `labels`, `requests`, `hours`, `review`, `measure`, `unsettled`,
+    `out_of_reach`; it is empty for other outcomes.
     """
 
     outcome: Outcome

@@ -74,7 +74,8 @@ def price(findings: Iterable[Finding]) -> dict[str, Any]:
     """What would settle a HOLD if the true difference is zero, the dearest of each kind.
 
     `labels`, `requests`, `hours`: how many more; `review`: people must answer one; `measure`: commands
-    that mend errors; `unsettled`: subjects that no number of labels settles.
+    that mend errors; `unsettled`: subjects that no number of labels settles; `out_of_reach`: subjects that
+    take more golden queries than an evaluation asks.
     """
     open_ = [f for f in findings if not f.dry_run and f.verdict in (Verdict.INCONCLUSIVE, Verdict.ERROR)]
     facts = [finding.facts or {} for finding in open_]
@@ -87,6 +88,7 @@ def price(findings: Iterable[Finding]) -> dict[str, Any]:
         "review": any(fact.get("review") for fact in facts),
         "measure": sorted({f.next_step for f in open_ if f.verdict is Verdict.ERROR and f.next_step}),
         "unsettled": unsettled,
+        "out_of_reach": [f.subject for f in open_ if (f.facts or {}).get("out_of_reach")],
     }
     return {key: value for key, value in found.items() if value}
 
