@@ -166,3 +166,15 @@ def test_what_is_not_there_is_no_word_of_python(stack: Path, logs: Path, mangaop
     name = json.loads(mangaops("data", "snapshot", "--stack", stack, "--logs", logs, "--json").out)["name"]
     assert "None" not in listed.out + mangaops("data", "show", name, "--stack", stack).out
     assert [screen.short(each) for each in (None, {"a": None}, "None", 0)] == ["–", "a –", "None", "0"]
+
+
+@pytest.mark.parametrize(("facts", "told"), [(None, "! ERROR"), ({"not_run": True}, "– not run")])
+def test_the_decision_table_tells_an_error_from_what_was_left_out(
+    facts: dict[str, bool] | None, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    screen.findings_table(
+        "Decision", [{"gate": "disagreement", "subject": "evidence", "verdict": "ERROR", "facts": facts}]
+    )
+    said = capsys.readouterr().out
+    assert [word for word in ("ERROR", "not run") if word in said] == [told.partition(" ")[2]]
+    assert told in said

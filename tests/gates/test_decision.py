@@ -67,6 +67,29 @@ def test_what_is_open_beside_proven_harm_has_no_next_step() -> None:
     assert all(each.next_step for each in held.findings)
 
 
+def test_a_shadow_that_a_failed_gate_left_out_is_told_as_not_run() -> None:
+    """Its verdict is ERROR all the same, and nothing but what failed stands against the release."""
+    on_traffic = [ON_TRAFFIC, rule("disagreement", review_over=0.05)]
+    rejected = judged([ACCURACY, rule("latency", below_ms=15), *on_traffic], BAD, traffic=None)
+    assert rejected.outcome is Outcome.REJECT
+    accuracy, latency, *left_out = rejected.findings
+    for each in left_out:
+        assert (each.verdict, each.not_run) == (Verdict.ERROR, True)
+        assert each.says == "not run: non_inferior failed, and the run ended before traffic was mirrored"
+    assert (latency.verdict, latency.not_run) == (Verdict.ERROR, False)
+    assert latency.says == "there is no latency evidence"
+    assert rejected.against == f"{accuracy.says}; {latency.says}"
+
+
+def test_a_shadow_that_lacks_for_another_reason_is_an_error_as_before() -> None:
+    lacking = rule("disagreement", review_over=0.05)
+    held, rejected = judged([ACCURACY, lacking], GOOD, traffic=None), judged([ACCURACY, lacking], BAD)
+    assert (held.outcome, rejected.outcome) == (Outcome.HOLD, Outcome.REJECT)
+    for decision in (held, rejected):
+        assert decision.findings[1].says == "there is no shadow evidence"
+        assert not decision.findings[1].not_run
+
+
 def test_what_two_gates_say_alike_is_said_once() -> None:
     dry = rule("fingerprint", dry_run=True)
     on_traffic = [ON_TRAFFIC, rule("disagreement", review_over=0.05)]

@@ -13,6 +13,7 @@ from gates_world import (
     evaluation,
     fingerprint,
     index,
+    judged,
     latency,
     leakage,
     record,
@@ -124,6 +125,25 @@ def test_a_review_is_judged_when_it_is_complete() -> None:
     assert verdict(one, shadow(900, 100)) is Verdict.INCONCLUSIVE
     assert verdict(one, shadow(900, 100), review([None] * 100)) is Verdict.INCONCLUSIVE
     assert verdict(one, shadow(900, 100), review(["faq"] * 100)) is Verdict.PASS
+
+
+@pytest.mark.parametrize("simulated", [False, True])
+def test_a_pass_over_the_threshold_says_what_the_review_found(simulated: bool) -> None:
+    """Known items that were planted are no disagreements."""
+    one = rule("disagreement", review_over=0.05)
+    answers: list[str | None] = ["faq"] * 30 + ["promotion"] * 15 + ["escalation", "neither", "unclear"]
+    told = judged(one, shadow(900, 100), review(answers, simulated=simulated), simulated=simulated)
+    by = " by a simulated reviewer" if simulated else ""
+    assert told.findings[0].says.endswith(
+        f"over 5.00%, and 48 of 100 disagreements were reviewed{by}: the release's answer was chosen "
+        "15 times, the baseline's 30 times, and neither of both 3 times"
+    )
+
+
+def test_a_pass_under_the_threshold_speaks_of_no_review() -> None:
+    found = judged(rule("disagreement", review_over=0.05), shadow(980, 20), review(["faq"] * 20)).findings[0]
+    assert found.verdict is Verdict.PASS
+    assert found.says.endswith("up to 5.00% needs no review")
 
 
 def test_only_counted_rules_share_the_fail_confidence() -> None:

@@ -37,6 +37,9 @@ def test_between_proven_and_disproven_the_recall_is_open() -> None:
     many = rule("index_recall", at_least=0.98, min_examples=100)
     undecided = finding(many, few)
     assert (undecided.verdict, undecided.labels_to_settle) == (Verdict.INCONCLUSIVE, 90)
+    beyond = finding(rule("index_recall", at_least=0.98, min_examples=1001), few)
+    assert (beyond.verdict, beyond.labels_to_settle) == (Verdict.INCONCLUSIVE, None)
+    assert "an evaluation asks at most 1,000" in beyond.next_step
 
 
 def test_queries_of_one_group_count_as_one_for_the_index_too() -> None:

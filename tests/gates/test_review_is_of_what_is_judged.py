@@ -44,8 +44,8 @@ def asked_about_actions(answers: list[str | None]) -> Evidence:
         ([], Verdict.INCONCLUSIVE, "by action alone"),
         (["faq (clarify)"] * 9 + [None], Verdict.INCONCLUSIVE, "not complete"),
         (["faq (route)"] * 10, Verdict.INCONCLUSIVE, "prefer the baseline's action on 50.00%"),
-        (["faq (route)"] * 5 + ["faq (clarify)"] * 5, Verdict.PASS, "complete"),
-        (["neither"] * 10, Verdict.PASS, "complete"),
+        (["faq (route)"] * 5 + ["faq (clarify)"] * 5, Verdict.PASS, "10 of 500 disagreements were reviewed"),
+        (["neither"] * 10, Verdict.PASS, "neither of both 10 times"),
     ],
 )
 def test_other_actions_under_equal_labels_must_be_looked_at(

@@ -238,6 +238,51 @@ def test_few_queries_are_told_before_few_judgments() -> None:
     assert open_.next_step == "label about 100 more queries"
 
 
+def swapped(lost: int, gained: int) -> Evidence:
+    """Of 400 queries so many lose the first place to an irrelevant item, and so many gain it."""
+    baseline: list[int | None] = [1] * 200 + [2] * 200
+    return judged_lists(baseline, [*[2] * lost, *[1] * (200 - lost), *[1] * gained, *[2] * (200 - gained)])
+
+
+@pytest.mark.parametrize(("confidence", "helps"), [(0.5, ""), (0.95, " or a lower confidence")])
+def test_a_need_beyond_what_an_evaluation_asks_is_no_hint_to_label(confidence: float, helps: str) -> None:
+    """Thousands would be needed, and an evaluation asks 1,000."""
+    params = {"metric": "mrr@10", "on": "search", "margin": 0.003, "confidence": confidence, **POLICY}
+    decision = judge([rule("non_inferior", **params)], before(swapped(44, 36)))
+    open_ = decision.findings[0]
+    assert (open_.verdict, open_.labels_to_settle) == (Verdict.INCONCLUSIVE, None)
+    need = (open_.facts or {})["out_of_reach"]
+    assert need > 600
+    assert open_.next_step == (
+        f"no evaluation settles it: it takes about {need:,} more queries if nothing differs, and one asks at "
+        f"most 1,000; state a wider margin{helps} in stack.yaml, or judge a challenger that gains"
+    )
+    assert decision.price == {"out_of_reach": ["mrr@10 on search"]}
+
+
+def test_a_need_within_what_an_evaluation_asks_is_one() -> None:
+    one = rule("non_inferior", metric="mrr@10", on="search", margin=0.02, confidence=0.95, **POLICY)
+    decision = judge([one], before(swapped(24, 22)))
+    need = decision.findings[0].labels_to_settle or 0
+    assert 0 < need <= 600
+    assert decision.findings[0].next_step == f"label about {need:,} more queries"
+    assert decision.price == {"labels": need}
+
+
+@pytest.mark.parametrize("gate", ["non_inferior", "at_least"])
+def test_more_examples_than_an_evaluation_asks_are_told(gate: str) -> None:
+    asked = {"non_inferior": {"margin": 0.01}, "at_least": {"value": 0.1}}[gate]
+    params = {"metric": "mrr@10", "on": "search", **POLICY, **asked}
+    decision = judge([rule(gate, min_examples=1500, **params)], before(GOOD))
+    assert decision.findings[0].next_step == (
+        "state a lower min_examples in stack.yaml: 1,500 queries are asked for, "
+        "and an evaluation asks at most 1,000"
+    )
+    assert decision.price == {"out_of_reach": ["mrr@10 on search"]}
+    settled = judge([rule(gate, min_examples=1000, **params)], before(GOOD))
+    assert settled.price == {"labels": 600}
+
+
 def test_a_list_of_rules_may_read_rows_and_lists() -> None:
     golden = evaluation(outcomes([("faq", "faq", "faq")] * 50), BINDING)
     rules = [

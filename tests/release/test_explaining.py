@@ -37,6 +37,32 @@ def test_why_a_release_was_refused_is_answered_with_the_numbers_of_its_report(se
     assert told.state == "rejected"
 
 
+def test_a_shadow_that_was_left_out_does_not_read_like_a_crash(served: World) -> None:
+    release, acted = served.run(Rigged("worse", 0.4))
+    assert acted.error_review is not None
+    review, page = (
+        acted.error_review.markdown.replace("\\", ""),
+        release_report(served.desk, "router", release),
+    )
+    told = explain(served.desk, "router", release).text
+    assert "| disagreement | evidence | – not run |" in review
+    assert '<span class="pill NONE"><span aria-hidden="true">–</span> not run</span>' in page
+    assert "– not run disagreement, evidence" in told
+    for text in (review, page.partition("</style>")[2], told):
+        assert "ERROR" not in text
+    assert "failed, and the run ended before traffic was mirrored" in page
+    assert "failed, and the run ended before traffic was mirrored" in told
+
+
+def test_a_shadow_that_lacks_otherwise_reads_as_an_error(served: World) -> None:
+    release = served.candidate()
+    served.measure_offline(release, Pair(Rigged("champion", 0.1), Rigged("better", 0.02)))
+    served.act(release, served.judged(release, traffic=False))
+    told = explain(served.desk, "router", release).text
+    assert "! ERROR disagreement, evidence" in told
+    assert "not run" not in told
+
+
 def test_a_champion_is_explained_by_what_it_passed(served: World) -> None:
     told = explain(served.desk, "router", "router-1")
     assert told.state == "champion"

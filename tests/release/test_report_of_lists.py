@@ -26,6 +26,7 @@ from mangaops.release.latency import quantiles
 from mangaops.release.list_figures import changes, measured
 from mangaops.release.report import rendered
 from mangaops.release.slices import slices
+from mangaops.release.wording import price_lines
 from mangaops.stack import Rule
 from mangaops.vocabulary import Cell, EvidenceKind, Outcome, Side, Stage
 from ranking_rows import found_at, models, ranking, searched
@@ -77,6 +78,23 @@ def test_net_preference_tells_what_the_gate_judged(searching: SearchWorld) -> No
     case = reviewed(searching)
     (finding,) = [each for each in case.rows if each.subject == "preference on shadow_review"]
     assert f"{finding.observed} of all mirrored requests" in rendered(case)
+
+
+@pytest.mark.parametrize(
+    ("price", "told"),
+    [
+        (
+            {"out_of_reach": ["ndcg@10 on search"]},
+            "more queries than an evaluation asks, which is 1,000 at most: ndcg@10 on search; "
+            "change the rule in stack.yaml, or judge another challenger",
+        ),
+        ({"labels": 372}, "about 372 more labels"),
+    ],
+)
+def test_the_price_of_a_hold_can_be_paid(searching: SearchWorld, price: dict[str, Any], told: str) -> None:
+    case = searching.judged()
+    assert case.decision is not None
+    assert price_lines(replace(case, decision=replace(case.decision, price=price))) == [told]
 
 
 def test_error_review_and_explanation_hold_the_whole_sentence(searching: SearchWorld) -> None:

@@ -220,11 +220,10 @@ def findings_table(title: str, findings: Sequence[Mapping[str, Any]]) -> None:
     rows = []
     for each in findings:
         interval = "" if each.get("low") is None else f"{_number(each['low'])} to {_number(each['high'])}"
-        mark = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?", "ERROR": "!"}.get(str(each["verdict"]), "")
         dry = " (dry run)" if each.get("dry_run") else ""
         rows.append(
             (
-                f"{mark} {each['verdict']}{dry}",
+                f"{_verdict(each)}{dry}",
                 each["gate"],
                 each.get("subject") or "",
                 _number(each.get("observed")),
@@ -234,6 +233,14 @@ def findings_table(title: str, findings: Sequence[Mapping[str, Any]]) -> None:
             )
         )
     table(title, ("verdict", "gate", "subject", "observed", "interval", "threshold", "n"), rows)
+
+
+def _verdict(finding: Mapping[str, Any]) -> str:
+    """Mark and verdict; what a failed gate left out is no error to a reader."""
+    if (finding.get("facts") or {}).get("not_run"):
+        return "– not run"
+    mark = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?", "ERROR": "!"}.get(str(finding["verdict"]), "")
+    return f"{mark} {finding['verdict']}"
 
 
 def _number(value: object) -> str:

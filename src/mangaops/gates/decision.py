@@ -19,8 +19,8 @@ class Decision:
     """What is done with a challenger, and why.
 
     `evidence` maps each kind of evidence to the digest that was judged. `price` says what would settle a
-    HOLD if the true difference is zero: `labels`, `requests`, `hours`, `review`, `measure`; it is empty
-    for other outcomes.
+    HOLD if the true difference is zero: `labels`, `requests`, `hours`, `review`, `measure`, `unsettled`,
+    `out_of_reach`; it is empty for other outcomes.
     """
 
     outcome: Outcome
@@ -48,8 +48,12 @@ class Decision:
 
     @property
     def against(self) -> str:
-        """What counts and did not pass, in a line; what several gates say alike is said once."""
-        counted = (each for each in self.findings if each.verdict is not Verdict.PASS and not each.dry_run)
+        """What counts, was run and did not pass, in a line; what several gates say alike is said once."""
+        counted = (
+            each
+            for each in self.findings
+            if each.verdict is not Verdict.PASS and not each.dry_run and not each.not_run
+        )
         return "; ".join(dict.fromkeys(each.says for each in counted))
 
     def as_dict(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from mangaops.gates.case import Case
 from mangaops.gates.finding import Finding
 from mangaops.gates.gate import Count, Gate, Params, Share
 from mangaops.gates.proof import Unusable, again, proof, review
-from mangaops.gates.reviewed import waiting, worse_actions
+from mangaops.gates.reviewed import outcome, waiting, worse_actions
 from mangaops.gates.verdicts import levels
 from mangaops.registry import reviewing
 from mangaops.stack import Rule
@@ -144,7 +144,7 @@ def _looked_at(case: Case, params: Disagreement, shadow: Evidence) -> tuple[Verd
     if worse is not None and worse > params.review_over:
         why = f"people prefer the baseline's action on {worse:.2%} of the requests more, {over}"
         return Verdict.INCONCLUSIVE, why, "read the review; train again, or change the actions in stack.yaml"
-    return Verdict.PASS, f"{over}, and the review is complete", ""
+    return Verdict.PASS, f"{over}, and {outcome(shadow, answered)}", ""
 
 
 def _by_action(shadow: Evidence) -> float:

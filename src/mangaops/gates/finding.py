@@ -17,6 +17,7 @@ class Finding:
     `observed`, `low`, `high` and `threshold` are in `unit`. `low` and `high` are one-sided bounds at the
     unit's `fail_confidence`, for reading; the bounds that decided, and their levels, are in `facts`, and
     `difference` is there where the numbers are a difference of another kind.
+    `not_run` is there where a FAIL left the measurement out.
     `passes_at` is the highest confidence at which the rule would pass. `labels_to_settle` says how many
     more labels would settle it if the true difference is zero. What does not apply is None.
     """
@@ -36,6 +37,11 @@ class Finding:
     next_step: str = ""
     dry_run: bool = False
     facts: Mapping[str, Any] | None = None
+
+    @property
+    def not_run(self) -> bool:
+        """Whether it is an ERROR only because a FAIL ended the run before there was anything to measure."""
+        return bool((self.facts or {}).get("not_run"))
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values; infinities and NaN are null, the verdict is its name."""

@@ -15,7 +15,7 @@ from mangaops.gates.paired import Gain
 from mangaops.gates.proof import Unusable, again, proof
 from mangaops.gates.reach import Wanted, reach
 from mangaops.gates.verdicts import Compared
-from mangaops.stack import Rule
+from mangaops.stack import MOST_QUERIES, Rule
 from mangaops.vocabulary import Direction, EvidenceKind
 
 _STEP = "build the index with a larger probe or oversample: it looks into more lists, and is slower"
@@ -63,6 +63,7 @@ def _own(case: Case, recalls: pl.DataFrame, k: int, kind: str) -> Compared:
         unit="share",
         n=recalls.height,
         counted=how,
+        room=max(0, MOST_QUERIES - recalls.height),
     )
 
 

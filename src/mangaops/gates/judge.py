@@ -13,7 +13,7 @@ from mangaops.gates.finding import Finding
 from mangaops.gates.proof import Unusable
 from mangaops.gates.table import GATES
 from mangaops.stack import Rule
-from mangaops.vocabulary import Outcome, Verdict
+from mangaops.vocabulary import EvidenceKind, Outcome, Verdict
 
 
 def judge(rules: Sequence[Rule], case: Case) -> Decision:
@@ -26,7 +26,7 @@ def judge(rules: Sequence[Rule], case: Case) -> Decision:
     """
     outcome, findings = weigh(rules, case)
     if outcome is Outcome.REJECT:
-        findings = tuple(map(_without_step, findings))
+        findings = tuple(map(_without_step, _left_out(findings, case)))
     return Decision(
         outcome=outcome,
         findings=findings,
@@ -35,6 +35,20 @@ def judge(rules: Sequence[Rule], case: Case) -> Decision:
         look=case.look,
         traffic=case.traffic,
         price=price(findings) if outcome is Outcome.HOLD else {},
+    )
+
+
+def _left_out(findings: tuple[Finding, ...], case: Case) -> tuple[Finding, ...]:
+    """A shadow that nobody began, since a gate had failed, is told as not run; its verdict stays ERROR."""
+    if case.traffic is not None:
+        return findings
+    failed = dict.fromkeys(f.gate for f in findings if f.verdict is Verdict.FAIL and not f.dry_run)
+    says = f"not run: {', '.join(failed)} failed, and the run ended before traffic was mirrored"
+    return tuple(
+        replace(each, says=says, facts={"not_run": True})
+        if (each.facts or {}).get("lacks") == EvidenceKind.SHADOW
+        else each
+        for each in findings
     )
 
 
@@ -74,7 +88,8 @@ def price(findings: Iterable[Finding]) -> dict[str, Any]:
     """What would settle a HOLD if the true difference is zero, the dearest of each kind.
 
     `labels`, `requests`, `hours`: how many more; `review`: people must answer one; `measure`: commands
-    that mend errors; `unsettled`: subjects that no number of labels settles.
+    that mend errors; `unsettled`: subjects that no number of labels settles; `out_of_reach`: subjects that
+    take more golden queries than an evaluation asks.
     """
     open_ = [f for f in findings if not f.dry_run and f.verdict in (Verdict.INCONCLUSIVE, Verdict.ERROR)]
     facts = [finding.facts or {} for finding in open_]
@@ -87,6 +102,7 @@ def price(findings: Iterable[Finding]) -> dict[str, Any]:
         "review": any(fact.get("review") for fact in facts),
         "measure": sorted({f.next_step for f in open_ if f.verdict is Verdict.ERROR and f.next_step}),
         "unsettled": unsettled,
+        "out_of_reach": [f.subject for f in open_ if (f.facts or {}).get("out_of_reach")],
     }
     return {key: value for key, value in found.items() if value}
 
@@ -111,5 +127,6 @@ def _one(rule: Rule, case: Case) -> tuple[Finding, ...]:
                 problem.says,
                 next_step=problem.next_step,
                 dry_run=rule.dry_run,
+                facts={"lacks": str(problem.lacks)} if problem.lacks else None,
             ),
         )

@@ -15,6 +15,7 @@ from mangaops.gates.proof import Unusable, again
 from mangaops.gates.verdicts import Compared, rng
 from mangaops.metrics import METRICS, JudgedShare, Metric, Ranked, Sides, View, judged_share
 from mangaops.metrics.metric import Numbers
+from mangaops.stack import MOST_QUERIES
 from mangaops.stats import Bounded, PairedDifference, paired_difference
 from mangaops.vocabulary import Direction, Side
 
@@ -95,6 +96,7 @@ def gain_in(
         n=sides.rows(),
         counted=_counted(view, label),
         judged=_judged(view, known, min_judged, tuple(Side)),
+        room=_room(view),
     )
 
 
@@ -123,11 +125,17 @@ def level_in(
         n=int((sides.release_denominator > 0).sum()),
         counted=_counted(view, label),
         judged=_judged(view, known, min_judged, (Side.RELEASE,)),
+        room=_room(view),
     )
 
 
 def _counted(view: View, label: str | None) -> str:
     return f"{view.counted}{f' of {label}' if label else ''}"
+
+
+def _room(view: View) -> int | None:
+    """How many more queries an evaluation can ask; of rows there may be any number."""
+    return max(0, MOST_QUERIES - view.queries.height) if isinstance(view, Ranked) else None
 
 
 def _judged(

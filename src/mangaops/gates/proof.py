@@ -19,12 +19,16 @@ _ON_TRAFFIC = frozenset({EvidenceKind.SHADOW, EvidenceKind.REVIEW})
 
 
 class Unusable(Exception):
-    """There is nothing to judge on: becomes an ERROR that says what to measure again."""
+    """There is nothing to judge on: becomes an ERROR that says what to measure again.
 
-    def __init__(self, says: str, next_step: str) -> None:
+    `lacks`: the kind of evidence of which there is none.
+    """
+
+    def __init__(self, says: str, next_step: str, lacks: EvidenceKind | None = None) -> None:
         super().__init__(says)
         self.says = says
         self.next_step = next_step
+        self.lacks = lacks
 
 
 def again(case: Case, kind: EvidenceKind) -> str:
@@ -61,7 +65,7 @@ def proof(case: Case, kind: EvidenceKind) -> Evidence:
         return case.proven[kind]
     evidence = case.evidence.get(kind)
     if evidence is None:
-        raise Unusable(f"there is no {kind} evidence", rerun(case, kind))
+        raise Unusable(f"there is no {kind} evidence", rerun(case, kind), kind)
     stale = _stale(case, evidence)
     if stale:
         raise Unusable(f"the {kind} evidence is stale: it was measured on {stale}", again(case, kind))

@@ -8,6 +8,8 @@ from mangaops.gates.case import Case
 from mangaops.gates.finding import Finding
 from mangaops.gates.verdicts import (
     Compared,
+    beyond_reach,
+    few_examples,
     judged_facts,
     levels,
     missing,
@@ -40,6 +42,8 @@ def reach(rule: Rule, case: Case, own: Compared, asked: Wanted) -> Finding:
     found = verdict(own.gain, threshold, at) if decides else Verdict.INCONCLUSIVE
     if case.verdicts_only:
         return Finding(rule.gate, own.subject, found, "", observed=sign * own.point, dry_run=rule.dry_run)
+    lacking = None if decides else missing(own, asked.least)
+    beyond = beyond_reach(own, lacking, asked.least)
     low, high = sorted((sign * own.gain.lower(at.shown), sign * own.gain.upper(at.shown)))
     wanted = f"{'at least' if sign > 0 else 'at most'} {value(asked.value, own.unit)}"
     says = (
@@ -59,10 +63,10 @@ def reach(rule: Rule, case: Case, own: Compared, asked: Wanted) -> Finding:
         unit=own.unit,
         n=own.n,
         passes_at=passes_at(own.gain, threshold),
-        labels_to_settle=None if decides else missing(own, asked.least),
-        next_step=_next(own, found, asked.step),
+        labels_to_settle=None if beyond else lacking,
+        next_step=few_examples(own, asked.least) if beyond else _next(own, found, asked.step),
         dry_run=rule.dry_run,
-        facts=judged_facts(own.judged) or None,
+        facts={**judged_facts(own.judged), **({"out_of_reach": lacking} if beyond else {})} or None,
     )
 
 

@@ -57,6 +57,21 @@ def waiting(shadow: Evidence, review: Evidence | None) -> int:
     return review.tables["items"].get_column("answer").null_count()
 
 
+def outcome(shadow: Evidence, review: Evidence) -> str:
+    """How many disagreements of the shadow were reviewed, and how they came out, in words."""
+    items = review.tables["items"].filter(~pl.col("planted"))
+    answer = items.get_column("answer")
+    ours = int((answer == items.get_column("release_label")).sum())
+    theirs = int((answer == items.get_column("baseline_label")).sum())
+    neither = items.height - ours - theirs
+    of = int(shadow.tables["answers"].get_column("disagrees").sum())
+    by = " by a simulated reviewer" if review.facts["simulated"] else ""
+    return (
+        f"{items.height:,} of {of:,} disagreements were reviewed{by}: the release's answer was chosen "
+        f"{ours:,} times, the baseline's {theirs:,} times, and neither of both {neither:,} times"
+    )
+
+
 def worse_actions(review: Evidence) -> float | None:
     """The share of mirrored requests on which people preferred the baseline's action, less the release's.
 

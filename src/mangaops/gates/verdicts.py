@@ -12,7 +12,7 @@ import numpy as np
 from mangaops.gates.case import Case
 from mangaops.gates.finding import Finding
 from mangaops.metrics import JudgedShare
-from mangaops.stack import Rule
+from mangaops.stack import MOST_QUERIES, Rule
 from mangaops.stats import Bounded, split_confidence
 from mangaops.vocabulary import Direction, Unjudged, Verdict
 
@@ -72,7 +72,8 @@ class Compared:
     """A gain (better is positive) with what it takes to tell people about it.
 
     `new_labels`: people labelled it for this look, so that the next look brings other labels. `judged`: how
-    much of what was shown is judged, where a rule asks for a share of it.
+    much of what was shown is judged, where a rule asks for a share of it. `room`: how many more queries an
+    evaluation can ask; None where the number of examples has no end.
     """
 
     subject: str
@@ -86,6 +87,7 @@ class Compared:
     counted: str
     new_labels: bool = False
     judged: JudgedShare | None = None
+    room: int | None = None
 
     def decides(self, case: Case, least: int) -> bool:
         """Whether it rests on `least` examples, and on as many judged places as the rule asks for."""
@@ -104,6 +106,10 @@ def settle(
     sign = 1.0 if compared.direction is Direction.HIGHER else -1.0
     shown = sorted((sign * compared.gain.lower(at.shown), sign * compared.gain.upper(at.shown)))
     more = rows_until(compared, margin, at.passing) if decides else missing(compared, least)
+    beyond = found is Verdict.INCONCLUSIVE and beyond_reach(compared, more, least)
+    step = _next(found, more, compared, margin)
+    if beyond:
+        step = few_examples(compared, least) if compared.n < least else _no_evaluation(compared, more, at)
     return Finding(
         gate=rule.gate,
         subject=compared.subject,
@@ -118,10 +124,10 @@ def settle(
         unit=compared.unit,
         n=compared.n,
         passes_at=passes_at(compared.gain, -margin),
-        labels_to_settle=more if found is Verdict.INCONCLUSIVE else None,
-        next_step=SPENT if at.spent and found is not Verdict.FAIL else _next(found, more, compared, margin),
+        labels_to_settle=more if found is Verdict.INCONCLUSIVE and not beyond else None,
+        next_step=SPENT if at.spent and found is not Verdict.FAIL else step,
         dry_run=rule.dry_run,
-        facts=_facts(compared, at),
+        facts={**_facts(compared, at), **({"out_of_reach": more} if beyond else {})},
     )
 
 
@@ -130,6 +136,14 @@ def missing(compared: Compared, least: int) -> int:
     if compared.n < least or compared.judged is None:
         return max(0, least - compared.n)
     return len(compared.judged.to_judge)
+
+
+def beyond_reach(compared: Compared, more: int | None, least: int) -> bool:
+    """Whether it takes more queries than an evaluation can ask; items to judge are no queries."""
+    if more is None or compared.room is None:
+        return False
+    lacks_items = compared.n >= least and compared.judged is not None and not compared.judged.enough
+    return more > compared.room and not lacks_items
 
 
 def of_judged(compared: Compared) -> str:
@@ -241,6 +255,24 @@ def _next(found: Verdict, more: int | None, compared: Compared, margin: float) -
     if more == 0:
         return "label as many fresh examples again: this sample may have had bad luck"
     return f"label about {more:,} more {compared.counted}"
+
+
+def few_examples(compared: Compared, least: int) -> str:
+    """What helps where a rule asks for more queries than an evaluation can ask."""
+    return (
+        f"state a lower min_examples in stack.yaml: {least:,} {compared.counted} are asked for, "
+        f"and an evaluation asks at most {MOST_QUERIES:,}"
+    )
+
+
+def _no_evaluation(compared: Compared, more: int | None, at: Levels) -> str:
+    """What helps where all queries that an evaluation can ask would not settle it."""
+    lower = "" if at.passing == 0.5 else " or a lower confidence"
+    return (
+        f"no evaluation settles it: it takes about {more:,} more {compared.counted} if nothing differs, and "
+        f"one asks at most {MOST_QUERIES:,}; state a wider margin{lower} in stack.yaml, "
+        "or judge a challenger that gains"
+    )
 
 
 def to_judge(judged: JudgedShare) -> str:

@@ -105,7 +105,7 @@ def _gates(case: Dossier) -> str:
     table = _table(
         ("gate", "subject", "verdict", "observed", "interval", "threshold", "n"),
         (
-            (md(r.gate), md(r.subject), f"{r.symbol} {r.verdict}", r.observed, r.interval, r.threshold, r.n)
+            (md(r.gate), md(r.subject), f"{r.symbol} {r.word}", r.observed, r.interval, r.threshold, r.n)
             for r in case.open_rows
         ),
     )

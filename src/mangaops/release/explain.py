@@ -51,7 +51,7 @@ def _gate_lines(row: Row, *, whole: bool) -> list[str]:
     bounds = f" ({row.interval})" if row.interval != MISSING else ""
     asked = f", threshold {row.threshold}" if row.threshold != MISSING else ""
     counted = f", n {row.n}" if row.n != MISSING else ""
-    head = f"  {row.symbol} {row.verdict} {row.gate}, {row.subject}: {row.observed}{bounds}{asked}{counted}"
+    head = f"  {row.symbol} {row.word} {row.gate}, {row.subject}: {row.observed}{bounds}{asked}{counted}"
     if not whole:
         return [head]
     return [head, f"      {row.says}", *([f"      next: {row.next_step}"] if row.next_step else [])]

@@ -17,6 +17,9 @@ NO_CLASSES: Final = "none: the unit ranks, and classifies nothing"
 SENTENCE: Final = 2000
 """The longest sentence that is shown, in characters."""
 
+NOT_RUN: Final = "not run"
+"""What stands for the verdict of a finding that a failed gate left out."""
+
 SYMBOLS: Final = {
     Verdict.PASS: "✓",
     Verdict.INCONCLUSIVE: "?",
@@ -44,11 +47,12 @@ def figure(value: float | None, unit: str, *, difference: bool = False) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the decision table, ready to be shown."""
+    """One line of the decision table, ready to be shown. `word` is the verdict as people read it."""
 
     gate: str
     subject: str
     verdict: str
+    word: str
     symbol: str
     observed: str
     interval: str
@@ -73,7 +77,8 @@ def row(finding: Finding) -> Row:
         gate=finding.gate,
         subject=visible(finding.subject),
         verdict=finding.verdict.name,
-        symbol=SYMBOLS[finding.verdict],
+        word=NOT_RUN if finding.not_run else finding.verdict.name,
+        symbol=MISSING if finding.not_run else SYMBOLS[finding.verdict],
         observed=shown(finding.observed),
         interval=span(finding.low, finding.high, finding.unit, difference=difference) if bounded else MISSING,
         threshold=shown(finding.threshold),

@@ -25,10 +25,8 @@ from mangaops.inference.answer import side_by_side
 from mangaops.inference.search import Encodes, Filter, Hit, Reranks, Search, Searched, Shelf
 from mangaops.release.desk import Progress
 from mangaops.release.listed import PLACES
+from mangaops.stack import MOST_QUERIES
 from mangaops.vocabulary import NO_MODEL, Cell, Digest, EvidenceKind, Side, Split, Stage
-
-MOST: Final = 1000
-"""Queries that are asked at most: four searches each."""
 
 NO_RERANKER: Final[Digest] = NO_MODEL
 """What stands in a reranker's place where a pair has none: the order of retrieval."""
@@ -122,7 +120,7 @@ def compare_pairs(
         UsageError: a pair with a depth under 1.
         IntegrityError: a reranker gave no number.
     """
-    queries = golden.golden.head(MOST).sort("query_id")
+    queries = golden.golden.head(MOST_QUERIES).sort("query_id")
     if queries.is_empty():
         raise InputError(
             f"comparing pairs on {golden.name} was refused: it has no golden query",

@@ -14,13 +14,12 @@ from mangaops.evidence import Evidence
 from mangaops.metrics import METRICS, Ranked, judged_share
 from mangaops.registry import Release, UnitState
 from mangaops.release.desk import Desk, newest, state
-from mangaops.release.pairs import MOST
 from mangaops.release.stack_drawn import drawn_lists
 from mangaops.release.stack_evidence import BINDING
 from mangaops.release.stack_known import NO_EVIDENCE, UNDONE, measured_beside, traffic_of
 from mangaops.release.stack_lists import ListAssumptions, Lists, gains
 from mangaops.release.stack_report import GateRow
-from mangaops.stack import Rule, SearchDataSpec, Stack, UnitSpec
+from mangaops.stack import MOST_QUERIES, Rule, SearchDataSpec, Stack, UnitSpec
 from mangaops.vocabulary import EvidenceKind, Side, Stage, Unjudged
 
 SEEN: Final = 0.8
@@ -212,7 +211,7 @@ def _luck(asked: Mapping[str, Any], lists: Lists) -> str:
     """How far two equal trainings lie apart on these queries, beside the margin."""
     view = lists.ranked.at(Stage(asked["on"]), Unjudged(asked["unjudged"] or Unjudged.IRRELEVANT))
     apart = np.bincount(view.groups, weights=gains(view, asked["metric"]))
-    more = ", or judge more queries" if view.queries.height < MOST else ""
+    more = ", or judge more queries" if view.queries.height < MOST_QUERIES else ""
     wide = 2.0 * float(np.sqrt(np.square(apart).sum()))
     return (
         f"on {view.queries.height:,} queries luck alone moves it by up to {100 * wide:.1f} points, "

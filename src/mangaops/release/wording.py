@@ -5,6 +5,7 @@ from __future__ import annotations
 from mangaops.release.dossier import Dossier
 from mangaops.release.escape import visible
 from mangaops.release.figures import SENTENCE, count
+from mangaops.stack import MOST_QUERIES
 from mangaops.vocabulary import EvidenceKind, Outcome, State, Verdict
 
 
@@ -62,4 +63,8 @@ def price_lines(case: Dossier) -> list[str]:
     if price.get("unsettled"):
         subjects = ", ".join(price["unsettled"])
         lines.append(f"no number of labels settles a margin of zero if nothing differs: {subjects}")
+    if price.get("out_of_reach"):
+        subjects = ", ".join(price["out_of_reach"])
+        asks = f"more queries than an evaluation asks, which is {MOST_QUERIES:,} at most"
+        lines.append(f"{asks}: {subjects}; change the rule in stack.yaml, or judge another challenger")
     return [visible(line, SENTENCE) for line in lines]

@@ -4,6 +4,7 @@ from mangaops.stack.differences import Difference, differences
 from mangaops.stack.parsing import parse
 from mangaops.stack.specs import (
     ANY,
+    MOST_QUERIES,
     SPENT_ON_SHADOW,
     Actions,
     Cadence,
@@ -25,6 +26,7 @@ from mangaops.stack.wording import told
 
 __all__ = [
     "ANY",
+    "MOST_QUERIES",
     "SPENT_ON_SHADOW",
     "Actions",
     "Cadence",

@@ -98,10 +98,14 @@ class DataSpec(Strict):
     jargon: tuple[Word, ...] = ()
 
 
+MOST_QUERIES: Final = 1000
+"""Golden queries that an evaluation asks at most."""
+
+
 class GoldenQueries(Strict):
     """How many golden queries there are at most: an evaluation asks each of four pairs of models."""
 
-    queries: Annotated[int, Field(ge=1, le=1000)] = 1000
+    queries: Annotated[int, Field(ge=1, le=MOST_QUERIES)] = MOST_QUERIES
 
 
 class SearchDataSpec(Strict):
