@@ -56,10 +56,20 @@ def test_a_release_is_shown_by_the_beginning_of_its_digest(world: GatewayWorld, 
 
 
 def test_releases_are_listed_with_their_times_to_the_minute(world: GatewayWorld, mangaops) -> None:
-    told = json.loads(mangaops("release", "list", "router", *place(world), "--json").out)["releases"][0]["at"]
+    told = json.loads(mangaops("release", "list", "router", *place(world), "--json").out)["releases"][0][
+        "registered_at"
+    ]
     shown = mangaops("release", "list", "router", *place(world)).out
     assert f"{told[:10]} {told[11:16]} UTC" in shown
     assert told not in shown
+
+
+def test_a_list_names_the_moment_of_registration_as_that(world: GatewayWorld, mangaops) -> None:
+    (listed,) = json.loads(mangaops("release", "list", "router", *place(world), "--json").out)["releases"]
+    events = json.loads(mangaops("audit", "log", *place(world), "--json").out)["events"]
+    at = {event["kind"]: event["at"] for event in events}
+    assert listed["registered_at"] == at["release_registered"] != at["decided"]
+    assert "registered_at" in mangaops("release", "list", "router", *place(world)).out
 
 
 def test_who_reopens_a_release_hears_which_open_one_is_withdrawn_for_it(

@@ -34,6 +34,14 @@ def test_tables_and_lines_write_out_what_is_hidden_and_keep_what_is_not(capsys) 
     assert "👩\u200d👧" in out
 
 
+def test_a_zero_in_a_table_has_no_minus_and_other_numbers_keep_theirs(capsys) -> None:
+    found = {"gate": "no_increase", "verdict": "PASS", "observed": -0.0, "low": -0.25, "high": -0.0}
+    screen.findings_table("findings", [{**found, "threshold": -0.0}])
+    screen.records("facts", ("fact",), [{"fact": -0.0}, {"fact": [-0.0, -1.5]}])
+    cells = capsys.readouterr().out.replace("│", " ").split()
+    assert [each for each in cells if each.startswith("-")] == ["-0.25", "-1.5"]
+
+
 def unread(*given: str) -> tuple[int, str]:
     """Exit code and standard error of a command whose standard output nobody reads."""
     command = [sys.executable, "-c", "from mangaops.cli import main; main()", *given]

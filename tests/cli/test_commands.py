@@ -48,6 +48,49 @@ def test_help_imports_nothing_slow() -> None:
     assert "SLOW []" in done.stdout
 
 
+NEEDS_WHY = [
+    command.split()
+    for command in (
+        "release bootstrap router --logs x",
+        "release run router --logs x",
+        "release promote router-1",
+        "release rollback router",
+        "release reopen router-1",
+        "review open router-1",
+        "review import router-1 x.csv",
+        "data snapshot --logs x",
+        "catalogue append shop --removed i1",
+        "feedback review r1 --label yes",
+        "train intent-classifier",
+    )
+]
+
+
+def test_the_commands_that_ask_why_are_these(mangaops) -> None:
+    asking = [words for words in every_command() if "--reason" in mangaops(*words, "--help").out]
+    listed = {" ".join(command[:2]) if command[0] != "train" else "train" for command in NEEDS_WHY}
+    assert {" ".join(words) for words in asking} == listed
+
+
+@pytest.mark.parametrize("blank", ["", " \t"])
+@pytest.mark.parametrize("command", NEEDS_WHY, ids=" ".join)
+def test_a_blank_reason_is_refused_before_anything_is_begun(
+    command: list[str], blank: str, stack: Path, mangaops
+) -> None:
+    ended = mangaops(*command, "--reason", blank, "--stack", stack, "--json")
+    told = json.loads(ended.out)
+    assert (ended.code, told["refused"]) == (2, "the command was refused: nothing says why")
+    assert (told["found"], told["next"]) == ("no reason", "say why: --reason TEXT")
+    assert "event" not in ended.out + ended.err
+    assert not (stack.parent / ".mangaops").exists()
+
+
+@pytest.mark.parametrize("command", NEEDS_WHY, ids=" ".join)
+def test_a_reason_of_one_sign_is_a_reason(command: list[str], stack: Path, mangaops) -> None:
+    ended = mangaops(*command, "--reason", "x", "--stack", stack, "--json")
+    assert "nothing says why" not in ended.out
+
+
 def test_an_unknown_option_is_usage(mangaops) -> None:
     ended = mangaops("release", "due", "--nonsense")
     assert ended.code == 2

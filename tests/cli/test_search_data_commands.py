@@ -328,6 +328,7 @@ def test_no_pair_was_judged_where_none_was_released(shop: Path, tmp_path: Path, 
     assert mangaops("data", "snapshot", "--stack", shop, *files(tmp_path)).code == 0
     told = json.loads(mangaops("release", "pairs", "retrieval", "--stack", shop, "--json").out)
     assert told == {"unit": "retrieval", "pairs": []}
+    assert "decided_at" in mangaops("release", "pairs", "retrieval", "--stack", shop).out
 
 
 def test_what_no_version_holds_cannot_be_removed_from_its_catalogue(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mangaops.datasets import logs, validate
 from mangaops.datasets.markdown import escaped, unescaped
+from mangaops.datasets.markdown import report as as_markdown
 from mangaops.datasets.validation import ValidationReport
 from mangaops.stack import DataSpec
 
@@ -230,3 +231,8 @@ def test_the_report_is_json_and_says_refused_or_usable() -> None:
     assert json.loads(json.dumps(good.as_dict(), allow_nan=False))["errors"] == []
     assert "usable" in good.to_markdown().splitlines()[0]
     assert "refused" in bad.to_markdown().splitlines()[0]
+
+
+def test_a_zero_in_a_report_has_no_minus_and_other_numbers_keep_theirs() -> None:
+    told = as_markdown("logs", [], [], {"gaps": {"none": -0.0, "some": -0.5}})
+    assert ("none: 0" in told, "some: -0.5" in told) == (True, True)

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from golden_rows import outcomes
 from mangaops.gates import GATES
+from mangaops.gates.verdicts import change, spread, value
 from mangaops.stack import UnitSpec
 from mangaops.vocabulary import Outcome, Verdict
 
@@ -99,6 +100,19 @@ def test_the_numbers_of_a_finding() -> None:
     assert (found.n, found.unit) == (1000, "share")
     assert "release 95.00%, baseline 93.00%" in found.says
     assert "+2.00 points" in found.says
+
+
+def test_what_rounds_to_zero_has_no_minus_in_a_sentence() -> None:
+    assert [value(-0.0, "ms"), value(-0.00001, "share")] == ["0 ms", "0.00%"]
+    assert spread(-0.00004, 0.01, "share") == "+0.00 to +1.00 points"
+    assert spread(-0.0, 0.5, "ms") == "+0 to +0.5 ms"
+    assert change(-0.00004, "share") == "+0.00 points"
+
+
+def test_what_does_not_round_to_zero_keeps_its_minus() -> None:
+    assert value(-0.0001, "share") == "-0.01%"
+    assert spread(-0.00006, -0.0, "share") == "-0.01 to +0.00 points"
+    assert change(-0.25, "ms") == "-0.25 ms"
 
 
 def test_a_cost_that_rises_is_shown_as_a_rise() -> None:

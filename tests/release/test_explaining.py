@@ -172,6 +172,12 @@ def test_the_error_review_is_the_same_document_however_often_it_is_drawn(served:
     [
         (0.9531, "share", False, "95.31 %"),
         (-0.002, "share", True, "-0.20 points"),
+        (-0.00004, "share", True, "+0.00 points"),
+        (-0.00004, "share", False, "0.00 %"),
+        (-0.00006, "share", True, "-0.01 points"),
+        (-0.0, "ms", False, "0 ms"),
+        (-0.0, "ms", True, "+0 ms"),
+        (-0.25, "ms", True, "-0.25 ms"),
         (12.0, "ms", False, "12 ms"),
         (3.14159, "ms", False, "3.14 ms"),
         (None, "ms", False, "–"),
@@ -185,6 +191,7 @@ def test_numbers_are_shown_with_their_unit(value, unit: str, difference: bool, s
 def test_an_interval_says_its_unit_once() -> None:
     assert span(-0.01, 0.02, "share", difference=True) == "-1.00 to +2.00 points"
     assert span(0.1, 0.2, "share") == "10.00 to 20.00 %"
+    assert span(-0.00004, 0.02, "share", difference=True) == "+0.00 to +2.00 points"
 
 
 FRIDAY = datetime(2026, 4, 23, 18, 0, tzinfo=UTC)

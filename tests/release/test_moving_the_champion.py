@@ -232,6 +232,24 @@ def test_an_edited_decision_promotes_nothing(served: World) -> None:
         promoted(served, release)
 
 
+@pytest.mark.parametrize("releases", [0, 1])
+def test_a_unit_that_never_had_a_champion_has_nothing_to_roll_back(world: World, releases: int) -> None:
+    registered = [world.candidate() for _ in range(releases)]
+    with pytest.raises(RefusedError, match="there is nothing to roll back") as refused:
+        roll_back(world.desk, "router", prove=prove_by_seal(world.desk), reason=WHY)
+    waiting = f"{registered[0]} is candidate" if registered else "no release is registered"
+    assert refused.value.found == f"the fallback answers; {waiting}"
+    assert refused.value.next_step == "mangaops release bootstrap router --reason '...' --logs FILE"
+
+
+def test_a_unit_that_was_rolled_back_to_its_fallback_is_told_to_reopen(world: World) -> None:
+    world.bootstrapped()
+    roll_back(world.desk, "router", prove=prove_by_seal(world.desk), reason=WHY)
+    with pytest.raises(RefusedError, match="it has no champion") as refused:
+        roll_back(world.desk, "router", prove=prove_by_seal(world.desk), reason=WHY)
+    assert "mangaops release reopen RELEASE" in refused.value.next_step
+
+
 def test_a_rollback_serves_the_champion_of_before(served: World) -> None:
     release, _ = served.run(Rigged("better", 0.02))
     done = roll_back(served.desk, "router", prove=prove_by_seal(served.desk), reason="complaints")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import polars as pl
 import pytest
@@ -23,6 +25,8 @@ from pair_world import (
 
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.errors import RefusedError, RevisionConflict, UsageError
+from mangaops.pipeline import views
+from mangaops.pipeline.workshop import Workshop
 from mangaops.registry import judged_pairs
 from mangaops.release import checks, judge, promote, ranking
 from mangaops.release.desk import release_of, state
@@ -334,6 +338,15 @@ def test_a_pair_without_an_index_is_not_whole(served: PairWorld) -> None:
 
 
 # ---- pairs that were judged together, and others
+
+
+def test_a_list_of_pairs_names_the_moment_of_the_newest_decision_as_that(served: PairWorld) -> None:
+    shop = cast(Workshop, SimpleNamespace(desk=served.desk))  # all that the list looks at
+    (pair,) = views.pairs(shop, "retrieval")["pairs"]
+    (release,) = state(served.desk, "retrieval").releases.values()
+    assert pair["decided_at"] == release.decisions[-1].at != release.at
+    (listed,) = views.releases(shop, "retrieval")["releases"]
+    assert listed["registered_at"] == release.at
 
 
 def test_judged_pairs_are_listed_with_their_outcome(served: PairWorld) -> None:

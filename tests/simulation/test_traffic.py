@@ -1,3 +1,6 @@
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -102,3 +105,43 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> N
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(SetupError, match="nothing was written"):
         _write(tmp_path / "file")
+
+
+MAIN = "from mangaops.cli import main; main()"
+MOUNTED = (
+    'mount -t tmpfs -o size=128k none "$0" && { [ "$1" = rw ] || mount -o remount,ro "$0"; } && shift && "$@"'
+)
+
+
+def _into_a_small_disk(folder: Path, how: str, *options: str) -> str:
+    """What the command says of a disk of 128 KB that no other process sees; `how` is rw or ro."""
+    command = [sys.executable, "-c", MAIN, "simulate", "traffic", "--out", str(folder), "--weeks", "1"]
+    words = ["unshare", "--mount", "sh", "-c", MOUNTED, str(folder), how, *command, *options]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip("a small disk needs the right to mount one")
+    return f"{done.returncode} {done.stderr}"
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
+def test_a_full_disk_is_named_with_its_folder_whatever_library_met_it(tmp_path: Path, form: str) -> None:
+    said = _into_a_small_disk(tmp_path, "rw", "--conversations", "1500", "--format", form)
+    assert said.startswith("4 ")
+    assert f"found: the disk is full: {tmp_path}\n" in said
+    assert "free some space" in said
+    assert not re.search("errno|os error|specification|simulated-", said, re.IGNORECASE)
+
+
+def test_a_read_only_disk_is_named_with_its_folder(tmp_path: Path) -> None:
+    said = _into_a_small_disk(tmp_path, "ro", "--conversations", "10")
+    assert f"found: the place is read-only for this user: {tmp_path}\n" in said
+    assert "next: name a writable folder" in said
+
+
+def test_a_disk_with_room_is_written_without_a_word(tmp_path: Path) -> None:
+    assert _into_a_small_disk(tmp_path, "rw", "--conversations", "10").startswith("0 ")
+
+
+def test_a_name_that_no_disk_takes_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="nothing was written"):
+        _write(tmp_path / ("long" * 99))

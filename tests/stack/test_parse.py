@@ -103,12 +103,40 @@ def test_a_dataset_may_be_of_what_people_searched_for() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
+        ("units:\n", "simulated: null\nunits:\n", "simulated: must be true or false; found null"),
+        ("dry_run: true", "dry_run: null", "dry_run must be true or false; found null"),
+        ("dry_run: true", "dry_run: 'true'", "dry_run must be true or false; found 'true'"),
+        ("margin: 0.002", "margin: null", "margin: must be a number; found null"),
+        ("margin: 0.002", "margin: .inf", "found .inf"),
+        ("margin: 0.002", "margin: -.inf", "found -.inf"),
+        ("margin: 0.002", "margin: .nan", "found .nan"),
+        ("metric: accuracy", "metric: true", "metric: must be a text; found true"),
+        ("gates:\n", "gates: null\n    other:\n", "gates: must be a list of rules; found null"),
+        ("stack: shop", "stack: null", "stack: the name of the stack is missing; found null"),
+        ("stack: shop\n", "", "stack: the name of the stack is missing; found nothing"),
+    ],
+)
+def test_a_value_is_told_as_yaml_spells_it(old: str, new: str, says: str) -> None:
+    told = mistakes(changed(old, new))
+    assert any(says in each for each in told), told
+
+
+@pytest.mark.parametrize(("left", "found"), [("data: null\n", "null"), ("", "nothing")])
+def test_a_section_that_is_null_is_told_apart_from_one_that_is_not_there(left: str, found: str) -> None:
+    head, _, rest = SMALL.partition("data:\n")
+    told = mistakes(head + left + rest[rest.index("models:") :])
+    assert any(f"data: at least one entry is needed; found {found}" in each for each in told), told
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
         (
             "kind: search",
             "kind: [search]",
             "kind must be a text; found a list of 1; known are labels, search",
         ),
-        ("kind: search", "kind: null", "kind must be a text; found nothing; known are labels, search"),
+        ("kind: search", "kind: null", "kind must be a text; found null; known are labels, search"),
         ("kind: search", "kind: serach", "kind 'serach' is unknown; did you mean 'search'?"),
         ("item_id: doc", "item: doc", "data.shop.catalogue.item"),
         (

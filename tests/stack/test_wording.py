@@ -111,7 +111,7 @@ def test_a_kind_of_mistake_that_nobody_foresaw_is_told_in_our_words_too() -> Non
     assert told(refused.value) == "each: must be another value"
 
 
-@pytest.mark.parametrize(("family", "found"), [(None, "nothing"), ([None], "a list of 1"), (3, "a number")])
+@pytest.mark.parametrize(("family", "found"), [(None, "null"), ([None], "a list of 1"), (3, "a number")])
 def test_a_family_that_is_no_text_is_told_as_what_it_is(family: Any, found: str) -> None:
     name = next(iter(WHOLE["models"]))
     model = WHOLE["models"][name]

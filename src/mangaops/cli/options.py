@@ -119,7 +119,10 @@ class Call:
 
 
 def shared(command: Callable[..., None]) -> Callable[..., None]:
-    """The command has `--stack`, ... and `--json` beside its own options, and gets them as `call`."""
+    """The command has `--stack`, ... and `--json` beside its own options, and gets them as `call`.
+
+    A `--reason` that it has is not blank: that is refused before anything is read or begun.
+    """
     hints = get_type_hints(command, include_extras=True)
     own = [
         parameter.replace(annotation=hints[name])
@@ -133,6 +136,8 @@ def shared(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> None:
+        if "reason" in given:
+            _require_reason(given["reason"])
         common_values = {name: given.pop(name) for name in _SHARED}
         command(call=_call(**common_values), **given)
 
@@ -140,6 +145,12 @@ def shared(command: Callable[..., None]) -> Callable[..., None]:
     wrapped.__signature__ = inspect.Signature([*keyword, *common])  # type: ignore[attr-defined]
     wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in (*keyword, *common)}
     return wrapped
+
+
+def _require_reason(reason: str) -> None:
+    from mangaops.registry import require_reason
+
+    require_reason("the command", reason)
 
 
 def _call(

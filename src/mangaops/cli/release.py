@@ -203,9 +203,9 @@ def list_releases(call: Call, unit: Unit) -> None:
     from mangaops.pipeline import views
 
     listed = views.releases(call.workshop(), unit)
-    columns = ("release", "state", "models", "because", "decision", "at")
+    columns = ("release", "state", "models", "because", "decision", "registered_at")
     title = f"{unit}: {_pointers(listed)}"
-    call.finish(listed, lambda: screen.records(title, columns, _timed(listed["releases"])))
+    call.finish(listed, lambda: screen.records(title, columns, _timed(listed["releases"], "registered_at")))
 
 
 @shared
@@ -214,16 +214,16 @@ def pairs(call: Call, unit: Unit) -> None:
     from mangaops.pipeline import views
 
     listed = views.pairs(call.workshop(), unit)
-    columns = ("release", "models", "decision", "state", "may_serve", "at")
+    columns = ("release", "models", "decision", "state", "may_serve", "decided_at")
     title = f"{unit}: judged together"
-    call.finish(listed, lambda: screen.records(title, columns, _timed(listed["pairs"])))
+    call.finish(listed, lambda: screen.records(title, columns, _timed(listed["pairs"], "decided_at")))
 
 
-def _timed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with the time that they are at as people read it."""
+def _timed(rows: list[dict[str, Any]], column: str) -> list[dict[str, Any]]:
+    """The rows with the time in that column as people read it."""
     from mangaops.release.figures import moment
 
-    return [{**row, "at": moment(row["at"])} for row in rows]
+    return [{**row, column: moment(row[column])} for row in rows]
 
 
 @shared

@@ -211,7 +211,7 @@ def short(value: object, limit: int = 400) -> str:
     elif isinstance(value, list | tuple):
         text = ", ".join(short(item, 80) for item in value)
     else:
-        text = str(value)
+        text = str(value + 0.0 if isinstance(value, float) else value)  # -0.0 + 0.0 is 0.0
     return text if len(text) <= limit else f"{text[:limit]} ... ({len(text)} characters; --json shows all)"
 
 
@@ -244,7 +244,7 @@ def _verdict(finding: Mapping[str, Any]) -> str:
 
 
 def _number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else ("" if value is None else str(value))
+    return f"{value:z.4g}" if isinstance(value, float) else ("" if value is None else str(value))
 
 
 def records(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:

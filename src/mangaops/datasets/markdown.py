@@ -61,7 +61,7 @@ def _number(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:z.4g}"
     if isinstance(value, list):
         return ", ".join(escaped(each) for each in value)
     return escaped(value)

@@ -106,8 +106,8 @@ def _finding(rule: Rule, case: Case, params: AddedLatency, added: _Added) -> Fin
         gate=rule.gate,
         subject=f"what {name} adds",
         verdict=found,
-        says=f"{name}: release {added.release:.2f} ms, {beside}; it adds {estimate:+.2f} ms "
-        f"({shown.low:+.2f} to {shown.high:+.2f}), on {added.n:,} searches; it may add {limit:g} ms",
+        says=f"{name}: release {added.release:.2f} ms, {beside}; it adds {estimate:+z.2f} ms "
+        f"({shown.low:+z.2f} to {shown.high:+z.2f}), on {added.n:,} searches; it may add {limit:g} ms",
         observed=estimate,
         low=shown.low,
         high=shown.high,

@@ -282,18 +282,18 @@ def to_judge(judged: JudgedShare) -> str:
 
 
 def value(number: float, unit: str) -> str:
-    """A value as people read it: shares in per cent, everything else with its unit."""
-    return f"{number:.2%}" if unit == "share" else f"{number:.4g} {unit}"
+    """A value as people read it: shares in per cent, everything else with its unit; no zero has a minus."""
+    return f"{number:z.2%}" if unit == "share" else f"{number:z.4g} {unit}"
 
 
 def spread(low: float, high: float, unit: str) -> str:
     """An interval of differences as people read it."""
     if unit == "share":
-        return f"{100 * low:+.2f} to {100 * high:+.2f} points"
-    return f"{low:+.4g} to {high:+.4g} {unit}"
+        return f"{100 * low:+z.2f} to {100 * high:+z.2f} points"
+    return f"{low:+z.4g} to {high:+z.4g} {unit}"
 
 
 def change(number: float, unit: str) -> str:
     """A difference as people read it: shares in points, everything else with its unit."""
     number = 0.0 if abs(number) < TIE else number
-    return f"{100 * number:+.2f} points" if unit == "share" else f"{number:+.4g} {unit}"
+    return f"{100 * number:+z.2f} points" if unit == "share" else f"{number:+z.4g} {unit}"

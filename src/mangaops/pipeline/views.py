@@ -98,7 +98,7 @@ def last_decision(shop: Workshop, release: Release) -> Decision | None:
 
 
 def releases(shop: Workshop, unit: str) -> Row:
-    """Every release of a unit, oldest first."""
+    """Every release of a unit with the moment that it was registered at, oldest first."""
     current = state(shop.desk, unit)
     rows = [
         {
@@ -107,7 +107,7 @@ def releases(shop: Workshop, unit: str) -> Row:
             "models": ", ".join(f"{model}@{version}" for model, version in each.models.items()),
             "because": str(each.because),
             "decision": str(each.decisions[-1].outcome) if each.decisions else None,
-            "at": each.at,
+            "registered_at": each.at,
         }
         for each in current.releases.values()
     ]
@@ -116,7 +116,10 @@ def releases(shop: Workshop, unit: str) -> Row:
 
 
 def pairs(shop: Workshop, unit: str) -> Row:
-    """Every set of models that was judged as one, oldest first: nothing else of the unit can be promoted."""
+    """Every set of models that was judged as one, oldest first: nothing else of the unit can be promoted.
+
+    `decided_at` is the moment of the newest decision on it.
+    """
     rows = [
         {
             "release": each.release,
@@ -124,7 +127,7 @@ def pairs(shop: Workshop, unit: str) -> Row:
             "decision": str(each.outcome),
             "state": str(each.state),
             "may_serve": each.may_serve,
-            "at": each.at,
+            "decided_at": each.at,
         }
         for each in judged_pairs(state(shop.desk, unit))
     ]

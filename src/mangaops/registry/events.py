@@ -223,6 +223,8 @@ def check(draft: Draft) -> Draft:
         UsageError: names every field that is missing, unknown, or of another type.
     """
     mistakes = _envelope_mistakes(draft) + _body_mistakes(draft.kind, draft.body)
+    if mistakes == [_NO_REASON]:
+        require_reason(f"an event {draft.kind}", "")
     if mistakes:
         raise UsageError(
             f"an event {draft.kind} was refused: it is not complete",
@@ -245,16 +247,16 @@ def _envelope_mistakes(draft: Draft) -> list[str]:
 
 
 def require_reason(what: str, reason: str) -> str:
-    """The reason itself, of something that is kept beside the events and needs one as they do.
+    """The reason itself, of an event, or of something else that is kept and needs one as events do.
 
     Raises:
         UsageError: it is empty or blank.
     """
     if not _says_why(reason):
         raise UsageError(
-            f"{what} was refused: it is not complete",
+            f"{what} was refused: nothing says why",
             found=_NO_REASON,
-            accepted="a reason that says something",
+            accepted="a reason of a word or more, for whoever reads the ledger later",
             next_step=_SAY_WHY,
         )
     return reason

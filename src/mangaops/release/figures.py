@@ -35,12 +35,12 @@ def is_difference(finding: Finding) -> bool:
 
 
 def figure(value: float | None, unit: str, *, difference: bool = False) -> str:
-    """A number with its unit; `–` for what is missing or infinite."""
+    """A number with its unit; `–` for what is missing or infinite. What rounds to zero has no minus."""
     if value is None or not math.isfinite(value):
         return MISSING
     value = 0.0 if abs(value) < 1e-12 else value
     if unit == "share":
-        return f"{100 * value:+.2f} points" if difference else f"{100 * value:.2f} %"
+        return f"{100 * value:+z.2f} points" if difference else f"{100 * value:z.2f} %"
     number = f"{value:+.3g}" if difference else (f"{value:.0f}" if value == int(value) else f"{value:.3g}")
     return f"{number} {unit}".strip()
 

@@ -9,7 +9,7 @@ from typing import Final
 from mangaops.errors import RefusedError, RevisionConflict
 from mangaops.registry import Draft, Event, UnitState, drafts, is_fallback, permit
 from mangaops.release.cutover import PATIENCE, Patience, await_active
-from mangaops.release.desk import Desk, Progress, append, state
+from mangaops.release.desk import Desk, Progress, append, next_run, state
 from mangaops.release.standing import Prove
 from mangaops.vocabulary import Purpose
 
@@ -49,12 +49,14 @@ def roll_back(
     worker. What others append meanwhile is no hindrance while champion and target stay what they are.
 
     Raises:
-        RefusedError: the unit has no champion, or `to` is no rollback pointer.
+        RefusedError: the unit has, or ever had, no champion, or `to` is no rollback pointer.
         IntegrityError: the target does not load; an older pointer may.
         SetupError: the artifacts cannot be reached, and no gateway worker holds the target.
         RevisionConflict: the champion moved meanwhile.
     """
     current = state(desk, unit)
+    if current.generation == 0:
+        raise _never_served(desk, current)
     left, target = _pointer(current, to)
     if not is_fallback(target):
         _proven(desk, current, target, prove)
@@ -84,6 +86,18 @@ def _appended(desk: Desk, draft: Draft, current: UnitState) -> Event:
                 raise
             current = now
     return append(desk, [draft], expect={current.unit: current.revision})[0]
+
+
+def _never_served(desk: Desk, current: UnitState) -> RefusedError:
+    """Nothing was ever promoted: there is no champion to leave, and no release to reopen for that."""
+    newest = [*current.releases.values()][-1] if current.releases else None
+    waiting = f"{newest.name} is {newest.state}" if newest else "no release is registered"
+    return RefusedError(
+        f"a rollback of {current.unit} was refused: there is nothing to roll back, it never had a champion",
+        found=f"the fallback answers; {waiting}",
+        accepted="a unit with a champion; the first one is made by bootstrapping it",
+        next_step=next_run(desk, current),
+    )
 
 
 def _pointer(current: UnitState, to: str | None) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Collection, Mapping
@@ -11,6 +12,7 @@ from typing import Final
 import polars as pl
 
 from mangaops.errors import SetupError, UsageError
+from mangaops.store.foreign import lacks_room, of_system
 
 FORMATS: Final[dict[str, Callable[[pl.DataFrame, Path], object]]] = {
     "parquet": lambda frame, path: frame.write_parquet(path),
@@ -19,6 +21,7 @@ FORMATS: Final[dict[str, Callable[[pl.DataFrame, Path], object]]] = {
 }
 
 _README: Final = "README.txt"
+_SCRATCH: Final = ".simulated-"
 
 
 def require_own(folder: Path, names: Collection[str], command: str) -> None:
@@ -26,10 +29,11 @@ def require_own(folder: Path, names: Collection[str], command: str) -> None:
 
     Raises:
         UsageError: another command, or a person, wrote a file that this one would write.
+        SetupError: the folder cannot be looked into.
     """
-    own = _beside(folder, names)
     readme = folder / _README
     try:
+        own = _beside(folder, names)
         wrote = f"`mangaops {command}`" in readme.read_text("utf-8", errors="replace")
     except FileNotFoundError:
         wrote = False
@@ -63,7 +67,7 @@ def write_frames(
     paths = {name: folder / f"{name}.{suffix}" for name in frames}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".simulated-", dir=folder) as scratch:
+        with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder) as scratch:
             parts = {path: Path(scratch) / path.name for path in (folder / _README, *paths.values())}
             parts[folder / _README].write_text(readme, "utf-8")
             for name, path in paths.items():
@@ -91,8 +95,15 @@ def _flushed(part: Path) -> None:
 
 
 def _not_written(command: str, folder: Path, error: Exception) -> SetupError:
+    """What the disk said, of the folder that the user named and never of a scratch folder in it."""
+    refused = f"{command} was refused: nothing was written to {folder}"
+    if lacks_room(error):
+        return of_system(refused, OSError(getattr(error, "errno", None) or errno.ENOSPC, "no room"), folder)
+    if isinstance(error, OSError):
+        ours = _SCRATCH in str(error.filename)
+        return of_system(refused, OSError(error.errno, error.strerror) if ours else error, folder)
     return SetupError(
-        f"{command} was refused: nothing was written to {folder}",
+        refused,
         found=str(error),
         accepted="a folder that can be written, with room on the disk",
         next_step="name another folder, or make room",

@@ -152,7 +152,8 @@ def _scalar(text: str) -> Any:
     if text in _TRUTH:
         return _TRUTH[text]
     if text.lstrip("+-").lower() in (".inf", ".nan"):
-        return math.inf
+        infinite = math.nan if text.lower().endswith("nan") else math.inf
+        return -infinite if text.startswith("-") else infinite
     if text[0] not in "+-.0123456789" or len(text) > 40 or "_" in text:
         return text
     try:

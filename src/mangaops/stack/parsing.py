@@ -15,7 +15,7 @@ from mangaops.stack.agreement import agreement
 from mangaops.stack.document import Document, Path, Unreadable, read, where
 from mangaops.stack.specs import DataSpec, ModelSpec, Rule, SearchDataSpec, Stack, Strict, UnitSpec
 from mangaops.stack.spelling import near
-from mangaops.stack.wording import MISSING, OURS, UNKNOWN, Mistake, accepted, keys_at, kind_of, said
+from mangaops.stack.wording import MISSING, OURS, UNKNOWN, Mistake, accepted, keys_at, kind_of, said, spelled
 from mangaops.vocabulary import STACK_STREAM, STREAM_NAME, Family
 
 KINDS: Final[dict[str, type[DataSpec] | type[SearchDataSpec]]] = {
@@ -76,9 +76,10 @@ def _stack(document: Document, words: _Words) -> Stack | None:
             document.wrong((key,), f"unknown key '{key}' at the top level{near(key, _TOP)}")
     name, simulated = tree.get("stack"), tree.get("simulated", False)
     if not isinstance(name, str) or not name.strip():
-        document.wrong(("stack",), f"stack: the name of the stack is missing; found {kind_of(name)}")
+        found = kind_of(name) if "stack" in tree else "nothing"
+        document.wrong(("stack",), f"stack: the name of the stack is missing; found {found}")
     if not isinstance(simulated, bool):
-        document.wrong(("simulated",), f"simulated: must be true or false; found {simulated!r}")
+        document.wrong(("simulated",), f"simulated: must be true or false; found {spelled(simulated)}")
     data = _section(document, "data", lambda value, path: _data(value, path, document))
     return Stack(
         stack=str(name),
@@ -94,7 +95,8 @@ def _section(document: Document, name: str, build: Callable[[Any, Path], _Value 
     """The named specs of one top-level section; those with mistakes are left out."""
     section = document.values.get(name)
     if not isinstance(section, dict) or not section:
-        document.wrong((name,), f"{name}: at least one entry is needed; found {kind_of(section)}")
+        found = kind_of(section) if name in document.values else "nothing"
+        document.wrong((name,), f"{name}: at least one entry is needed; found {found}")
         return {}
     if name != "models":
         _names(document, name, section)
@@ -168,7 +170,7 @@ def _rule(value: Any, path: Path, document: Document, words: _Words) -> Rule | N
     gate, metric, dry_run = value["gate"], value.get("metric"), value.get("dry_run", False)
     spot = where(path)
     if not isinstance(dry_run, bool):
-        document.wrong((*path, "dry_run"), f"{spot}: dry_run must be true or false; found {dry_run!r}")
+        document.wrong((*path, "dry_run"), f"{spot}: dry_run must be true or false; found {spelled(dry_run)}")
     if isinstance(metric, str) and metric not in words.metrics:
         document.wrong((*path, "metric"), f"{spot}: unknown metric '{metric}'{near(metric, words.metrics)}")
     if gate not in words.gates:
@@ -245,9 +247,9 @@ def _told(model: type[BaseModel], errors: Sequence[Mistake], path: Path, place: 
 def _found(error: Mistake) -> str:
     """`; found VALUE` of a scalar, and of another value what it is where that is the mistake."""
     value = error["input"]
-    if isinstance(value, (str, int, float)):
-        return f"; found {value!r}"[:120]
-    return "" if error["type"] == OURS else f"; found {kind_of(value)}"
+    if error["type"] == OURS and not isinstance(value, (str, int, float)):
+        return ""
+    return f"; found {spelled(value)}"
 
 
 def _mapping(value: Any) -> Any:

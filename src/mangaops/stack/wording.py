@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, get_args
 
@@ -17,6 +18,9 @@ Mistake = Mapping[str, Any]
 
 _MOST: Final = 5
 """Mistakes that are told at once where nothing says in which line they are."""
+
+_LONGEST: Final = 110
+"""Characters of a value that are told."""
 
 _NUMBER: Final = "a number"
 _WHOLE: Final = "a whole number"
@@ -99,11 +103,20 @@ def _place_and_mistake(mistake: Mistake, model: type[BaseModel] | None) -> str:
 def kind_of(value: Any) -> str:
     """What a plain value is, without what it says."""
     if value is None:
-        return "nothing"
+        return "null"
     if isinstance(value, (list, tuple)):
         return f"a list of {len(value):,}"
     names = {dict: _MAPPING, str: _TEXT, bool: _SWITCH}
     return names.get(type(value), _NUMBER)
+
+
+def spelled(value: Any) -> str:
+    """A scalar as YAML spells it (`true`, `.inf`), cut where it is long; of another value what it is."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else f"{'-' if value < 0 else ''}.inf"
+    return repr(value)[:_LONGEST] if isinstance(value, (str, int, float)) else kind_of(value)
 
 
 def keys_at(model: type[BaseModel], loc: Iterable[int | str]) -> list[str]:
