@@ -229,7 +229,7 @@ def test_without_a_stated_rate_the_shadow_gets_what_users_leave() -> None:
         mirror.capacity = 1000.0
         assert mirror.rate == 1000 / 2 / 2  # what the shadow's one thread can answer, for two workers
         mirror._rate = 120.0  # a second, here; the other worker has as many, a quarter of capacity in all
-        assert mirror.rate == pytest.approx((0.42 - 0.24) * 2.2 * 1000 / 2)
+        assert mirror.rate == pytest.approx((0.36 - 0.24) * 4 * 1000 / 2)
         mirror._rate = 250.0
         assert mirror.rate == 0.02 * 1000 / 2  # busy as users are, evidence goes on growing
 
