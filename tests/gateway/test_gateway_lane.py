@@ -335,16 +335,16 @@ def test_who_went_away_is_not_answered_and_holds_no_slot() -> None:
 
 def test_closing_ends_the_threads_after_what_they_have_begun() -> None:
     async def scenario() -> None:
-        before = threading.active_count()
-        gate = Gate()
+        gate, before = Gate(), set(threading.enumerate())
         lane, slot = lane_of(2, rested=[]), slot_of(gate)
-        assert (lane.size, threading.active_count()) == (2, before + 2)
+        own = set(threading.enumerate()) - before
+        assert lane.size == len(own) == 2
         asked = [lane.ask(slot, text) for text in ("one", "two")]
         await gate.entered.get()
         lane.close()
         gate.opened.set()
         assert await answered(asked) == ["one", "two"]
-        while threading.active_count() > before:
+        while any(thread.is_alive() for thread in own):
             await asyncio.sleep(0.001)
 
     run(scenario)

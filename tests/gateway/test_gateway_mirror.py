@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mangaops.gateway.lane import Lane
-from mangaops.gateway.mirror import _AGAIN, OUT, SENT, SHED_DOWN, SHED_QUEUE, SHED_RATE, Mirror
+from mangaops.gateway.mirror import _AGAIN, _GATHER, OUT, SENT, SHED_DOWN, SHED_QUEUE, SHED_RATE, Mirror
 from mangaops.gateway.slots import BLUE, Slot
 from mangaops.stack import ShadowSpec
 from mangaops.stack.share import in_share
@@ -229,7 +229,7 @@ def test_without_a_stated_rate_the_shadow_gets_what_users_leave() -> None:
         mirror.capacity = 1000.0
         assert mirror.rate == 1000 / 2 / 2  # what the shadow's one thread can answer, for two workers
         mirror._rate = 120.0  # a second, here; the other worker has as many, a quarter of capacity in all
-        assert mirror.rate == pytest.approx((0.42 - 0.24) * 2.2 * 1000 / 2)
+        assert mirror.rate == pytest.approx((0.36 - 0.24) * 4 * 1000 / 2)
         mirror._rate = 250.0
         assert mirror.rate == 0.02 * 1000 / 2  # busy as users are, evidence goes on growing
 
@@ -277,6 +277,36 @@ def test_copies_wait_while_users_wait_and_old_ones_expire() -> None:
             await asked.future
             assert await shadow.of(1) == [{"seq": 2}]
             assert shadow.late == [{"seq": 1}]
+
+    run(scenario)
+
+
+def test_no_copy_is_late_because_it_waited_for_others() -> None:
+    async def scenario(path: Path, lane: Lane) -> None:
+        async with listening(path) as shadow, mirroring(path, lane) as mirror:
+            await shadow.connections()
+            shadow.say("router-2")
+            await decided(mirror, SENT)
+            brief = ShadowSpec(rate=1e9, time_limit_ms=int(_GATHER * 1000))
+            mirror.send({"seq": 1}, brief)
+            assert await shadow.of(1) == [{"seq": 1}]
+
+    run(scenario)
+
+
+def test_copies_that_come_one_after_another_leave_together() -> None:
+    async def scenario(path: Path, lane: Lane) -> None:
+        async with listening(path) as shadow, mirroring(path, lane) as mirror:
+            await shadow.connections()
+            shadow.say("router-2")
+            await decided(mirror, SENT)
+            begun = time.monotonic()
+            for number in range(5):
+                mirror.send({"seq": number}, FAST)
+                await asyncio.sleep(0.002)
+                early = shadow.copies and time.monotonic() - begun < _GATHER
+                assert not early
+            assert [copy["seq"] for copy in await shadow.of(5)] == [0, 1, 2, 3, 4]
 
     run(scenario)
 

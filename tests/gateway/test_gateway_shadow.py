@@ -7,24 +7,30 @@ import json
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from gateway_parts import Says, until
+from gateway_parts import Says, echoed, until
 
 from mangaops.errors import SetupError
 from mangaops.gateway import gauges
+from mangaops.gateway.copies import Copy
 from mangaops.gateway.settings import GatewaySettings
-from mangaops.gateway.shadow import Shadow, _accept, _asked, _listening
-from mangaops.gateway.units import units_of
+from mangaops.gateway.shadow import _MOMENT, Shadow, _accept, _asked, _listening
+from mangaops.gateway.units import Unit, units_of
 from mangaops.inference import Answer
 from mangaops.pipeline.gateway_world import GatewayWorld
 from mangaops.registry import Event, UnitState
+from mangaops.stack import LogSpec, ShadowSpec
 from mangaops.store import LogWriter
-from mangaops.vocabulary import SHADOW_WORKER, EventKind, Purpose
+from mangaops.vocabulary import SHADOW_WORKER, EventKind, Family, Purpose
+
+UNIT = Unit("router", Family.INTENT_CLASSIFIER, "fallback:offer_human", ShadowSpec(), LogSpec(), 0.0)
 
 
 class Loads:
@@ -125,12 +131,97 @@ def test_whatever_fails_while_the_ledger_is_followed_ends_no_thread(
         assert thread.is_alive()
 
 
+def copy_of(text: str) -> Copy:
+    values = {
+        **dict.fromkeys(("conversation_id", "user_id", "options", "seq", "latency_ms", "answer"), None),
+        "unit": "router",
+        "generation": 1,
+        "at": 0.0,
+        "writer": "w",
+        "late": False,
+        "request_id": f"id of {text}",
+        "text": text,
+        "release": "router-1",
+        "challenger": "router-2",
+    }
+    return Copy(values, UNIT)
+
+
 def test_no_word_of_a_user_gets_into_an_error() -> None:
     def fails(texts: Any) -> list[Answer]:
         raise ValueError(f"cannot read {texts[0]}")
 
-    assert _asked(Says(fails), "my secret", "challenger", 1000.0) == {"challenger_error": "ValueError"}
-    assert json.loads(_asked(Says(), "faq", "challenger", 1000.0)["challenger_answer"])["label"] == "faq"
+    asked = [copy_of("my secret")]
+    assert _asked(Says(fails), asked, "challenger", 1000.0) == [{"challenger_error": "ValueError"}]
+    (said,) = _asked(Says(), [copy_of("faq")], "challenger", 1000.0)
+    assert json.loads(said["challenger_answer"])["label"] == "faq"
+
+
+def test_of_copies_that_are_answered_together_one_that_fails_costs_no_other_its_answer() -> None:
+    def picky(texts: Sequence[str]) -> list[Answer]:
+        if "bad" in texts:
+            raise KeyError
+        return echoed(texts)
+
+    said = _asked(Says(picky), [copy_of(text) for text in ("a", "bad", "c")], "challenger", 1000.0)
+    assert [each.get("challenger_error") for each in said] == [None, "KeyError", None]
+    assert [json.loads(said[place]["challenger_answer"])["label"] for place in (0, 2)] == ["a", "c"]
+
+
+def test_each_answer_has_its_part_of_the_time_and_a_late_one_is_none() -> None:
+    four = [copy_of(text) for text in "abcd"]
+    begun = time.perf_counter()
+    said = _asked(Says(), four, "challenger", 1000.0)
+    spent = (time.perf_counter() - begun) * 1000
+    assert 0 < sum(each["challenger_ms"] for each in said) <= spent
+    assert _asked(Says(), four[:1], "control", 0.0)[0]["control_error"] == "timeout"
+
+
+def answering(world: GatewayWorld, folder: Path, batches: list[list[str]]) -> Any:
+    """A shadow whose challenger is loaded and keeps what it is asked together."""
+
+    def keeps(texts: Sequence[str]) -> list[Answer]:
+        batches.append([*texts])
+        return echoed(texts)
+
+    world.shadow_next()
+    return following(world, folder, Loads(lambda _release: Says(keeps)))
+
+
+def rows_of(shadow: Shadow) -> list[dict[str, Any]]:
+    """What the shadow would log."""
+    rows: list[dict[str, Any]] = []
+    shadow._log = SimpleNamespace(put=rows.append)  # type: ignore[assignment]
+    return rows
+
+
+def test_a_challenger_whose_pace_is_known_answers_copies_of_like_length_together(
+    world: GatewayWorld, tmp_path: Path
+) -> None:
+    batches: list[list[str]] = []
+    with answering(world, tmp_path, batches) as (shadow, _):
+        until(lambda: "router-2" in shadow._sides["router"].predictors, "the challenger")
+        rows = rows_of(shadow)
+        batches.clear()
+        for text in ("first", "alike", "a text that is much longer", "other"):
+            shadow._copies.put(copy_of(text))
+        while copies := shadow._copies.take(0.01):
+            shadow._answer(copies)
+    assert batches[0] == ["first"], "nobody knows how long one takes"
+    assert ["alike", "other"] in batches
+    assert {row["text"]: json.loads(row["challenger_answer"])["label"] for row in rows} == {
+        text: text for text in ("first", "alike", "a text that is much longer", "other")
+    }
+
+
+def test_a_challenger_that_takes_long_answers_alone(world: GatewayWorld, tmp_path: Path) -> None:
+    batches: list[list[str]] = []
+    with answering(world, tmp_path, batches) as (shadow, _):
+        until(lambda: "router-2" in shadow._sides["router"].predictors, "the challenger")
+        shadow._took[copy_of("a").sides] = _MOMENT
+        assert shadow._beside(copy_of("a")) == 0
+        shadow._took[copy_of("a").sides] = _MOMENT / 5
+        assert shadow._beside(copy_of("a")) == 4
 
 
 class Crowded:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,6 +83,89 @@ def test_answers_are_those_of_single_requests_in_order(predictor: IntentPredicto
     assert given == [predictor.answer(text) for text in texts]
     assert told == [(done, 250) for done in range(0, 251, 2)], "a hundredth of the work at a time"
     assert answers(predictor, []) == []
+
+
+def mixed(count: int) -> list[str]:
+    """Texts of four words of all labels, of which many are close calls."""
+    words = " ".join(tiny_rows(60, seed=5)["text"]).split()
+    rng = np.random.default_rng(7)
+    return [" ".join(rng.choice(words, 4)) for _ in range(count)]
+
+
+def noisy(runs: Any) -> Any:
+    """The graph as it is alone; in company each number is off by up to 0.24, as an int8 graph's may be."""
+    rng = np.random.default_rng(3)
+
+    def batch(read: Sequence[list[int]]) -> Any:
+        rows = runs.batch(read)
+        return rows + rng.uniform(-0.24, 0.24, rows.shape)
+
+    return SimpleNamespace(alone=runs.alone, batch=batch)
+
+
+def test_in_company_a_text_gets_the_label_and_action_that_it_gets_alone(
+    predictor: IntentPredictor, monkeypatch: Any
+) -> None:
+    texts = mixed(800)
+    alone = [predictor.answer(text) for text in texts]
+    read = [predictor.read(text) for text in texts]
+    monkeypatch.setattr(predictor, "_runs", noisy(predictor._runs))
+    monkeypatch.setattr(predictor, "_temperature", 1.0)
+    calm = [predictor.answer(text) for text in texts]
+    eights = [read[n : n + 8] for n in range(0, len(read), 8)]
+    together = [each for eight in eights for each in predictor.answer_together(eight)]
+    assert [(a.label, a.action) for a in together] == [(a.label, a.action) for a in calm]
+    assert [a.label for a in calm] == [a.label for a in alone]
+    plain = [predictor.labels[row.argmax()] for eight in eights for row in predictor._runs.batch(eight)]
+    assert plain != [a.label for a in calm], "without a second look some would differ"
+
+
+def test_only_close_calls_are_looked_at_twice(predictor: IntentPredictor, monkeypatch: Any) -> None:
+    asked: list[list[int]] = []
+    runs = predictor._runs
+
+    def alone(ids: list[int]) -> Any:
+        asked.append(ids)
+        return runs.alone(ids)
+
+    monkeypatch.setattr(predictor, "_runs", SimpleNamespace(alone=alone, batch=runs.batch))
+    texts = mixed(200)
+    read = [predictor.read(text) for text in texts]
+    for n in range(0, len(read), 8):
+        predictor.answer_together(read[n : n + 8])
+    monkeypatch.undo()
+    ahead = [np.diff(np.sort(np.log(predictor.probabilities(text))))[-1] for text in texts]
+    twice = [ids in asked for ids in read]
+    assert 0 < sum(twice) < len(texts)
+    assert all(by < 1.0 for by, again in zip(ahead, twice, strict=True) if again)
+    assert not any(again for by, again in zip(ahead, twice, strict=True) if by > 1.0)
+
+
+@pytest.mark.parametrize(
+    ("logits", "bar", "close"),
+    [
+        ([3.0, 2.4, 0.0], 0.0, False),
+        ([3.0, 2.6, 0.0], 0.0, True),
+        ([2.6, 0.0, 3.0], 0.0, True),
+        ([4.0, 0.0, 0.0], 0.95, True),
+        ([4.0, 0.0, 0.0], 0.5, False),
+        ([4.0, 0.0, 0.0], 1.0, False),
+        ([90.0, 0.0, 0.0], 0.5, False),
+    ],
+    ids=["clear", "two labels", "in any place", "the bar", "far over it", "never routed", "certain"],
+)
+def test_close_is_what_half_a_unit_of_log_odds_could_change(
+    predictor: IntentPredictor, monkeypatch: Any, logits: list[float], bar: float, close: bool
+) -> None:
+    monkeypatch.setattr(predictor, "_actions", Actions(clarify_below=bar))
+    rows = np.array([logits])
+    assert predictor._close(rows, softmax(rows)).tolist() == [close]
+
+
+def test_of_a_single_label_no_call_is_close(predictor: IntentPredictor, monkeypatch: Any) -> None:
+    monkeypatch.setattr(predictor, "_actions", Actions(clarify_below=0.5))
+    rows = np.array([[1.0], [-1.0]])
+    assert predictor._close(rows, softmax(rows)).tolist() == [False, False]
 
 
 def test_threads_may_share_a_predictor(predictor: IntentPredictor) -> None:

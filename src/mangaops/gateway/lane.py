@@ -18,13 +18,11 @@ from queue import SimpleQueue
 from typing import Any, Final
 
 from mangaops.gateway.slots import Slot
+from mangaops.gateway.together import answers_to, of_like_length
 from mangaops.inference.families import Said
 
 _LOOK: Final = 16
 """How many waiting texts are looked at for one of like length."""
-
-_LIKE: Final = 0.1
-"""Part of its length by which another text may be longer or shorter to go with it; one token always."""
 
 
 class Full(Exception):
@@ -179,12 +177,10 @@ def _answered(batch: Sequence[Asked]) -> list[Said | Exception]:
     if predictor is None:
         return [RuntimeError("the slot was closed")] * len(batch)
     try:
-        answers = list(predictor.answer_together([_read(asked) for asked in batch]))
-    except Exception as error:  # noqa: BLE001 - whatever a model raises goes to those who asked, not to the thread
+        read = [_read(asked) for asked in batch]
+    except Exception as error:  # noqa: BLE001 - only a text that is alone is not read before it is taken
         return [error] * len(batch)
-    if len(answers) != len(batch):
-        return [ValueError(f"the model gave {len(answers)} answers to {len(batch)} texts")] * len(batch)
-    return [*answers]
+    return answers_to(predictor, read)
 
 
 def _read(asked: Asked) -> Any:
@@ -196,13 +192,12 @@ def _read(asked: Asked) -> Any:
 
 def _nearest(first: Asked, others: Sequence[Asked]) -> list[Asked]:
     """Those of like length, the nearest first, that may be answered together with the first."""
+    mine = [each for each in others if each.slot is first.slot and not each.future.done()]
     try:
-        size = len(_read(first))
-        far = {each: abs(len(_read(each)) - size) for each in others if each.slot is first.slot}
+        near = of_like_length(len(_read(first)), [len(_read(each)) for each in mine])
     except Exception:  # noqa: BLE001 - who asked hears it when the text is answered alone
         return []
-    near = (each for each in far if far[each] <= max(1, _LIKE * size) and not each.future.done())
-    return sorted(near, key=far.__getitem__)
+    return [mine[place] for place in near]
 
 
 def nobody(_busy: bool) -> None:

@@ -28,7 +28,7 @@ SHED_QUEUE, SHED_RATE, SHED_DOWN = "shed_queue", "shed_rate", "shed_down"
 
 _TICK: Final = 0.25
 
-_RISES, _FALLS = 0.5, 0.25
+_RISES, _FALLS = 1.0, 0.25
 """How far what users ask now moves the idea of it, a tick: users who come are made room for at once."""
 
 _AT_ONCE: Final = 0.25
@@ -37,10 +37,13 @@ _AT_ONCE: Final = 0.25
 _AGAIN: Final = 0.25
 _BREATH: Final = 0.001
 
-_BUSY: Final = 0.42
+_GATHER: Final = 0.05
+"""Seconds for which a first copy waits for others that leave with it."""
+
+_BUSY: Final = 0.36
 """Part of the capacity that users take when the shadow gets no more than the least."""
 
-_STEEP: Final = 2.2
+_STEEP: Final = 4.0
 """How much of the capacity the shadow gets for each part by which users stay under that."""
 
 _LEAST: Final = 0.02
@@ -113,8 +116,8 @@ class Mirror:
         """Copies a second that this worker may send now: no more than the shadow's one thread can answer."""
         users = self._rate * self._workers
         left = max(_LEAST * self.capacity, _STEEP * (_BUSY * self.capacity - users))
-        alone = self.capacity / (self._workers * self._lane.size)
-        return min(left, alone) / self._workers
+        thread = self.capacity / (self._workers * self._lane.size)
+        return min(left, thread) / self._workers
 
     def _token(self, spec: ShadowSpec) -> bool:
         now = time.monotonic()
@@ -178,17 +181,24 @@ class Mirror:
             while line := await reader.readline():
                 self._ready = frozenset(json.loads(line)["ready"])
 
+    def _gather(self) -> float:
+        """Seconds for which copies wait for others: never so long that a first one would be late."""
+        return min(_GATHER, max(0.0, (self._queue[0][0] - time.monotonic()) / 2))
+
     async def _pump(self, writer: asyncio.StreamWriter) -> None:
+        """Copies leave many at a time: each time the shadow wakes costs users something."""
         while True:
             while not self._queue:
                 self._arrived.clear()
                 await self._arrived.wait()
-            due, line = self._queue[0]
-            late = time.monotonic() > due
-            if not late and not self._lane.idle:
-                await asyncio.sleep(_BREATH)
-                continue
-            writer.write(_LATE + line if late else line)
-            await writer.drain()
-            if self._queue:
-                self._queue.popleft()
+            await asyncio.sleep(self._gather())
+            while self._queue:
+                due, line = self._queue[0]
+                late = time.monotonic() > due
+                if not late and not self._lane.idle:
+                    await asyncio.sleep(_BREATH)
+                    continue
+                writer.write(_LATE + line if late else line)
+                await writer.drain()
+                if self._queue:
+                    self._queue.popleft()

@@ -14,11 +14,10 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from queue import Empty, Queue
 from typing import Any, Final, cast
 
 from mangaops.datasets.logged import kept
@@ -26,20 +25,24 @@ from mangaops.errors import MangaopsError, SetupError
 from mangaops.gateway import gauges
 from mangaops.gateway.catalogues import Reader
 from mangaops.gateway.chain import Chain
+from mangaops.gateway.copies import Copies, Copy
 from mangaops.gateway.lineage import end_with_supervisor
 from mangaops.gateway.link import Link
 from mangaops.gateway.releases import Releases, warm
 from mangaops.gateway.settings import GatewaySettings
+from mangaops.gateway.together import answers_to
 from mangaops.gateway.units import Unit
-from mangaops.inference.families import FollowsCatalogue, Servable
+from mangaops.inference.families import FollowsCatalogue, Said, Servable
 from mangaops.stack.share import in_share
 from mangaops.store import Artifacts, Ledger, LogWriter
 from mangaops.vocabulary import SHADOW_WORKER, Purpose
 
 _LOG: Final = logging.getLogger("mangaops.gateway")
-_WAITING: Final = 64
 _POLL: Final = 0.25
 _RETRY: Final = 5.0
+
+_MOMENT: Final = 0.1
+"""Seconds that a batch may take, by what a text took before: a shadow that is silent for long is killed."""
 
 
 @dataclass
@@ -56,7 +59,7 @@ class Sides:
 
 
 class Shadow:
-    """Answers copies, one at a time, in one thread; another follows the ledger and loads what is needed."""
+    """Answers copies, some together, in one thread; another follows the ledger and loads what is needed."""
 
     def __init__(
         self,
@@ -82,7 +85,9 @@ class Shadow:
         )
         self._reader = Reader(self._link)
         self._sides = {name: Sides(Chain.of_copy(name, self._link.copy)) for name in units}
-        self._copies: Queue[dict[str, Any]] = Queue(_WAITING)
+        self._copies = Copies(self._beside)
+        self._took: dict[tuple[str, str, str], float] = {}
+        """Seconds a text, the last time."""
         self.ended = threading.Event()
         self._workers: set[socket.socket] = set()
 
@@ -92,7 +97,8 @@ class Shadow:
         with contextlib.suppress(OSError), connection, connection.makefile("rb") as lines:
             self._tell(connection)
             for line in lines:
-                self._copies.put({**json.loads(line.lstrip(b"!")), "late": line.startswith(b"!")})
+                values = {**json.loads(line.lstrip(b"!")), "late": line.startswith(b"!")}
+                self._copies.put(Copy(values, self._units[values["unit"]]))
         self._workers.discard(connection)
 
     def _tell(self, *connections: socket.socket) -> None:
@@ -109,37 +115,63 @@ class Shadow:
             beat.value = time.monotonic()
             gauges.LOGGED.labels("shadow").set(self._log.acknowledged)
             gauges.DROPPED.labels("shadow").set(self._log.dropped)
-            try:
-                copy = self._copies.get(timeout=_POLL)
-            except Empty:
-                continue
-            self._answer(copy)
+            if copies := self._copies.take(_POLL):
+                self._answer(copies)
+
+    def _beside(self, copy: Copy) -> int:
+        """How many others may be answered with the copy; where any may, its challenger has read it."""
+        challenger = self._challenger(copy)
+        if challenger is None or not copy.unit.serving.together:
+            return 0
+        if copy.read is None:
+            with contextlib.suppress(Exception):  # what it raises is told when the copy is answered alone
+                copy.read = challenger.read(copy.asked)
+        return 0 if copy.read is None else int(_MOMENT / self._took.get(copy.sides, _MOMENT)) - 1
+
+    def _challenger(self, copy: Copy) -> Servable | None:
+        """Who answers the copy; nobody where it is too late or the challenger is not loaded."""
+        if copy.values["late"]:
+            return None
+        return self._sides[copy.unit.name].predictors.get(copy.values["challenger"])
 
     def end(self) -> None:
         """The process may end."""
         self.ended.set()
 
-    def _answer(self, copy: Mapping[str, Any]) -> None:
-        unit, sides = self._units[copy["unit"]], self._sides[copy["unit"]]
-        row, asked = _both_sides(copy), unit.serving.asks(copy["text"], json.loads(copy["options"] or "{}"))
-        challenger = sides.predictors.get(copy["challenger"])
-        if copy["late"]:
-            row["challenger_error"] = "expired"
-        elif challenger is None:
-            row["challenger_error"] = sides.refused.get(copy["challenger"], (0.0, "not loaded yet"))[1][:300]
+    def _answer(self, copies: Sequence[Copy]) -> None:
+        """A row of the log for each; all have the same sides."""
+        first = copies[0]
+        unit, sides, challenger = first.unit, self._sides[first.unit.name], self._challenger(first)
+        rows = [_both_sides(each.values) for each in copies]
+        if challenger is None:
+            missing = sides.refused.get(first.values["challenger"], (0.0, "not loaded yet"))[1][:300]
+            error = "expired" if first.values["late"] else missing
+            rows = [{**row, "challenger_error": error} for row in rows]
         else:
-            row |= _asked(challenger, asked, "challenger", unit.shadow.time_limit_ms)
-        champion = sides.predictors.get(copy["release"])
-        if (
-            champion is not None
-            and not copy["late"]
-            and in_share(unit.shadow.control, copy["request_id"], "control")
-        ):
-            again = _asked(champion, asked, "control", unit.shadow.time_limit_ms)
-            again.pop("control_error", None)
-            row |= again
-        gauges.SHADOWED.labels(unit.name, "failed" if row["challenger_error"] else "answered").inc()
-        self._log.put(row)
+            begun = time.perf_counter()
+            said = _asked(challenger, copies, "challenger", unit.shadow.time_limit_ms)
+            self._took[first.sides] = (time.perf_counter() - begun) / len(copies)
+            rows = [row | more for row, more in zip(rows, said, strict=True)]
+        champion = sides.predictors.get(first.values["release"])
+        if champion is not None and not first.values["late"]:
+            self._control(champion, copies, rows)
+        for row in rows:
+            gauges.SHADOWED.labels(unit.name, "failed" if row["challenger_error"] else "answered").inc()
+            self._log.put(row)
+
+    def _control(self, champion: Servable, copies: Sequence[Copy], rows: Sequence[dict[str, Any]]) -> None:
+        """The champion is asked again about a part of the copies, in the way in which the challenger was."""
+        shadow = copies[0].unit.shadow
+        drawn = [
+            place
+            for place, each in enumerate(copies)
+            if in_share(shadow.control, each.values["request_id"], "control")
+        ]
+        if drawn:
+            again = _asked(champion, [copies[place] for place in drawn], "control", shadow.time_limit_ms)
+            for place, said in zip(drawn, again, strict=True):
+                said.pop("control_error", None)
+                rows[place].update(said)
 
     def follow(self) -> None:
         """What the ledger wants to be shadowed is loaded, and what it no longer wants is let go."""
@@ -216,18 +248,32 @@ def _both_sides(copy: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _asked(predictor: Servable, asked: Any, side: str, limit_ms: float) -> dict[str, Any]:
-    """What a side answers; an answer after the time limit is an error, and not an answer."""
+def _asked(predictor: Servable, copies: Sequence[Copy], side: str, limit_ms: float) -> list[dict[str, Any]]:
+    """What a side answers to each, and each one's part of the time that all took.
+
+    An answer after the time limit is an error, and not an answer.
+    """
     begun = time.perf_counter()
     try:
-        answer = predictor.answer(asked)
+        said = answers_to(predictor, [_read(predictor, each, side) for each in copies])
     except Exception as error:  # noqa: BLE001 - whatever a model raises is a fact about that model
-        return {f"{side}_error": type(error).__name__}  # its message may hold the user's text
-    spent = (time.perf_counter() - begun) * 1000
+        said = [error] * len(copies)
+    spent = (time.perf_counter() - begun) * 1000 / len(copies)
+    return [_told(each, side, spent, limit_ms) for each in said]
+
+
+def _read(predictor: Servable, copy: Copy, side: str) -> Any:
+    """What the copy asks as that side takes it; the challenger may have read it before."""
+    return copy.read if side == "challenger" and copy.read is not None else predictor.read(copy.asked)
+
+
+def _told(said: Said | Exception, side: str, spent: float, limit_ms: float) -> dict[str, Any]:
+    if isinstance(said, Exception):
+        return {f"{side}_error": type(said).__name__}  # its message may hold the user's text
     if spent > limit_ms:
         return {f"{side}_error": "timeout", f"{side}_ms": spent}
-    said = json.dumps(answer.as_dict(), separators=(",", ":"), ensure_ascii=False)
-    return {f"{side}_answer": said, f"{side}_ms": spent}
+    answer = json.dumps(said.as_dict(), separators=(",", ":"), ensure_ascii=False)
+    return {f"{side}_answer": answer, f"{side}_ms": spent}
 
 
 def run_shadow(units: Mapping[str, Unit], settings: GatewaySettings, path: Path, beat: Any) -> None:
