@@ -261,7 +261,18 @@ def test_five_mistakes_are_told_at_once_in_the_order_of_lines() -> None:
         ("metric: accuracy, on: golden", "metric: ndcg@10, on: search", 13, "needs unjudged"),
         ("metric: accuracy, on: golden", "metric: ndcg@k, on: search", 13, "as in ndcg@10"),
         ("on: golden", "on: golden, unjudged: left_out", 13, "takes no unjudged"),
-        ("gate: leakage", "gate: [leakage]", 14, "a rule is a mapping with a key gate"),
+        ("gate: leakage", "gate: [leakage]", 14, "gates[1]: gate must be a text; found a list of 1; known"),
+        ("{gate: leakage, dry_run: true}", "leakage", 14, "a mapping with a key gate; found a text"),
+        (
+            "gate: leakage",
+            "gat: leakage",
+            14,
+            "key 'gat' in units.router.gates[1]; did you mean 'gate'",
+        ),
+        ("gate: leakage", "gat: leakage", 14, "gates[1]: gate is missing; known are added_latency, at_least"),
+        ("gate: leakage", "gate: leekage, margn: 1", 14, "unknown key 'margn'"),
+        ("dry_run: true", "dry_rnu: true", 14, "did you mean 'dry_run'"),
+        ("labels: [yes", "kind: serch\n    lables: [yes", 5, "did you mean 'labels'"),
         ("dry_run: true", "dry_run: maybe", 14, "true or false"),
     ],
 )
@@ -332,6 +343,40 @@ def test_a_label_of_a_rule_must_be_a_label_of_the_data() -> None:
         "labels: [yes, no, 2026-04-20]", "labels: from_logs"
     )
     assert read(from_logs).data["logs"].labels == "from_logs"
+
+
+RULE = "gate: non_inferior, metric: accuracy, on: golden, margin: 0.002"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (
+            "gat: accuracy, metric: acuracy, dry_run: maybe",
+            ("dry_run must be true", "gate is missing", "gates[0]; did you mean 'gate'", "metric 'acuracy'"),
+        ),
+        (
+            "gat: non_inferior, metric: accuracy, on: goldn, margin: -1",
+            ("gate is missing", "margin: must be greater", "on: must be 'search'", "'gat'"),
+        ),
+        (
+            "gate: non_inferor, metric: acuracy, margin: -1, marg: 2",
+            ("unknown gate 'non_inferor'", "metric 'acuracy'", "margin: must be greater", "'marg'"),
+        ),
+    ],
+)
+def test_every_mistake_of_a_rule_is_told_at_once(wrong: str, says: tuple[str, ...]) -> None:
+    found = mistakes(changed(RULE, wrong))
+    assert {each.split(":")[0] for each in found} == {"line 13"}
+    assert sorted(words for words in says if any(words in each for each in found)) == sorted(says)
+    assert len(found) == len(says)
+
+
+def test_a_key_of_another_gate_is_no_key_where_the_gate_is_known_and_is_one_where_it_is_not() -> None:
+    known = mistakes(changed("gate: leakage, dry_run: true", "gate: leakage, below_ms: 5"))
+    assert [each for each in known if "unknown key 'below_ms'" in each] == known
+    (unknown,) = mistakes(changed("gate: leakage, dry_run: true", "gate: zzz, below_ms: 5"))
+    assert unknown.startswith("line 14: units.router.gates[1]: unknown gate 'zzz'; known are ")
 
 
 def test_a_doubled_key_names_both_lines() -> None:
