@@ -150,7 +150,7 @@ def test_the_search_unit_of_the_template_is_complete_once_it_is_uncommented() ->
 COMPARING = {"non_inferior", "no_increase", "no_critical_regression", "pair"}
 
 
-@pytest.mark.parametrize("place", [INIT, *QUICKSTART.parent.glob("*.yaml")], ids=str)
+@pytest.mark.parametrize("place", [INIT, *sorted(ROOT.glob("examples/*/*.yaml"))], ids=str)
 def test_a_bootstrap_list_that_a_first_user_meets_compares_with_the_plain_baseline(place: Path) -> None:
     """Beside its absolute values: what is told as judged against a baseline is."""
     units = parse_stack(uncommented(place.read_text(encoding="utf-8"))).units
