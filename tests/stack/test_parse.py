@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from mangaops.errors import StackError
 from mangaops.gates import GATES
@@ -15,6 +16,7 @@ from mangaops.pipeline.first_stack import beside_init
 from mangaops.registry import drafts
 from mangaops.stack import Stack, differences, parse
 from mangaops.stack.specs import IndexParameters, Strict, UnitSpec
+from mangaops.training import PARAMETERS
 from mangaops.vocabulary import Because, Family
 from mangaops.wiring import parse_stack
 
@@ -671,6 +673,53 @@ def test_every_mistake_in_an_index_is_told_with_its_line() -> None:
         "line 13: units.retrieval.index.oversample: must be a finite number",
         "line 13: unknown key 'probes' in units.retrieval.index",
     ]
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("index: {probe: true}", "units.retrieval.index.probe: must be a whole number"),
+        ("index: {lists: true}", "units.retrieval.index.lists: must be a whole number"),
+        ("index: {oversample: true}", "units.retrieval.index.oversample: must be a number"),
+        ("index: {oversample: .nan}", "units.retrieval.index.oversample: must be a finite number"),
+        ("looks: true", "units.retrieval.looks: must be a whole number"),
+        ("pin_seconds: false", "units.retrieval.pin_seconds: must be a number"),
+    ],
+)
+def test_what_is_no_number_is_not_taken_for_one(place: str, says: str) -> None:
+    told = mistakes(
+        PAIRED.replace("models: [adapter, reranker]", f"models: [adapter, reranker]\n    {place}")
+    )
+    assert [each.split(";")[0] for each in told] == [f"line 13: {says}"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("margin: 0.002", "margin: true", "line 13: units.router.gates[0].margin: must be a number"),
+        ("epochs: 2", "epochs: true", "line 7: models.intents.training.epochs: must be a whole number"),
+        (
+            "critical: [yes]",
+            'critical: [yes], harm: {"*": {yes: true}}',
+            "line 7: models.intents.harm.*.yes: must be a number",
+        ),
+    ],
+)
+def test_a_switch_is_no_number_wherever_it_stands(old: str, new: str, says: str) -> None:
+    assert [each.split(";")[0] for each in mistakes(changed(old, new))] == [says]
+
+
+def test_a_switch_is_taken_where_one_is_asked_for() -> None:
+    told = changed("    labels: [yes", "    mask_personal_data: true\n    labels: [yes")
+    assert read(told).data["logs"].mask_personal_data is True
+
+
+@pytest.mark.parametrize("family", PARAMETERS)
+def test_the_training_of_every_family_takes_no_switch_for_a_number(family: Family) -> None:
+    for name, known in PARAMETERS[family].model_fields.items():
+        if known.annotation in (int, float):
+            with pytest.raises(ValidationError):
+                PARAMETERS[family].model_validate({name: True})
 
 
 def test_a_unit_of_labels_has_no_index() -> None:

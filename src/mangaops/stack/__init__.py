@@ -18,6 +18,7 @@ from mangaops.stack.specs import (
     ShadowSpec,
     Splits,
     Stack,
+    Strict,
     UnitSpec,
 )
 from mangaops.stack.spelling import guess
@@ -40,6 +41,7 @@ __all__ = [
     "ShadowSpec",
     "Splits",
     "Stack",
+    "Strict",
     "UnitSpec",
     "differences",
     "guess",
