@@ -156,7 +156,8 @@ def test_the_way_back_after_the_fallback_is_walked_as_it_is_printed(
     shop = world.workshop()
     warning = verbs.roll_back(shop, UNIT, reason="shoppers complain")["warning"]
     assert "release reopen retrieval-1" in warning
-    assert "release bootstrap retrieval --reason '...' --catalogue FILE" in warning
+    files = "--catalogue FILE --judgments FILE --searches FILE"
+    assert f"release bootstrap retrieval --reason '...' {files}, which" in warning
     with pytest.raises(UsageError, match="has no champion to take the others from"):
         world.run(only="reranker")
     with pytest.raises(UsageError, match="release bootstrap retrieval"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,7 +30,7 @@ from mangaops.pipeline import views
 from mangaops.pipeline.workshop import Workshop
 from mangaops.registry import judged_pairs
 from mangaops.release import checks, judge, promote, ranking
-from mangaops.release.desk import release_of, state
+from mangaops.release.desk import next_run, release_of, state
 from mangaops.release.reopen import reopen
 from mangaops.release.rollback import roll_back
 from mangaops.stack import SearchDataSpec
@@ -397,3 +398,29 @@ def test_rules_and_specs_of_search_data_are_part_of_a_decision(served: PairWorld
     served.desk = replace(served.desk, stack=replace(stack, search_data={"shop": shop}))
     with pytest.raises(RefusedError, match=r"stack\.yaml says other things"):
         promote.promote(served.desk, "retrieval", release, prove=prove_by_seal(served.desk), reason=WHY)
+
+
+# ---- what runs next
+
+
+def test_the_next_run_names_the_logs_that_the_newest_release_learnt_from(served: PairWorld) -> None:
+    told = next_run(served.desk, state(served.desk, "retrieval"))
+    assert told == "mangaops release run retrieval --catalogue FILE --judgments FILE --searches FILE"
+
+
+def test_the_next_run_names_no_logs_where_nobody_can_tell(world: PairWorld, tmp_path: Path) -> None:
+    bare = "--catalogue FILE --judgments FILE"
+    first = next_run(world.desk, state(world.desk, "retrieval"))
+    assert first == f"mangaops release bootstrap retrieval --reason '...' {bare}"
+    world.bootstrapped()
+    shutil.rmtree(next(tmp_path.rglob("queries.parquet")).parent)
+    assert next_run(world.desk, state(world.desk, "retrieval")) == f"mangaops release run retrieval {bare}"
+
+
+def test_the_next_run_names_no_logs_where_the_newest_release_learnt_from_none(tmp_path: Path) -> None:
+    spec = SearchDataSpec(splits={"train": 0.2, "validation": 0.1, "golden": 0.7})
+    data = data_of(tmp_path / "shop", judged=judgments(), spec=spec)
+    world = make_pair_world(tmp_path, frozen(data, spec))
+    world.candidate(*GOOD)
+    told = next_run(world.desk, state(world.desk, "retrieval"))
+    assert told.endswith(" --catalogue FILE --judgments FILE")

@@ -60,6 +60,18 @@ def test_three_challengers_with_shares_that_sum_to_one(stack: Stack) -> None:
     assert found.as_dict()["challengers"][0]["challenger"] == "equal"
 
 
+def test_the_table_names_every_gate_whole_however_long(stack: Stack) -> None:
+    found = report(stack, 1)
+    _, table = found.text().split("passes, by gate")
+    lines = table.splitlines()[1:]
+    names = " ".join(" ".join(line[:52].split()) for line in lines)
+    gates = [f"{gate.gate}: {gate.subject}" for gate in found.challengers[0].gates]
+    assert names == " ".join(gates)
+    assert {len(gate) > 51 for gate in gates} == {True, False}
+    assert sum("%" in line for line in lines) == len(gates)
+    assert len(lines) == len(gates) + sum(len(gate) > 51 for gate in gates)
+
+
 def test_a_router_is_checked_as_it_was_before_units_that_rank_were(stack: Stack) -> None:
     """These numbers were printed by the version before, with the same seed."""
     known, rng = assumed(stack, "router"), np.random.default_rng(7)

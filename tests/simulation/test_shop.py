@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -55,6 +56,14 @@ def test_titles_are_distinct_and_have_the_stated_columns(titles: pl.DataFrame) -
     assert titles.null_count().sum_horizontal().item() == 0
     assert titles["simulated"].all()
     assert titles["item_id"].str.starts_with("sim-item-").all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_article_fits_the_word_after_it(seed: int) -> None:
+    names = [each.title for each in catalogue(seed)]
+    assert not [name for name in names if re.search(r"\ba [AEIOU]|\ban [^AEIOU]", name)]
+    assert any(" an " in name for name in names)
+    assert any(" a " in name for name in names)
 
 
 def test_the_first_titles_are_those_of_the_traffic(titles: pl.DataFrame) -> None:

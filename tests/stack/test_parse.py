@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from mangaops.errors import StackError
 from mangaops.gates import GATES
@@ -15,6 +16,7 @@ from mangaops.pipeline.first_stack import beside_init
 from mangaops.registry import drafts
 from mangaops.stack import Stack, differences, parse
 from mangaops.stack.specs import IndexParameters, Strict, UnitSpec
+from mangaops.training import PARAMETERS
 from mangaops.vocabulary import Because, Family
 from mangaops.wiring import parse_stack
 
@@ -178,7 +180,7 @@ def test_the_search_unit_of_the_template_is_complete_once_it_is_uncommented() ->
 COMPARING = {"non_inferior", "no_increase", "no_critical_regression", "pair"}
 
 
-@pytest.mark.parametrize("place", [INIT, *QUICKSTART.parent.glob("*.yaml")], ids=str)
+@pytest.mark.parametrize("place", [INIT, *sorted(ROOT.glob("examples/*/*.yaml"))], ids=str)
 def test_a_bootstrap_list_that_a_first_user_meets_compares_with_the_plain_baseline(place: Path) -> None:
     """Beside its absolute values: what is told as judged against a baseline is."""
     units = parse_stack(uncommented(place.read_text(encoding="utf-8"))).units
@@ -289,7 +291,18 @@ def test_five_mistakes_are_told_at_once_in_the_order_of_lines() -> None:
         ("metric: accuracy, on: golden", "metric: ndcg@10, on: search", 13, "needs unjudged"),
         ("metric: accuracy, on: golden", "metric: ndcg@k, on: search", 13, "as in ndcg@10"),
         ("on: golden", "on: golden, unjudged: left_out", 13, "takes no unjudged"),
-        ("gate: leakage", "gate: [leakage]", 14, "a rule is a mapping with a key gate"),
+        ("gate: leakage", "gate: [leakage]", 14, "gates[1]: gate must be a text; found a list of 1; known"),
+        ("{gate: leakage, dry_run: true}", "leakage", 14, "a mapping with a key gate; found a text"),
+        (
+            "gate: leakage",
+            "gat: leakage",
+            14,
+            "key 'gat' in units.router.gates[1]; did you mean 'gate'",
+        ),
+        ("gate: leakage", "gat: leakage", 14, "gates[1]: gate is missing; known are added_latency, at_least"),
+        ("gate: leakage", "gate: leekage, margn: 1", 14, "unknown key 'margn'"),
+        ("dry_run: true", "dry_rnu: true", 14, "did you mean 'dry_run'"),
+        ("labels: [yes", "kind: serch\n    lables: [yes", 5, "did you mean 'labels'"),
         ("dry_run: true", "dry_run: maybe", 14, "true or false"),
     ],
 )
@@ -360,6 +373,40 @@ def test_a_label_of_a_rule_must_be_a_label_of_the_data() -> None:
         "labels: [yes, no, 2026-04-20]", "labels: from_logs"
     )
     assert read(from_logs).data["logs"].labels == "from_logs"
+
+
+RULE = "gate: non_inferior, metric: accuracy, on: golden, margin: 0.002"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (
+            "gat: accuracy, metric: acuracy, dry_run: maybe",
+            ("dry_run must be true", "gate is missing", "gates[0]; did you mean 'gate'", "metric 'acuracy'"),
+        ),
+        (
+            "gat: non_inferior, metric: accuracy, on: goldn, margin: -1",
+            ("gate is missing", "margin: must be greater", "on: must be 'search'", "'gat'"),
+        ),
+        (
+            "gate: non_inferor, metric: acuracy, margin: -1, marg: 2",
+            ("unknown gate 'non_inferor'", "metric 'acuracy'", "margin: must be greater", "'marg'"),
+        ),
+    ],
+)
+def test_every_mistake_of_a_rule_is_told_at_once(wrong: str, says: tuple[str, ...]) -> None:
+    found = mistakes(changed(RULE, wrong))
+    assert {each.split(":")[0] for each in found} == {"line 13"}
+    assert sorted(words for words in says if any(words in each for each in found)) == sorted(says)
+    assert len(found) == len(says)
+
+
+def test_a_key_of_another_gate_is_no_key_where_the_gate_is_known_and_is_one_where_it_is_not() -> None:
+    known = mistakes(changed("gate: leakage, dry_run: true", "gate: leakage, below_ms: 5"))
+    assert [each for each in known if "unknown key 'below_ms'" in each] == known
+    (unknown,) = mistakes(changed("gate: leakage, dry_run: true", "gate: zzz, below_ms: 5"))
+    assert unknown.startswith("line 14: units.router.gates[1]: unknown gate 'zzz'; known are ")
 
 
 def test_a_doubled_key_names_both_lines() -> None:
@@ -654,6 +701,53 @@ def test_every_mistake_in_an_index_is_told_with_its_line() -> None:
         "line 13: units.retrieval.index.oversample: must be a finite number",
         "line 13: unknown key 'probes' in units.retrieval.index",
     ]
+
+
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("index: {probe: true}", "units.retrieval.index.probe: must be a whole number"),
+        ("index: {lists: true}", "units.retrieval.index.lists: must be a whole number"),
+        ("index: {oversample: true}", "units.retrieval.index.oversample: must be a number"),
+        ("index: {oversample: .nan}", "units.retrieval.index.oversample: must be a finite number"),
+        ("looks: true", "units.retrieval.looks: must be a whole number"),
+        ("pin_seconds: false", "units.retrieval.pin_seconds: must be a number"),
+    ],
+)
+def test_what_is_no_number_is_not_taken_for_one(place: str, says: str) -> None:
+    told = mistakes(
+        PAIRED.replace("models: [adapter, reranker]", f"models: [adapter, reranker]\n    {place}")
+    )
+    assert [each.split(";")[0] for each in told] == [f"line 13: {says}"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("margin: 0.002", "margin: true", "line 13: units.router.gates[0].margin: must be a number"),
+        ("epochs: 2", "epochs: true", "line 7: models.intents.training.epochs: must be a whole number"),
+        (
+            "critical: [yes]",
+            'critical: [yes], harm: {"*": {yes: true}}',
+            "line 7: models.intents.harm.*.yes: must be a number",
+        ),
+    ],
+)
+def test_a_switch_is_no_number_wherever_it_stands(old: str, new: str, says: str) -> None:
+    assert [each.split(";")[0] for each in mistakes(changed(old, new))] == [says]
+
+
+def test_a_switch_is_taken_where_one_is_asked_for() -> None:
+    told = changed("    labels: [yes", "    mask_personal_data: true\n    labels: [yes")
+    assert read(told).data["logs"].mask_personal_data is True
+
+
+@pytest.mark.parametrize("family", PARAMETERS)
+def test_the_training_of_every_family_takes_no_switch_for_a_number(family: Family) -> None:
+    for name, known in PARAMETERS[family].model_fields.items():
+        if known.annotation in (int, float):
+            with pytest.raises(ValidationError):
+                PARAMETERS[family].model_validate({name: True})
 
 
 def test_a_unit_of_labels_has_no_index() -> None:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from mangaops.gates.case import Case
 from mangaops.gates.finding import Finding
-from mangaops.stack import Rule
+from mangaops.stack import Rule, Strict
 
 Confidence = Annotated[float, Field(ge=0.5, lt=1)]
 Amount = Annotated[float, Field(ge=0)]
@@ -19,10 +19,8 @@ Count = Annotated[int, Field(ge=0)]
 Label = Annotated[str, Field(min_length=1)]
 
 
-class Params(BaseModel):
+class Params(Strict):
     """The parameters of one gate: strict and frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 @dataclass(frozen=True)

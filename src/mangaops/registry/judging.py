@@ -10,24 +10,30 @@ def judging(
     *,
     served: bool,
     searches: bool,
+    logged: bool = False,
     again: EvidenceKind | None = None,
     traffic: str = "",
 ) -> str:
     """The command line of a run of that unit, with FILE where only its reader knows which.
 
     `served`: it has a champion; else there is no traffic to shadow. `searches`: its models learn from
-    what people searched for. `again`: this kind of evidence is measured anew. `traffic`: the option that
-    says where the shadow's requests come from, as `REPLAYED` or `MIRRORED`; empty: no shadow is asked for.
+    what people searched for; `logged`: and logs of that. `again`: this kind of evidence is measured anew.
+    `traffic`: the option that says where the shadow's requests come from, as `REPLAYED` or `MIRRORED`; empty:
+    no shadow is asked for.
     """
     anew = f"--again {again}" if again is not None else ""
     first = f"mangaops release bootstrap {unit} --reason '...'"
     command = f"mangaops release run {unit}" if served else first
-    return " ".join(filter(None, (command, files(searches=searches), traffic if served else "", anew)))
+    return " ".join(
+        filter(None, (command, files(searches=searches, logged=logged), traffic if served else "", anew))
+    )
 
 
-def files(*, searches: bool) -> str:
+def files(*, searches: bool, logged: bool = False) -> str:
     """The options that name the data that models learn from."""
-    return "--catalogue FILE --judgments FILE" if searches else "--logs FILE"
+    if not searches:
+        return "--logs FILE"
+    return f"--catalogue FILE --judgments FILE{' --searches FILE' if logged else ''}"
 
 
 def reviewing(release: str) -> str:

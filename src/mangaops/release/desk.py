@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from mangaops.errors import RevisionConflict, UsageError
+from mangaops.errors import MangaopsError, RevisionConflict, UsageError
 from mangaops.evidence import Binding, Evidence, require
 from mangaops.registry import Draft, Event, EvidenceRef, Release, UnitState, drafts, fold, judging, traffic_of
 from mangaops.stack import ModelSpec, Stack, UnitSpec
@@ -68,11 +68,30 @@ def of_first_model(desk: Desk, unit: str, metrics: Mapping[str, float]) -> dict[
 
 
 def next_run(desk: Desk, current: UnitState, *, again: EvidenceKind | None = None, traffic: str = "") -> str:
-    """The command line that judges a release of the unit next; `again` and `traffic` as in `judging`."""
+    """The command line that judges a release of the unit next; `again` and `traffic` as in `judging`.
+
+    It names the kinds of files that the newest release was made of.
+    """
     searches = desk.stack.ranks(current.unit)
     return judging(
-        current.unit, served=current.champion is not None, searches=searches, again=again, traffic=traffic
+        current.unit,
+        served=current.champion is not None,
+        searches=searches,
+        logged=searches and _logged(desk, current),
+        again=again,
+        traffic=traffic,
     )
+
+
+def _logged(desk: Desk, current: UnitState) -> bool:
+    """Whether the newest release learnt from logs of searches; False where the store cannot tell now."""
+    for release in list(current.releases.values())[-1:]:
+        learnt = {current.models[f"{model}@{version}"].dataset for model, version in release.models.items()}
+        try:
+            return any(desk.snapshots.rows(digest).get("searches", 0) for digest in learnt)
+        except MangaopsError:
+            return False
+    return False
 
 
 def release_of(current: UnitState, release: str) -> Release:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from textwrap import wrap
 from typing import Any, Final, Protocol
 
 from mangaops.stats import clopper_pearson
 
 _LEVEL: Final = 0.95
+_GATES: Final = 52
+"""Columns for the name of a gate and what it judges; a longer one goes on in the next line."""
 
 
 class Told(Protocol):
@@ -118,11 +121,12 @@ class StackReport:
 
     def _by_gate(self) -> list[str]:
         names = [f"{row.challenger:>24}" for row in self.challengers]
-        lines = [f"{'passes, by gate (fails)':<52}" + "".join(names)]
+        lines = [f"{'passes, by gate (fails)':<{_GATES}}" + "".join(names)]
         for at, gate in enumerate(self.challengers[0].gates):
             cells = [row.gates[at] for row in self.challengers]
             shown = "".join(f"{f'{c.passed.share:.0%} ({c.failed.share:.1%})':>24}" for c in cells)
-            lines.append(f"{f'{gate.gate}: {gate.subject}'[:51]:<52}{shown}")
+            first, *more = wrap(f"{gate.gate}: {gate.subject}", _GATES - 1, subsequent_indent="  ")
+            lines += [f"{first:<{_GATES}}{shown}", *more]
         return lines
 
 

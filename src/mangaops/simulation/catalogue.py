@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from mangaops.simulation.grammar import articled
 from mangaops.simulation.lexicon import words
 
 TITLES: Final = 420
@@ -97,7 +98,7 @@ def invented_name(bank: dict[str, list[str]], rng: np.random.Generator) -> str:
     for key in ("adjective", "noun", "role", "place", "thing", "number"):
         while "{" + key + "}" in pattern:
             pattern = pattern.replace("{" + key + "}", _one(bank[key], rng), 1)
-    return pattern
+    return articled(pattern)
 
 
 def _one(entries: list[str], rng: np.random.Generator) -> str:

@@ -146,7 +146,7 @@ class Writer:
         parts: list[str] = []
         self._draw(bank, fill or {}, parts)
         text = " ".join("".join(parts).split()).replace(" '", "'").replace("my My ", "My ")
-        return _ARTICLE.sub(r"\1n", text)
+        return articled(text)
 
     def _draw(self, bank: str, fill: Mapping[str, str], parts: list[str]) -> None:
         weights = self._fashions[bank]
@@ -165,6 +165,11 @@ class Writer:
                 parts.append(self._slots[part.name]())
             else:
                 self._draw(part.name, fill, parts)
+
+
+def articled(text: str) -> str:
+    """The text with `an` for `a` before a vowel."""
+    return _ARTICLE.sub(r"\1n", text)
 
 
 def _phase(entry: str) -> float:

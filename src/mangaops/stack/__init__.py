@@ -19,6 +19,7 @@ from mangaops.stack.specs import (
     ShadowSpec,
     Splits,
     Stack,
+    Strict,
     UnitSpec,
 )
 from mangaops.stack.spelling import guess
@@ -42,6 +43,7 @@ __all__ = [
     "ShadowSpec",
     "Splits",
     "Stack",
+    "Strict",
     "UnitSpec",
     "differences",
     "guess",

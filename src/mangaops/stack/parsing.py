@@ -14,7 +14,7 @@ from mangaops.errors import StackError
 from mangaops.stack.agreement import agreement
 from mangaops.stack.document import Document, Path, Unreadable, read, where
 from mangaops.stack.specs import DataSpec, ModelSpec, Rule, SearchDataSpec, Stack, Strict, UnitSpec
-from mangaops.stack.spelling import near
+from mangaops.stack.spelling import closest, near
 from mangaops.stack.wording import MISSING, OURS, UNKNOWN, Mistake, accepted, keys_at, kind_of, said, spelled
 from mangaops.vocabulary import STACK_STREAM, STREAM_NAME, Family
 
@@ -25,6 +25,8 @@ KINDS: Final[dict[str, type[DataSpec] | type[SearchDataSpec]]] = {
 """What a dataset may be: labelled logs, or what people searched for."""
 
 _TOP: Final = ("stack", "simulated", "data", "models", "units")
+_OF_RULES: Final = ("gate", "dry_run")
+"""Keys of any rule, beside the parameters of its gate."""
 _Spec = TypeVar("_Spec", bound=BaseModel)
 _Value = TypeVar("_Value")
 
@@ -71,9 +73,7 @@ def _stack(document: Document, words: _Words) -> Stack | None:
     if not isinstance(tree, dict):
         document.wrong((), f"a stack.yaml is a mapping of {', '.join(_TOP)}; this is {kind_of(tree)}")
         return None
-    for key in tree:
-        if key not in _TOP:
-            document.wrong((key,), f"unknown key '{key}' at the top level{near(key, _TOP)}")
+    _strange(tree, _TOP, (), document)
     name, simulated = tree.get("stack"), tree.get("simulated", False)
     if not isinstance(name, str) or not name.strip():
         found = kind_of(name) if "stack" in tree else "nothing"
@@ -121,6 +121,7 @@ def _data(value: Any, path: Path, document: Document) -> DataSpec | SearchDataSp
     kind = value.get("kind", "labels") if isinstance(value, dict) else "labels"
     if not isinstance(kind, str) or kind not in KINDS:
         document.wrong((*path, "kind"), f"{where(path)}: kind {_unknown(kind, KINDS)}")
+        _strange(value, {key for each in KINDS.values() for key in each.model_fields}, path, document)
         return None
     return _spec(KINDS[kind], value, path, document)
 
@@ -164,21 +165,45 @@ def _unit(value: Any, path: Path, document: Document, words: _Words) -> UnitSpec
 
 
 def _rule(value: Any, path: Path, document: Document, words: _Words) -> Rule | None:
-    if not isinstance(value, dict) or not isinstance(value.get("gate"), str):
-        document.wrong(path, f"{where(path)}: a rule is a mapping with a key gate; found {kind_of(value)}")
-        return None
-    gate, metric, dry_run = value["gate"], value.get("metric"), value.get("dry_run", False)
     spot = where(path)
+    if not isinstance(value, dict):
+        document.wrong(path, f"{spot}: a rule is a mapping with a key gate; found {kind_of(value)}")
+        return None
+    gate, metric, dry_run = value.get("gate"), value.get("metric"), value.get("dry_run", False)
     if not isinstance(dry_run, bool):
         document.wrong((*path, "dry_run"), f"{spot}: dry_run must be true or false; found {spelled(dry_run)}")
     if isinstance(metric, str) and metric not in words.metrics:
         document.wrong((*path, "metric"), f"{spot}: unknown metric '{metric}'{near(metric, words.metrics)}")
-    if gate not in words.gates:
-        document.wrong((*path, "gate"), f"{spot}: unknown gate '{gate}'{near(gate, words.gates)}")
+    named = gate if isinstance(gate, str) and gate in words.gates else None
+    meant = words.gates.get(named or _meant(value, path, document, words.gates))
+    takers = words.gates.values() if meant is None else [meant]
+    _strange(value, {*_OF_RULES, *(key for each in takers for key in each.model_fields)}, path, document)
+    if meant is None:
         return None
-    rest = {key: inner for key, inner in value.items() if key not in ("gate", "dry_run")}
-    params = _spec(words.gates[gate], rest, path, document)
-    return Rule(gate, params, dry_run is True, document.line(path)) if params is not None else None
+    params = _spec(meant, {key: value[key] for key in meant.model_fields if key in value}, path, document)
+    return Rule(named, params, dry_run is True, document.line(path)) if named and params is not None else None
+
+
+def _meant(value: dict[str, Any], path: Path, document: Document, gates: Collection[str]) -> str:
+    """The gate of a rule that names none that is known, so that the rest of the rule is read too."""
+    spot = where(path)
+    if "gate" not in value:
+        document.wrong(path, f"{spot}: gate is missing{near('', gates)}")
+        return next((str(value[key]) for key in value if closest(key, ["gate"])), "")
+    gate = value["gate"]
+    if not isinstance(gate, str):
+        document.wrong((*path, "gate"), f"{spot}: gate {_unknown(gate, gates)}")
+        return ""
+    document.wrong((*path, "gate"), f"{spot}: unknown gate '{gate}'{near(gate, gates)}")
+    return closest(gate, gates) or ""
+
+
+def _strange(value: Iterable[str], known: Collection[str], path: Path, document: Document) -> None:
+    """Each key that is not known is a mistake."""
+    at = "in" if path else "at"
+    for key in value:
+        if key not in known:
+            document.wrong((*path, key), f"unknown key '{key}' {at} {where(path)}{near(key, known)}")
 
 
 def _spec(model: type[_Spec], value: Any, path: Path, document: Document) -> _Spec | None:

@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
+from pydantic_core import PydanticKnownError
 
 from mangaops.errors import SetupError, UsageError
 from mangaops.stack.spelling import guess
@@ -22,10 +31,23 @@ Word = Annotated[str, Field(min_length=1, max_length=200)]
 Count = Annotated[int, Field(ge=0)]
 
 
+def _no_switch(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """What is read of the value; true and false, which pydantic reads as 1 and 0, are no numbers."""
+    taken = read(value)
+    if isinstance(value, bool) and not isinstance(taken, bool) and isinstance(taken, (int, float)):
+        raise PydanticKnownError("int_type" if isinstance(taken, int) else "float_type")
+    return taken
+
+
 class Strict(BaseModel):
-    """A frozen section of stack.yaml that refuses unknown keys and infinite numbers."""
+    """A frozen section of stack.yaml: no unknown key, no infinite number, no switch for a number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+    _numbers = field_validator("*", mode="wrap")(_no_switch)
+
+
+Cost = Annotated[float, Field(ge=0), WrapValidator(_no_switch)]
 
 
 class Splits(Strict):
@@ -144,7 +166,7 @@ class ModelSpec(Strict):
     data: Name
     critical: tuple[Word, ...] = ()
     rare_under: Share = 0.06
-    harm: dict[Word, dict[Word, Annotated[float, Field(ge=0)]]] = {}
+    harm: dict[Word, dict[Word, Cost]] = {}
     actions: Actions = Actions()
     training: SerializeAsAny[BaseModel]
     critical_examples: Word | None = None

@@ -6,10 +6,15 @@ import difflib
 from collections.abc import Collection, Iterable
 
 
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is close; None where none is."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), None)
+
+
 def guess(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` where a known word is close; empty where none is."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    close = closest(word, known)
+    return f"; did you mean {close!r}?" if close else ""
 
 
 def near(word: str, accepted: Collection[str]) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
+from mangaops.stack import Strict
 from mangaops.vocabulary import Family
 
 
-class IntentTraining(BaseModel):
+class IntentTraining(Strict):
     """Parameters of the intent classifier's recipe.
 
     `class_weights`: `sqrt` weighs a label by 1/sqrt(share), `balanced` by 1/share, both with mean 1 over the
@@ -19,8 +20,6 @@ class IntentTraining(BaseModel):
     `precision`: `auto` is bf16 where the CPU has it in hardware. `threads`: 0 is one a core; another number
     gives other roundings, so that it is part of what is reproduced.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     epochs: int = Field(default=3, ge=1, le=100)
     batch: int = Field(default=32, ge=1, le=1024)
@@ -42,7 +41,7 @@ class IntentTraining(BaseModel):
     int8_agreement: float = Field(default=0.99, ge=0.99, le=1)
 
 
-class AdapterTraining(BaseModel):
+class AdapterTraining(Strict):
     """Parameters of the embedding adapter's recipe.
 
     `hidden`: width of the residual projection's inner layer. `temperature` divides the cosines of InfoNCE.
@@ -53,8 +52,6 @@ class AdapterTraining(BaseModel):
     relevant and not judged. `int8_cosine`: the least cosine between the vectors that torch, fp32 and int8
     give any text of a sample. `precision` and `threads`: as with the intent classifier.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     hidden: int = Field(default=256, ge=1, le=8192)
     temperature: float = Field(default=0.07, gt=0, le=1)
@@ -81,7 +78,7 @@ class AdapterTraining(BaseModel):
         return self
 
 
-class RerankerTraining(BaseModel):
+class RerankerTraining(Strict):
     """Parameters of the cross-encoder reranker's recipe.
 
     `layers`: so many first layers of the base are used, 0 all. `depth`: so many candidates a query are
@@ -94,8 +91,6 @@ class RerankerTraining(BaseModel):
     classifier, by NDCG in the first `top`. `int8_correlation`: the least correlation between the scores that
     torch, fp32 and int8 give. `precision` and `threads`: as with the intent classifier.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     layers: int = Field(default=2, ge=0, le=64)
     depth: int = Field(default=20, ge=2, le=1000)
