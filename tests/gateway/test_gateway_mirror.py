@@ -14,13 +14,24 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from gateway_parts import PATIENCE, Says, echoed
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mangaops.gateway.lane import Lane
-from mangaops.gateway.mirror import _AGAIN, _GATHER, OUT, SENT, SHED_DOWN, SHED_QUEUE, SHED_RATE, Mirror
+from mangaops.gateway.mirror import (
+    _AGAIN,
+    _GATHER,
+    _TICK,
+    OUT,
+    SENT,
+    SHED_DOWN,
+    SHED_QUEUE,
+    SHED_RATE,
+    Mirror,
+)
 from mangaops.gateway.slots import BLUE, Slot
 from mangaops.stack import ShadowSpec
 from mangaops.stack.share import in_share
@@ -228,10 +239,39 @@ def test_without_a_stated_rate_the_shadow_gets_what_users_leave() -> None:
         assert mirror.rate == 0  # nothing is measured yet
         mirror.capacity = 1000.0
         assert mirror.rate == 1000 / 2 / 2  # what the shadow's one thread can answer, for two workers
-        mirror._rate = 120.0  # a second, here; the other worker has as many, a quarter of capacity in all
-        assert mirror.rate == pytest.approx((0.36 - 0.24) * 4 * 1000 / 2)
+        mirror._rate = 150.0  # a second, here; the other worker has as many, three tenths of capacity in all
+        assert mirror.rate == pytest.approx((0.38 - 0.30) * 4 * 1000 / 2)
         mirror._rate = 250.0
         assert mirror.rate == 0.02 * 1000 / 2  # busy as users are, evidence goes on growing
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("asked", "least"), [(60, 0.93), (120, 0.97), (500, 0.995), (1000, 0.999)])
+def test_at_a_quarter_of_capacity_chance_takes_few_copies(asked: int, least: float) -> None:
+    async def scenario(path: Path, lane: Lane) -> None:
+        mirror, rng = Mirror(str(path), lane, workers=1), np.random.default_rng(5)
+        mirror.capacity = 4.0 * asked
+        mirrored = []
+        for arrived in rng.poisson(asked * _TICK, 4000):
+            mirror._follow(arrived / _TICK)
+            mirrored.append(min(1.0, mirror.rate / asked))
+        assert statistics.mean(mirrored) > least
+
+    run(scenario)
+
+
+def test_users_who_come_are_made_room_for_at_once_and_who_go_slowly() -> None:
+    async def scenario(path: Path, lane: Lane) -> None:
+        mirror = Mirror(str(path), lane, workers=1)
+        mirror.capacity = 1000.0
+        for _ in range(20):
+            mirror._follow(20.0)
+        free = mirror.rate
+        mirror._follow(500.0)
+        assert mirror.rate == 0.02 * 1000 < free
+        mirror._follow(20.0)
+        assert mirror.rate < free
 
     run(scenario)
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -218,10 +219,119 @@ def test_a_challenger_that_takes_long_answers_alone(world: GatewayWorld, tmp_pat
     batches: list[list[str]] = []
     with answering(world, tmp_path, batches) as (shadow, _):
         until(lambda: "router-2" in shadow._sides["router"].predictors, "the challenger")
-        shadow._took[copy_of("a").sides] = _MOMENT
-        assert shadow._beside(copy_of("a")) == 0
+        for slow in (_MOMENT, 1.5 * _MOMENT, 20 * _MOMENT):
+            shadow._took[copy_of("a").sides] = slow
+            assert shadow._beside(copy_of("a")) == 0
         shadow._took[copy_of("a").sides] = _MOMENT / 5
         assert shadow._beside(copy_of("a")) == 4
+
+
+def loaded(world: GatewayWorld, folder: Path, say: Callable[[Sequence[str]], list[Answer]] = echoed) -> Any:
+    """A shadow that has loaded champion and challenger."""
+
+    @contextmanager
+    def ready() -> Iterator[Shadow]:
+        world.shadow_next()
+        with following(world, folder, Loads(lambda _release: Says(say))) as (shadow, _):
+            until(lambda: len(shadow._sides["router"].predictors) == 2, "both sides")
+            yield shadow
+
+    return ready()
+
+
+def control_of(share: float) -> Unit:
+    return replace(UNIT, shadow=ShadowSpec(control=share))
+
+
+@pytest.mark.parametrize(("share", "asked"), [(1.0, True), (0.0, False)])
+def test_the_champion_is_asked_again_about_whole_batches_of_its_share(
+    world: GatewayWorld, tmp_path: Path, share: float, asked: bool
+) -> None:
+    with loaded(world, tmp_path) as shadow:
+        rows = rows_of(shadow)
+        shadow._answer([replace(copy_of(text), unit=control_of(share)) for text in ("a", "b", "c")])
+    labels = [json.loads(row["control_answer"])["label"] if row["control_answer"] else None for row in rows]
+    assert labels == (["a", "b", "c"] if asked else [None] * 3)
+
+
+def test_a_control_that_fails_is_missing_for_that_request_alone(world: GatewayWorld, tmp_path: Path) -> None:
+    def picky(texts: Sequence[str]) -> list[Answer]:
+        if "bad" in texts:
+            raise KeyError
+        return echoed(texts)
+
+    with loaded(world, tmp_path, picky) as shadow:
+        rows = rows_of(shadow)
+        shadow._answer([replace(copy_of(text), unit=control_of(1.0)) for text in ("a", "bad", "c")])
+    assert [row["control_answer"] is None for row in rows] == [False, True, False]
+    assert [row["challenger_error"] for row in rows] == [None, "KeyError", None]
+
+
+def test_a_copy_that_came_too_late_is_logged_as_such_and_asked_of_nobody(
+    world: GatewayWorld, tmp_path: Path
+) -> None:
+    late = replace(copy_of("a"), unit=control_of(1.0))
+    late.values = {**late.values, "late": True}
+    with loaded(world, tmp_path) as shadow:
+        rows = rows_of(shadow)
+        assert shadow._beside(late) == 0
+        shadow._answer([late])
+    assert [(row["challenger_error"], row["control_answer"]) for row in rows] == [("expired", None)]
+
+
+def test_copies_whose_challenger_went_before_they_were_answered_say_so(
+    world: GatewayWorld, tmp_path: Path
+) -> None:
+    with loaded(world, tmp_path) as shadow:
+        rows, copies = rows_of(shadow), [copy_of("a"), copy_of("b")]
+        shadow._took[copies[0].sides] = _MOMENT / 10
+        assert [shadow._beside(each) for each in copies] == [9, 9]
+        world.end_shadow()
+        until(lambda: not shadow._sides["router"].predictors, "a shadow that let go")
+        shadow._answer(copies)
+    assert [row["challenger_error"] for row in rows] == ["not loaded yet"] * 2
+
+
+def test_what_cannot_be_read_or_gains_nothing_goes_alone(world: GatewayWorld, tmp_path: Path) -> None:
+    class Picky(Says):
+        def read(self, text: str) -> str:
+            if text == "bad":
+                raise ValueError
+            return text
+
+    searches = replace(copy_of("a"), unit=replace(UNIT, family=Family.EMBEDDING_ADAPTER))
+    with loaded(world, tmp_path) as shadow:
+        shadow._sides["router"].predictors["router-2"] = Picky()
+        shadow._took[searches.sides] = _MOMENT / 10
+        assert [shadow._beside(each) for each in (searches, copy_of("bad"), copy_of("good"))] == [0, 0, 9]
+        rows = rows_of(shadow)
+        shadow._answer([copy_of("bad")])
+    assert rows[0]["challenger_error"] == "ValueError"
+
+
+def test_what_failed_says_nothing_of_how_long_others_take(world: GatewayWorld, tmp_path: Path) -> None:
+    def fails(texts: Sequence[str]) -> list[Answer]:
+        raise KeyError(texts)
+
+    with loaded(world, tmp_path) as shadow:
+        rows_of(shadow)
+        shadow._sides["router"].predictors["router-2"] = Says(fails)
+        shadow._answer([copy_of("a")])
+        assert shadow._took == {}
+        shadow._sides["router"].predictors["router-2"] = Says()
+        shadow._answer([copy_of("a")])
+        assert shadow._took[copy_of("a").sides] > 0
+
+
+def test_what_waits_when_the_process_is_to_end_is_still_answered(world: GatewayWorld, tmp_path: Path) -> None:
+    with loaded(world, tmp_path) as shadow:
+        rows = rows_of(shadow)
+        for text in ("a", "b", "c"):
+            shadow._copies.put(copy_of(text))
+        shadow.end()
+        shadow._log.acknowledged = shadow._log.dropped = 0  # type: ignore[misc]
+        shadow.answer_all(SimpleNamespace(value=0.0))
+    assert sorted(row["text"] for row in rows) == ["a", "b", "c"]
 
 
 class Crowded:

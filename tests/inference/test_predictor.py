@@ -138,7 +138,7 @@ def test_only_close_calls_are_looked_at_twice(predictor: IntentPredictor, monkey
     twice = [ids in asked for ids in read]
     assert 0 < sum(twice) < len(texts)
     assert all(by < 1.0 for by, again in zip(ahead, twice, strict=True) if again)
-    assert not any(again for by, again in zip(ahead, twice, strict=True) if by > 1.0)
+    assert all(again for by, again in zip(ahead, twice, strict=True) if by < 0.2)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +160,11 @@ def test_close_is_what_half_a_unit_of_log_odds_could_change(
     monkeypatch.setattr(predictor, "_actions", Actions(clarify_below=bar))
     rows = np.array([logits])
     assert predictor._close(rows, softmax(rows)).tolist() == [close]
+
+
+def test_where_a_number_is_none_the_text_is_asked_again_alone(predictor: IntentPredictor) -> None:
+    rows = np.array([[np.nan, 1.0, 2.0], [9.0, 1.0, 2.0]])
+    assert predictor._close(rows, softmax(rows)).tolist() == [True, False]
 
 
 def test_of_a_single_label_no_call_is_close(predictor: IntentPredictor, monkeypatch: Any) -> None:

@@ -64,14 +64,17 @@ class Copies:
         """The copy waits; where there is no room, so does the caller."""
         self._arrived.put(copy)
 
-    def take(self, seconds: float) -> list[Copy]:
-        """The oldest copy and those that go with it; none where none came for so many seconds."""
+    def take(self, seconds: float, linger: float = _LINGER) -> list[Copy]:
+        """The oldest copy and those that go with it; none where none came for so many seconds.
+
+        The oldest waits no longer than `linger` seconds from its arrival for others.
+        """
         if not self._held and not self._hold(seconds):
             return []
         first = self._held.popleft()
         if not (others := self._beside(first)):
             return [first]
-        while len(self._held) < _WAITING and (left := first.came + _LINGER - time.monotonic()) > 0:
+        while len(self._held) < _WAITING and (left := first.came + linger - time.monotonic()) > 0:
             self._hold(left)
         while len(self._held) < _WAITING and self._hold(0.0):
             pass

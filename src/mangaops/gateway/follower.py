@@ -89,8 +89,13 @@ class Follower:
         told: Told,
         *,
         alone: bool = True,
+        together: Mapping[str, int] | None = None,
     ) -> None:
-        """`alone`: no other worker answers while this one waits for its champion."""
+        """`alone`: no other worker answers while this one waits for its champion.
+
+        `together`: with how many texts at once a unit's releases are warmed; 1 where it names none.
+        """
+        self._together = together or {}
         self.units, self.link, self.patience = units, link, 0.0 if alone else _OTHERS
         self.wanted = {unit: Wanted(Chain.of_copy(unit, link.copy)) for unit in units}
         self.settled = threading.Event()
@@ -256,7 +261,7 @@ class Follower:
         try:
             predictor = self._releases.load(self.wanted[unit].chain.state, release, Purpose.SERVE)
             self._on_loop(slot.move, SlotState.WARMING)
-            self.seconds_a_text[release] = warm(predictor)
+            self.seconds_a_text[release] = warm(predictor, self._together.get(unit, 1))
             self.catalogues.bring_in(unit, predictor, lambda: _ready(slot, predictor))
         except BaseException:
             self._on_loop(self._drop, slots, slot)

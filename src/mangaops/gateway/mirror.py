@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -28,8 +29,11 @@ SHED_QUEUE, SHED_RATE, SHED_DOWN = "shed_queue", "shed_rate", "shed_down"
 
 _TICK: Final = 0.25
 
-_RISES, _FALLS = 1.0, 0.25
-"""How far what users ask now moves the idea of it, a tick: users who come are made room for at once."""
+_FOLLOWS: Final = 0.25
+"""How far what users ask in a tick moves the idea of it."""
+
+_CHANCE: Final = 3.0
+"""Standard deviations of chance above which more users have come: they are made room for at once."""
 
 _AT_ONCE: Final = 0.25
 """Seconds of the rate that may be sent at once, after a pause."""
@@ -40,7 +44,7 @@ _BREATH: Final = 0.001
 _GATHER: Final = 0.05
 """Seconds for which a first copy waits for others that leave with it."""
 
-_BUSY: Final = 0.36
+_BUSY: Final = 0.38
 """Part of the capacity that users take when the shadow gets no more than the least."""
 
 _STEEP: Final = 4.0
@@ -135,7 +139,13 @@ class Mirror:
             await asyncio.sleep(_TICK)
             found = self._asked / (time.monotonic() - begun)
             self._asked = 0
-            self._rate += (_RISES if found > self._rate else _FALLS) * (found - self._rate)
+            self._follow(found)
+
+    def _follow(self, found: float) -> None:
+        """So many texts a second were asked in the last tick."""
+        chance = math.sqrt(max(self._rate, 1 / _TICK) / _TICK)
+        came = found > self._rate + _CHANCE * chance
+        self._rate += (found - self._rate) * (1.0 if came else _FOLLOWS)
 
     async def _run(self) -> None:
         while True:
@@ -182,7 +192,9 @@ class Mirror:
                 self._ready = frozenset(json.loads(line)["ready"])
 
     def _gather(self) -> float:
-        """Seconds for which copies wait for others: never so long that a first one would be late."""
+        """Seconds for which copies wait for others: never so long that one would be late or find no room."""
+        if self._backlog < _BACKLOG:
+            return 0.0
         return min(_GATHER, max(0.0, (self._queue[0][0] - time.monotonic()) / 2))
 
     async def _pump(self, writer: asyncio.StreamWriter) -> None:

@@ -16,7 +16,9 @@ from mangaops.store import Artifacts
 from mangaops.vocabulary import Digest, Family, Purpose
 
 _WARM_ROUNDS: Final = 3
-_TOGETHER: Final = 4
+
+WARMED_TOGETHER: Final = 4
+"""Texts that a release is warmed with together, where they may be."""
 _TYPICAL: Final = PROBES[1]
 
 
@@ -69,16 +71,16 @@ class Releases:
         return False
 
 
-def warm(predictor: Servable) -> float:
+def warm(predictor: Servable, together: int = 1) -> float:
     """The predictor has answered texts of all lengths; the least seconds that a typical one takes.
 
-    Some models are faster a text where several are answered together.
+    Some models are faster a text where so many are answered together.
 
     Raises:
         IntegrityError: it failed.
     """
     try:
-        return _warmed(predictor)
+        return _warmed(predictor, together)
     except Exception as error:
         raise IntegrityError(
             f"{predictor.name} was refused: it failed while it was warmed",
@@ -88,12 +90,12 @@ def warm(predictor: Servable) -> float:
         ) from error
 
 
-def _warmed(predictor: Servable) -> float:
+def _warmed(predictor: Servable, together: int) -> float:
     for text in PROBES:
         predictor.answer(text)
-    predictor.answer_together([predictor.read(text) for text in PROBES[:_TOGETHER]])
+    predictor.answer_together([predictor.read(text) for text in PROBES[:together]])
     typical = predictor.read(_TYPICAL)
-    return min(_seconds(predictor, [typical]), _seconds(predictor, [typical] * _TOGETHER))
+    return min(_seconds(predictor, [typical] * number) for number in {1, together})
 
 
 def _seconds(predictor: Servable, read: list[Any]) -> float:

@@ -28,7 +28,7 @@ from mangaops.gateway.chain import Chain
 from mangaops.gateway.copies import Copies, Copy
 from mangaops.gateway.lineage import end_with_supervisor
 from mangaops.gateway.link import Link
-from mangaops.gateway.releases import Releases, warm
+from mangaops.gateway.releases import WARMED_TOGETHER, Releases, warm
 from mangaops.gateway.settings import GatewaySettings
 from mangaops.gateway.together import answers_to
 from mangaops.gateway.units import Unit
@@ -40,6 +40,9 @@ from mangaops.vocabulary import SHADOW_WORKER, Purpose
 _LOG: Final = logging.getLogger("mangaops.gateway")
 _POLL: Final = 0.25
 _RETRY: Final = 5.0
+
+_LAST: Final = 1.0
+"""Seconds in which copies that wait are still answered when the process is to end."""
 
 _MOMENT: Final = 0.1
 """Seconds that a batch may take, by what a text took before: a shadow that is silent for long is killed."""
@@ -117,6 +120,9 @@ class Shadow:
             gauges.DROPPED.labels("shadow").set(self._log.dropped)
             if copies := self._copies.take(_POLL):
                 self._answer(copies)
+        ends = time.monotonic() + _LAST
+        while time.monotonic() < ends and (copies := self._copies.take(0.0, linger=0.0)):
+            self._answer(copies)  # what was held when the process was told to end
 
     def _beside(self, copy: Copy) -> int:
         """How many others may be answered with the copy; where any may, its challenger has read it."""
@@ -126,7 +132,8 @@ class Shadow:
         if copy.read is None:
             with contextlib.suppress(Exception):  # what it raises is told when the copy is answered alone
                 copy.read = challenger.read(copy.asked)
-        return 0 if copy.read is None else int(_MOMENT / self._took.get(copy.sides, _MOMENT)) - 1
+        took = self._took.get(copy.sides, _MOMENT)
+        return 0 if copy.read is None else max(0, int(_MOMENT / took) - 1)
 
     def _challenger(self, copy: Copy) -> Servable | None:
         """Who answers the copy; nobody where it is too late or the challenger is not loaded."""
@@ -150,28 +157,17 @@ class Shadow:
         else:
             begun = time.perf_counter()
             said = _asked(challenger, copies, "challenger", unit.shadow.time_limit_ms)
-            self._took[first.sides] = (time.perf_counter() - begun) / len(copies)
+            if not any("challenger_error" in each for each in said):  # what failed says little of the others
+                self._took[first.sides] = (time.perf_counter() - begun) / len(copies)
             rows = [row | more for row, more in zip(rows, said, strict=True)]
         champion = sides.predictors.get(first.values["release"])
-        if champion is not None and not first.values["late"]:
-            self._control(champion, copies, rows)
+        drawn = in_share(unit.shadow.control, first.values["request_id"], "control")
+        if champion is not None and drawn and not first.values["late"]:
+            again = _asked(champion, copies, "control", unit.shadow.time_limit_ms)
+            rows = [row | _without_error(more) for row, more in zip(rows, again, strict=True)]
         for row in rows:
             gauges.SHADOWED.labels(unit.name, "failed" if row["challenger_error"] else "answered").inc()
             self._log.put(row)
-
-    def _control(self, champion: Servable, copies: Sequence[Copy], rows: Sequence[dict[str, Any]]) -> None:
-        """The champion is asked again about a part of the copies, in the way in which the challenger was."""
-        shadow = copies[0].unit.shadow
-        drawn = [
-            place
-            for place, each in enumerate(copies)
-            if in_share(shadow.control, each.values["request_id"], "control")
-        ]
-        if drawn:
-            again = _asked(champion, [copies[place] for place in drawn], "control", shadow.time_limit_ms)
-            for place, said in zip(drawn, again, strict=True):
-                said.pop("control_error", None)
-                rows[place].update(said)
 
     def follow(self) -> None:
         """What the ledger wants to be shadowed is loaded, and what it no longer wants is let go."""
@@ -197,7 +193,7 @@ class Shadow:
                 continue
             try:
                 predictor = self._releases.load(chain.state, release, Purpose.SHADOW)
-                warm(predictor)
+                warm(predictor, WARMED_TOGETHER if self._units[unit].serving.together else 1)
                 self._keep_up(unit, [predictor])
             except MangaopsError as error:
                 self._refuse(unit, release, error)
@@ -254,17 +250,27 @@ def _asked(predictor: Servable, copies: Sequence[Copy], side: str, limit_ms: flo
     An answer after the time limit is an error, and not an answer.
     """
     begun = time.perf_counter()
-    try:
-        said = answers_to(predictor, [_read(predictor, each, side) for each in copies])
-    except Exception as error:  # noqa: BLE001 - whatever a model raises is a fact about that model
-        said = [error] * len(copies)
+    read = [_read(predictor, each, side) for each in copies]
+    whole = [each for each in read if not isinstance(each, Exception)]
+    told = iter(answers_to(predictor, whole) if whole else [])
+    said = [each if isinstance(each, Exception) else next(told) for each in read]
     spent = (time.perf_counter() - begun) * 1000 / len(copies)
     return [_told(each, side, spent, limit_ms) for each in said]
 
 
+def _without_error(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a control that failed leaves: it is no answer, and the log has no word for its error."""
+    return {name: value for name, value in said.items() if name != "control_error"}
+
+
 def _read(predictor: Servable, copy: Copy, side: str) -> Any:
-    """What the copy asks as that side takes it; the challenger may have read it before."""
-    return copy.read if side == "challenger" and copy.read is not None else predictor.read(copy.asked)
+    """What the copy asks as that side takes it, or what it raised; the challenger may have read it before."""
+    if side == "challenger" and copy.read is not None:
+        return copy.read
+    try:
+        return predictor.read(copy.asked)
+    except Exception as error:  # noqa: BLE001 - whatever a model raises is a fact about that model
+        return error
 
 
 def _told(said: Said | Exception, side: str, spent: float, limit_ms: float) -> dict[str, Any]:

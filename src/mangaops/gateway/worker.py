@@ -30,7 +30,7 @@ from mangaops.gateway.link import Link
 from mangaops.gateway.mirror import Mirror
 from mangaops.gateway.pace import Pace
 from mangaops.gateway.pins import Pins
-from mangaops.gateway.releases import Releases
+from mangaops.gateway.releases import WARMED_TOGETHER, Releases
 from mangaops.gateway.service import Clock, Service
 from mangaops.gateway.settings import GatewaySettings
 from mangaops.gateway.slots import Slot, Slots
@@ -150,7 +150,19 @@ def _service(units: Mapping[str, Unit], settings: GatewaySettings, number: int, 
         lambda: Artifacts(f"{settings.files_root}/artifacts"),
         {name: unit.family for name, unit in units.items()},
     )
-    follower = Follower(slots, releases, link, asyncio.get_running_loop(), _told, alone=settings.workers == 1)
+    follower = Follower(
+        slots,
+        releases,
+        link,
+        asyncio.get_running_loop(),
+        _told,
+        alone=settings.workers == 1,
+        together={
+            name: min(settings.batch, WARMED_TOGETHER)
+            for name, unit in units.items()
+            if unit.serving.together
+        },
+    )
     lane = Lane(
         settings.lanes,
         capacity=settings.queue,

@@ -54,8 +54,8 @@ class IntentPredictor:
     def answer_together(self, read: Sequence[list[int]]) -> list[Answer]:
         """The answer to each text that was `read`, in one batch.
 
-        Label and action are those that the text gets alone: close calls are answered again, alone. The
-        confidence of the others may differ a little.
+        Label and action are those that the text gets alone, but for a few in a thousand: close calls are
+        answered again, alone. The confidence of the others may differ a little.
         """
         if len(read) == 1:
             return [self._answer(self._alone(read[0]))]
@@ -67,7 +67,7 @@ class IntentPredictor:
 
     def _close(self, logits: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which decisions could be others if the logits were a little so."""
-        close: NDArray[np.bool_] = _gap(logits) < _CLOSE
+        close: NDArray[np.bool_] = ~(_gap(logits) >= _CLOSE)  # also where a number is none
         bar = self._actions.clarify_below
         if 0.0 < bar < 1.0:
             best = rows.max(axis=1).clip(_TINY, 1.0 - _TINY)
