@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from golden_rows import outcomes
 from mangaops.evidence import Evidence
 from mangaops.gates import Case, Finding, judge
+from mangaops.gates.verdicts import SPENT
 from mangaops.stack import Rule, UnitSpec
 from mangaops.vocabulary import Cell, EvidenceKind, Stage, Verdict
 from ranking_rows import BINDING, ranking, searched
@@ -281,6 +282,24 @@ def test_more_examples_than_an_evaluation_asks_are_told(gate: str) -> None:
     assert decision.price == {"out_of_reach": ["mrr@10 on search"]}
     settled = judge([rule(gate, min_examples=1000, **params)], before(GOOD))
     assert settled.price == {"labels": 600}
+
+
+def test_a_subject_that_is_out_of_reach_is_priced_once() -> None:
+    """A margin of zero is settled by no number of labels, and 1,500 queries are asked by no evaluation."""
+    params = {"metric": "mrr@10", "on": "search", "margin": 0.0, "confidence": 0.95, **POLICY}
+    beyond = judge([rule("non_inferior", min_examples=1500, **params)], before(swapped(44, 36)))
+    assert beyond.price == {"out_of_reach": ["mrr@10 on search"]}
+    within = judge([rule("non_inferior", **params)], before(swapped(44, 36)))
+    assert within.price == {"unsettled": ["mrr@10 on search"]}
+
+
+@pytest.mark.parametrize(("look", "price"), [(1, {"out_of_reach": ["mrr@10 on search"]}), (99, {})])
+def test_what_was_judged_to_the_last_look_is_priced_at_no_queries(look: int, price: dict[str, Any]) -> None:
+    params = {"metric": "mrr@10", "on": "search", "margin": 0.003, "confidence": 0.95, **POLICY}
+    decision = judge([rule("non_inferior", **params)], before(swapped(44, 36), look=look))
+    open_ = decision.findings[0]
+    assert (open_.verdict, open_.labels_to_settle, decision.price) == (Verdict.INCONCLUSIVE, None, price)
+    assert (open_.next_step == SPENT) == ("out_of_reach" not in (open_.facts or {})) == (look == 99)
 
 
 def borne_by(bearing: int, asked: int, places: list[int | None], other: list[int | None]) -> Evidence:

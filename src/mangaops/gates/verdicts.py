@@ -127,7 +127,7 @@ def settle(
         labels_to_settle=more if found is Verdict.INCONCLUSIVE and not beyond else None,
         next_step=SPENT if at.spent and found is not Verdict.FAIL else step,
         dry_run=rule.dry_run,
-        facts={**_facts(compared, at), **({"out_of_reach": more} if beyond else {})},
+        facts={**_facts(compared, at), **({"out_of_reach": more} if beyond and not at.spent else {})},
     )
 
 
