@@ -43,7 +43,7 @@ def _left_out(findings: tuple[Finding, ...], case: Case) -> tuple[Finding, ...]:
     if case.traffic is not None:
         return findings
     failed = dict.fromkeys(f.gate for f in findings if f.verdict is Verdict.FAIL and not f.dry_run)
-    says = f"not run: {', '.join(failed)} failed, and the run ended before traffic was mirrored"
+    says = f"not run: {', '.join(failed)} failed, and the run ended before a shadow"
     return tuple(
         replace(each, says=says, facts={"not_run": True})
         if (each.facts or {}).get("lacks") == EvidenceKind.SHADOW
