@@ -13,6 +13,7 @@ from ledgers import empty_ledger
 
 from mangaops.cli import screen
 from mangaops.cli.main import app
+from mangaops.release.figures import MISSING, NOT_RUN
 
 
 def every_command() -> list[list[str]]:
@@ -211,7 +212,7 @@ def test_what_is_not_there_is_no_word_of_python(stack: Path, logs: Path, mangaop
     assert [screen.short(each) for each in (None, {"a": None}, "None", 0)] == ["–", "a –", "None", "0"]
 
 
-@pytest.mark.parametrize(("facts", "told"), [(None, "! ERROR"), ({"not_run": True}, "– not run")])
+@pytest.mark.parametrize(("facts", "told"), [(None, "! ERROR"), ({"not_run": True}, f"{MISSING} {NOT_RUN}")])
 def test_the_decision_table_tells_an_error_from_what_was_left_out(
     facts: dict[str, bool] | None, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -219,5 +220,5 @@ def test_the_decision_table_tells_an_error_from_what_was_left_out(
         "Decision", [{"gate": "disagreement", "subject": "evidence", "verdict": "ERROR", "facts": facts}]
     )
     said = capsys.readouterr().out
-    assert [word for word in ("ERROR", "not run") if word in said] == [told.partition(" ")[2]]
+    assert [word for word in ("ERROR", NOT_RUN) if word in said] == [told.partition(" ")[2]]
     assert told in said

@@ -75,7 +75,7 @@ def test_a_shadow_that_a_failed_gate_left_out_is_told_as_not_run() -> None:
     accuracy, latency, *left_out = rejected.findings
     for each in left_out:
         assert (each.verdict, each.not_run) == (Verdict.ERROR, True)
-        assert each.says == "not run: non_inferior failed, and the run ended before traffic was mirrored"
+        assert each.says == "not run: non_inferior failed, and the run ended before a shadow"
     assert (latency.verdict, latency.not_run) == (Verdict.ERROR, False)
     assert latency.says == "there is no latency evidence"
     assert rejected.against == f"{accuracy.says}; {latency.says}"

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from golden_rows import outcomes
 from mangaops.evidence import Evidence
 from mangaops.gates import Case, Finding, judge
+from mangaops.gates.verdicts import SPENT
 from mangaops.stack import Rule, UnitSpec
 from mangaops.vocabulary import Cell, EvidenceKind, Stage, Verdict
 from ranking_rows import BINDING, ranking, searched
@@ -281,6 +282,71 @@ def test_more_examples_than_an_evaluation_asks_are_told(gate: str) -> None:
     assert decision.price == {"out_of_reach": ["mrr@10 on search"]}
     settled = judge([rule(gate, min_examples=1000, **params)], before(GOOD))
     assert settled.price == {"labels": 600}
+
+
+def test_a_subject_that_is_out_of_reach_is_priced_once() -> None:
+    """A margin of zero is settled by no number of labels, and 1,500 queries are asked by no evaluation."""
+    params = {"metric": "mrr@10", "on": "search", "margin": 0.0, "confidence": 0.95, **POLICY}
+    beyond = judge([rule("non_inferior", min_examples=1500, **params)], before(swapped(44, 36)))
+    assert beyond.price == {"out_of_reach": ["mrr@10 on search"]}
+    within = judge([rule("non_inferior", **params)], before(swapped(44, 36)))
+    assert within.price == {"unsettled": ["mrr@10 on search"]}
+
+
+@pytest.mark.parametrize(("look", "price"), [(1, {"out_of_reach": ["mrr@10 on search"]}), (99, {})])
+def test_what_was_judged_to_the_last_look_is_priced_at_no_queries(look: int, price: dict[str, Any]) -> None:
+    params = {"metric": "mrr@10", "on": "search", "margin": 0.003, "confidence": 0.95, **POLICY}
+    decision = judge([rule("non_inferior", **params)], before(swapped(44, 36), look=look))
+    open_ = decision.findings[0]
+    assert (open_.verdict, open_.labels_to_settle, decision.price) == (Verdict.INCONCLUSIVE, None, price)
+    assert (open_.next_step == SPENT) == ("out_of_reach" not in (open_.facts or {})) == (look == 99)
+
+
+def borne_by(bearing: int, asked: int, places: list[int | None], other: list[int | None]) -> Evidence:
+    """So many of the queries have a relevant item, and no other bears a metric."""
+    runs = (found_at(places * (asked // len(places))), found_at(other * (asked // len(other))))
+    grades = {f"q{at}": {"right": float(at < bearing), "x0": 0.0, "x1": 0.0} for at in range(asked)}
+    return searched(*runs, grades)
+
+
+@pytest.mark.parametrize("gate", ["non_inferior", "at_least"])
+@pytest.mark.parametrize(
+    ("asked", "least", "most"),
+    [
+        (1000, 400, "1,000, of which about 300 bear it"),
+        (600, 600, "1,000, of which about 500 bear it"),
+        (600, 1500, "1,000"),
+        (600, 500, None),
+    ],
+)
+def test_queries_that_bear_no_metric_are_no_examples_to_come(
+    gate: str, asked: int, least: int, most: str | None
+) -> None:
+    """300 of those that were asked bear it: of 400 more, 200 would."""
+    value = {"non_inferior": {"margin": 0.01}, "at_least": {"value": 0.1}}[gate]
+    one = rule(gate, metric="mrr@10", on="search", min_examples=least, **POLICY, **value)
+    decision = judge([one], before(borne_by(300, asked, [1, 2], [1, 1])))
+    open_ = decision.findings[0]
+    assert open_.n == 300
+    if most is None:
+        assert decision.price == {"labels": 200}
+        return
+    assert open_.next_step == (
+        f"state a lower min_examples in stack.yaml: {least:,} queries are asked for, "
+        f"and an evaluation asks at most {most}"
+    )
+    assert decision.price == {"out_of_reach": ["mrr@10 on search"]}
+
+
+@pytest.mark.parametrize(("margin", "most"), [(0.025, "1,000, of which about 500 bear it"), (0.01, "1,000")])
+def test_a_need_that_the_other_queries_would_not_meet_is_out_of_reach(margin: float, most: str) -> None:
+    """200 of 400 bear it: of 600 more, 300 would."""
+    params = {"metric": "mrr@10", "on": "search", "margin": margin, "confidence": 0.95, **POLICY}
+    mixed = borne_by(200, 400, [1] * 9 + [2], [1] * 8 + [2, 1])
+    open_ = judge([rule("non_inferior", **params)], before(mixed)).findings[0]
+    need = (open_.facts or {})["out_of_reach"]
+    assert f"one asks at most {most}; state" in open_.next_step
+    assert (300 < need <= 800) == ("bear it" in most)
 
 
 def test_a_list_of_rules_may_read_rows_and_lists() -> None:

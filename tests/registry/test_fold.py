@@ -176,6 +176,23 @@ def test_who_promotes_a_closed_release_is_told_to_reopen_it() -> None:
     assert caught.value.next_step == "mangaops release show router-1"
 
 
+def test_who_promotes_what_was_not_decided_on_is_told_to_judge_again() -> None:
+    """A unit that ranks may have learnt from logs of searches or not: its ledger does not say."""
+    for family, files in (
+        ("intent-classifier", "--logs FILE"),
+        ("embedding-adapter", "--catalogue FILE --judgments FILE [--searches FILE]"),
+    ):
+        with pytest.raises(IllegalMove) as caught:
+            after(
+                h.model(1, family=family),
+                h.release(1),
+                h.passed(1),
+                h.promoted(1, after=None, generation=1),
+            )
+        again = f"mangaops release bootstrap router --reason '...' {files}"
+        assert caught.value.next_step == f"judge again: {again}"
+
+
 def test_a_release_is_not_reopened_beside_an_open_one() -> None:
     told = [h.weeks(1), h.model(2), h.release(2), h.rejected(2), h.model(3), h.release(3)]
     refused("router-3 is candidate", *told, h.reopened(2))

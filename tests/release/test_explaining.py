@@ -50,8 +50,8 @@ def test_a_shadow_that_was_left_out_does_not_read_like_a_crash(served: World) ->
     assert "– not run disagreement, evidence" in told
     for text in (review, page.partition("</style>")[2], told):
         assert "ERROR" not in text
-    assert "failed, and the run ended before traffic was mirrored" in page
-    assert "failed, and the run ended before traffic was mirrored" in told
+    assert "failed, and the run ended before a shadow" in page
+    assert "failed, and the run ended before a shadow" in told
 
 
 def test_a_shadow_that_lacks_otherwise_reads_as_an_error(served: World) -> None:

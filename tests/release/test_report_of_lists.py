@@ -85,7 +85,7 @@ def test_net_preference_tells_what_the_gate_judged(searching: SearchWorld) -> No
     [
         (
             {"out_of_reach": ["ndcg@10 on search"]},
-            "more queries than an evaluation asks, which is 1,000 at most: ndcg@10 on search; "
+            "more queries than an evaluation brings, which asks 1,000 at most: ndcg@10 on search; "
             "change the rule in stack.yaml, or judge another challenger",
         ),
         ({"labels": 372}, "about 372 more labels"),

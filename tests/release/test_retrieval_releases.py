@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import cast
 
@@ -24,16 +25,18 @@ from pair_world import (
     weak_baseline,
 )
 
+from mangaops import gates
 from mangaops.datasets.search_snapshot import SearchSnapshot
 from mangaops.errors import RefusedError, RevisionConflict, UsageError
-from mangaops.pipeline import views
+from mangaops.pipeline import verbs, views
 from mangaops.pipeline.workshop import Workshop
 from mangaops.registry import judged_pairs
 from mangaops.release import checks, judge, promote, ranking
+from mangaops.release.bootstrap import require_unserved, rules_for
 from mangaops.release.desk import next_run, release_of, state
 from mangaops.release.reopen import reopen
 from mangaops.release.rollback import roll_back
-from mangaops.stack import SearchDataSpec
+from mangaops.stack import Cadence, SearchDataSpec
 from mangaops.vocabulary import NO_MODEL, EvidenceKind, Outcome, Part, RecordPart, Side, State, Step, Verdict
 from shop_rows import data_of, frozen, judgments, searches
 
@@ -402,25 +405,78 @@ def test_rules_and_specs_of_search_data_are_part_of_a_decision(served: PairWorld
 
 # ---- what runs next
 
+BARE = "--catalogue FILE --judgments FILE"
+
+
+def unlogged() -> SearchSnapshot:
+    """A version without a log of searches."""
+    spec = SearchDataSpec(splits={"train": 0.2, "validation": 0.1, "golden": 0.7})
+    with TemporaryDirectory() as folder:
+        return frozen(data_of(Path(folder), judged=judgments(), spec=spec), spec)
+
+
+def measured_next(world: PairWorld, release: str) -> list[str]:
+    """What the gates say to measure, for a release of which nothing is measured."""
+    current = state(world.desk, "retrieval")
+    subject = release_of(current, release)
+    given = judge.build_case(world.desk, current, subject, dataset=world.snapshot.digest, traffic=None)
+    return gates.judge(rules_for(world.desk, current, subject), given).price["measure"]
+
 
 def test_the_next_run_names_the_logs_that_the_newest_release_learnt_from(served: PairWorld) -> None:
     told = next_run(served.desk, state(served.desk, "retrieval"))
-    assert told == "mangaops release run retrieval --catalogue FILE --judgments FILE --searches FILE"
+    assert told == f"mangaops release run retrieval {BARE} --searches FILE"
+    with pytest.raises(RefusedError) as refused:
+        require_unserved(served.desk, "retrieval")
+    assert refused.value.next_step == told
 
 
-def test_the_next_run_names_no_logs_where_nobody_can_tell(world: PairWorld, tmp_path: Path) -> None:
-    bare = "--catalogue FILE --judgments FILE"
+def test_the_next_run_leaves_logs_open_where_nobody_can_tell(world: PairWorld, tmp_path: Path) -> None:
     first = next_run(world.desk, state(world.desk, "retrieval"))
-    assert first == f"mangaops release bootstrap retrieval --reason '...' {bare}"
+    assert first == f"mangaops release bootstrap retrieval --reason '...' {BARE} [--searches FILE]"
     world.bootstrapped()
     shutil.rmtree(next(tmp_path.rglob("queries.parquet")).parent)
-    assert next_run(world.desk, state(world.desk, "retrieval")) == f"mangaops release run retrieval {bare}"
+    told = next_run(world.desk, state(world.desk, "retrieval"))
+    assert told == f"mangaops release run retrieval {BARE} [--searches FILE]"
 
 
 def test_the_next_run_names_no_logs_where_the_newest_release_learnt_from_none(tmp_path: Path) -> None:
-    spec = SearchDataSpec(splits={"train": 0.2, "validation": 0.1, "golden": 0.7})
-    data = data_of(tmp_path / "shop", judged=judgments(), spec=spec)
-    world = make_pair_world(tmp_path, frozen(data, spec))
+    world = make_pair_world(tmp_path, unlogged())
     world.candidate(*GOOD)
-    told = next_run(world.desk, state(world.desk, "retrieval"))
-    assert told.endswith(" --catalogue FILE --judgments FILE")
+    assert next_run(world.desk, state(world.desk, "retrieval")).endswith(f" {BARE}")
+
+
+def test_gates_name_the_logs_that_the_judged_release_learnt_from(served: PairWorld) -> None:
+    told = measured_next(served, served.candidate(*GOOD))
+    assert f"mangaops release run retrieval {BARE} --searches FILE" in told
+
+
+def test_gates_name_no_logs_where_the_judged_release_learnt_from_none(tmp_path: Path) -> None:
+    world = make_pair_world(tmp_path, unlogged())
+    told = measured_next(world, world.candidate(*GOOD))
+    assert f"mangaops release bootstrap retrieval --reason '...' {BARE}" in told
+
+
+def test_a_unit_without_champion_is_told_what_its_newest_release_was_made_of(world: PairWorld) -> None:
+    shop = cast("Workshop", SimpleNamespace(desk=world.desk))
+    command = f"mangaops release bootstrap retrieval --reason '...' {BARE}"
+    weekly = {"cadence": Cadence.model_validate({"cron": "0 3 * * 1"})}
+    units = {"retrieval": world.desk.stack.units["retrieval"].model_copy(update=weekly)}
+    stack = replace(world.desk.stack, units=units)
+
+    def told(of: Workshop | None) -> str:
+        return views.due_units(stack, of, world.desk.clock())["no_champion"][0]["next"]
+
+    assert told(None) == told(shop) == f"{command} [--searches FILE]"
+    world.candidate(*GOOD)
+    assert told(shop) == f"{command} --searches FILE"
+
+
+def test_a_reopened_release_is_told_what_it_was_made_of_itself(served: PairWorld) -> None:
+    """Not what the newest one was made of."""
+    lost, _, _ = served.run(*BAD)
+    replace(served, snapshot=unlogged()).candidate(("a4", NEW_ADAPTER), ("r4", RETRAINED))
+    assert next_run(served.desk, state(served.desk, "retrieval")).endswith(f" {BARE}")
+    shop = cast("Workshop", SimpleNamespace(desk=served.desk))
+    says = verbs.reopen(shop, lost, reason=WHY)["says"]
+    assert f"mangaops release run retrieval {BARE} --searches FILE" in says

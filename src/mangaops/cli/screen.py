@@ -238,7 +238,9 @@ def findings_table(title: str, findings: Sequence[Mapping[str, Any]]) -> None:
 def _verdict(finding: Mapping[str, Any]) -> str:
     """Mark and verdict; what a failed gate left out is no error to a reader."""
     if (finding.get("facts") or {}).get("not_run"):
-        return "– not run"
+        from mangaops.release.figures import MISSING, NOT_RUN
+
+        return f"{MISSING} {NOT_RUN}"
     mark = {"PASS": "✓", "FAIL": "✗", "INCONCLUSIVE": "?", "ERROR": "!"}.get(str(finding["verdict"]), "")
     return f"{mark} {finding['verdict']}"
 

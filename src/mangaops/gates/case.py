@@ -21,6 +21,7 @@ class Case:
     bound to the traffic window `traffic` in the dataset's place (None: no traffic was replayed).
     `look` counts looks at labels from 1, `timing` looks at timings. `seed` makes the resampling repeatable.
     `served`: the release is compared with a champion, and not with the plain baseline in its place.
+    `logged`: its models learnt from logs of searches; None where it cannot be told.
     `model` and `data` are those of the unit's first model. With `verdicts_only` findings carry
     verdicts and point estimates, and no interval that a verdict does not need: for simulations, where
     nobody reads them.
@@ -41,6 +42,7 @@ class Case:
     seed: int = 0
     simulated: bool = False
     served: bool = True
+    logged: bool | None = None
     resamples: int = 2000
     comparisons: int = 1
     others: Callable[[Case], tuple[Finding, ...]] | None = None

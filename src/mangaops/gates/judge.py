@@ -43,7 +43,7 @@ def _left_out(findings: tuple[Finding, ...], case: Case) -> tuple[Finding, ...]:
     if case.traffic is not None:
         return findings
     failed = dict.fromkeys(f.gate for f in findings if f.verdict is Verdict.FAIL and not f.dry_run)
-    says = f"not run: {', '.join(failed)} failed, and the run ended before traffic was mirrored"
+    says = f"not run: {', '.join(failed)} failed, and the run ended before a shadow"
     return tuple(
         replace(each, says=says, facts={"not_run": True})
         if (each.facts or {}).get("lacks") == EvidenceKind.SHADOW
@@ -94,15 +94,16 @@ def price(findings: Iterable[Finding]) -> dict[str, Any]:
     open_ = [f for f in findings if not f.dry_run and f.verdict in (Verdict.INCONCLUSIVE, Verdict.ERROR)]
     facts = [finding.facts or {} for finding in open_]
     labels = [finding.labels_to_settle for finding in open_ if finding.labels_to_settle]
-    unsettled = [f.subject for f in open_ if f.verdict is Verdict.INCONCLUSIVE and f.threshold == 0.0]
+    beyond = [f for f in open_ if (f.facts or {}).get("out_of_reach")]
+    undecided = [f for f in open_ if f.verdict is Verdict.INCONCLUSIVE and f not in beyond]
     found: dict[str, Any] = {
         "labels": max(labels, default=0),
         "requests": max((fact.get("requests_to_settle", 0) for fact in facts), default=0),
         "hours": max((fact.get("hours_to_settle", 0.0) for fact in facts), default=0.0),
         "review": any(fact.get("review") for fact in facts),
         "measure": sorted({f.next_step for f in open_ if f.verdict is Verdict.ERROR and f.next_step}),
-        "unsettled": unsettled,
-        "out_of_reach": [f.subject for f in open_ if (f.facts or {}).get("out_of_reach")],
+        "unsettled": [f.subject for f in undecided if f.threshold == 0.0],
+        "out_of_reach": [f.subject for f in beyond],
     }
     return {key: value for key, value in found.items() if value}
 

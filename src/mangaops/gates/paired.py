@@ -93,10 +93,10 @@ def gain_in(
         release=sides.value(Side.RELEASE),
         direction=known.direction,
         unit=known.unit,
-        n=sides.rows(),
+        n=(n := sides.rows()),
         counted=_counted(view, label),
         judged=_judged(view, known, min_judged, tuple(Side)),
-        room=_room(view),
+        room=_room(view, n),
     )
 
 
@@ -122,10 +122,10 @@ def level_in(
         release=sides.value(Side.RELEASE),
         direction=known.direction,
         unit=known.unit,
-        n=int((sides.release_denominator > 0).sum()),
+        n=(n := int((sides.release_denominator > 0).sum())),
         counted=_counted(view, label),
         judged=_judged(view, known, min_judged, (Side.RELEASE,)),
-        room=_room(view),
+        room=_room(view, n),
     )
 
 
@@ -133,9 +133,15 @@ def _counted(view: View, label: str | None) -> str:
     return f"{view.counted}{f' of {label}' if label else ''}"
 
 
-def _room(view: View) -> int | None:
-    """How many more queries an evaluation can ask; of rows there may be any number."""
-    return max(0, MOST_QUERIES - view.queries.height) if isinstance(view, Ranked) else None
+def _room(view: View, n: int) -> int | None:
+    """How many more queries of those that bear the metric an evaluation can ask, if the share of them stays.
+
+    `n` of those so far bear it. Of rows there may be any number.
+    """
+    if not isinstance(view, Ranked):
+        return None
+    asked = view.queries.height
+    return max(0, MOST_QUERIES - asked) * n // asked
 
 
 def _judged(

@@ -49,6 +49,7 @@ def rerun(case: Case, kind: EvidenceKind | None = None, *, anew: bool = False) -
         case.binding.unit,
         served=case.served,
         searches=case.searches,
+        logged=case.logged,
         again=kind if anew else None,
         traffic=traffic_of(shadow.facts.get("mode") if shadow else None) if on_traffic else "",
     )

@@ -72,8 +72,8 @@ class Compared:
     """A gain (better is positive) with what it takes to tell people about it.
 
     `new_labels`: people labelled it for this look, so that the next look brings other labels. `judged`: how
-    much of what was shown is judged, where a rule asks for a share of it. `room`: how many more queries an
-    evaluation can ask; None where the number of examples has no end.
+    much of what was shown is judged, where a rule asks for a share of it. `room`: how many more examples the
+    queries that an evaluation can still ask bring; None where the number of examples has no end.
     """
 
     subject: str
@@ -127,7 +127,7 @@ def settle(
         labels_to_settle=more if found is Verdict.INCONCLUSIVE and not beyond else None,
         next_step=SPENT if at.spent and found is not Verdict.FAIL else step,
         dry_run=rule.dry_run,
-        facts={**_facts(compared, at), **({"out_of_reach": more} if beyond else {})},
+        facts={**_facts(compared, at), **({"out_of_reach": more} if beyond and not at.spent else {})},
     )
 
 
@@ -258,19 +258,26 @@ def _next(found: Verdict, more: int | None, compared: Compared, margin: float) -
 
 
 def few_examples(compared: Compared, least: int) -> str:
-    """What helps where a rule asks for more queries than an evaluation can ask."""
+    """What helps where a rule asks for more queries than an evaluation can ask, or than bear its metric."""
     return (
         f"state a lower min_examples in stack.yaml: {least:,} {compared.counted} are asked for, "
-        f"and an evaluation asks at most {MOST_QUERIES:,}"
+        f"and an evaluation asks at most {_most(compared, least)}"
     )
+
+
+def _most(compared: Compared, needed: int) -> str:
+    """The most queries of an evaluation; how many of them bear the metric where all would be enough."""
+    borne = "" if needed > MOST_QUERIES else f", of which about {compared.n + (compared.room or 0):,} bear it"
+    return f"{MOST_QUERIES:,}{borne}"
 
 
 def _no_evaluation(compared: Compared, more: int | None, at: Levels) -> str:
     """What helps where all queries that an evaluation can ask would not settle it."""
     lower = "" if at.passing == 0.5 else " or a lower confidence"
+    most = _most(compared, compared.n + (more or 0))
     return (
         f"no evaluation settles it: it takes about {more:,} more {compared.counted} if nothing differs, and "
-        f"one asks at most {MOST_QUERIES:,}; state a wider margin{lower} in stack.yaml, "
+        f"one asks at most {most}; state a wider margin{lower} in stack.yaml, "
         "or judge a challenger that gains"
     )
 

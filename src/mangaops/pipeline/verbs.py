@@ -44,10 +44,12 @@ def roll_back(
 
 
 def _no_release(shop: Workshop, unit: str, left: str, fallback: str) -> str:
+    current = state(shop.desk, unit)
+    anew = next_run(shop.desk, current, of=current.releases.get(left))
     return (
         f"no release of {unit} answers users now, its {fallback} does; to come back: "
         f"mangaops release reopen {left} --reason '...', then, with the very data that it was made of, "
-        f"{next_run(shop.desk, state(shop.desk, unit))}, which judges it again (other data make another one)"
+        f"{anew}, which judges it again (other data make another one)"
     )
 
 
@@ -58,7 +60,7 @@ def reopen(shop: Workshop, name: str, *, reason: str) -> Row:
     reopening.reopen(shop.desk, named.unit, release, reason=reason)
     lost = before.challenger if before.challenger not in (None, release) else None
     instead = f", {lost} is withdrawn: a unit has one open release" if lost else ""
-    anew = next_run(shop.desk, before, traffic=traffic_option(shop.desk, named.release))
+    anew = next_run(shop.desk, before, of=named.release, traffic=traffic_option(shop.desk, named.release))
     says = f"{release} is a candidate again{instead}; next, with the data that it was made of: {anew}"
     return {"release": release, "withdrawn": lost, "says": says}
 
@@ -111,7 +113,12 @@ def import_answers(shop: Workshop, name: str, path: Path, *, reason: str, wanted
     evidence = review.import_answers(
         shop.desk, named.unit, chosen, path.read_bytes(), reason=reason, source=path.name
     )
-    anew = next_run(shop.desk, state(shop.desk, named.unit), traffic=traffic_option(shop.desk, named.release))
+    anew = next_run(
+        shop.desk,
+        state(shop.desk, named.unit),
+        of=named.release,
+        traffic=traffic_option(shop.desk, named.release),
+    )
     says = f"{chosen} is answered by {shop.desk.actor}; next, with the same inputs: {anew}"
     return {"review": chosen, "evidence": evidence.digest, "says": says}
 
@@ -178,7 +185,7 @@ def train(
     kind = kind_of(shop.desk.stack, spec.data)
     snapshot = kind.find(shop, dataset, spec.data) if dataset else kind.newest(shop, spec.data)
     if snapshot is None:
-        given = files(searches=spec.data in shop.desk.stack.search_data)
+        given = files(searches=spec.data in shop.desk.stack.search_data, logged=None)
         raise UsageError(
             f"no version of {spec.data} is recorded",
             next_step=f"mangaops data snapshot --data {spec.data} {given}",

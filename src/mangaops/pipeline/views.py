@@ -12,7 +12,7 @@ from mangaops.gates import Decision
 from mangaops.pipeline.digests import chosen
 from mangaops.pipeline.workshop import Workshop
 from mangaops.registry import Release, UnitState, judged_pairs, judging, record
-from mangaops.release.desk import state
+from mangaops.release.desk import next_run, state
 from mangaops.release.due import due, without_champion
 from mangaops.release.standing import read_decision
 from mangaops.stack import Stack, guess
@@ -174,7 +174,12 @@ def due_units(stack: Stack, shop: Workshop | None, now: datetime) -> Row:
     return {
         "due": [{key: str(value) for key, value in vars(each).items()} for each in found],
         "no_champion": [
-            {"unit": unit, "next": judging(unit, served=False, searches=stack.ranks(unit))}
+            {
+                "unit": unit,
+                "next": next_run(shop.desk, states[unit])
+                if shop
+                else judging(unit, served=False, searches=stack.ranks(unit), logged=None),
+            }
             for unit in without_champion(stack, states)
         ],
     }

@@ -10,16 +10,16 @@ def judging(
     *,
     served: bool,
     searches: bool,
-    logged: bool = False,
+    logged: bool | None,
     again: EvidenceKind | None = None,
     traffic: str = "",
 ) -> str:
     """The command line of a run of that unit, with FILE where only its reader knows which.
 
     `served`: it has a champion; else there is no traffic to shadow. `searches`: its models learn from
-    what people searched for; `logged`: and logs of that. `again`: this kind of evidence is measured anew.
-    `traffic`: the option that says where the shadow's requests come from, as `REPLAYED` or `MIRRORED`; empty:
-    no shadow is asked for.
+    what people searched for; `logged`: and logs of that, None where it cannot be told here. `again`: this
+    kind of evidence is measured anew. `traffic`: the option that says where the shadow's requests come
+    from, as `REPLAYED` or `MIRRORED`; empty: no shadow is asked for.
     """
     anew = f"--again {again}" if again is not None else ""
     first = f"mangaops release bootstrap {unit} --reason '...'"
@@ -29,11 +29,12 @@ def judging(
     )
 
 
-def files(*, searches: bool, logged: bool = False) -> str:
-    """The options that name the data that models learn from."""
+def files(*, searches: bool, logged: bool | None) -> str:
+    """The options that name the data that models learn from; in brackets what they may have learnt from."""
     if not searches:
         return "--logs FILE"
-    return f"--catalogue FILE --judgments FILE{' --searches FILE' if logged else ''}"
+    logs = {True: " --searches FILE", None: " [--searches FILE]", False: ""}[logged]
+    return f"--catalogue FILE --judgments FILE{logs}"
 
 
 def reviewing(release: str) -> str:

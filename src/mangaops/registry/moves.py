@@ -181,7 +181,8 @@ def _way_back(life: Life) -> str:
 
 def _decision_allows(unit: Building, event: Event, life: Life, decision: Digest) -> None:
     searches = any(record.family in SEARCHING for record in unit.models.values())
-    judge = f"judge again: {judging(unit.unit, served=unit.champion is not None, searches=searches)}"
+    again = judging(unit.unit, served=unit.champion is not None, searches=searches, logged=None)
+    judge = f"judge again: {again}"
     latest = life.decisions[-1] if life.decisions else None
     if latest is None or latest.digest != decision:
         found = f"latest decision {latest.digest} ({latest.outcome})" if latest else "no decision"

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from mangaops.errors import RefusedError
 from mangaops.gates import GATES
-from mangaops.registry import Release, UnitState, judging
-from mangaops.release.desk import Desk, opponent, state, unit_spec
+from mangaops.registry import Release, UnitState
+from mangaops.release.desk import Desk, next_run, opponent, state, unit_spec
 from mangaops.stack import SPENT_ON_SHADOW, Rule
 from mangaops.vocabulary import Digest
 
@@ -23,14 +23,14 @@ def require_unserved(desk: Desk, unit: str) -> None:
     Raises:
         RefusedError: one does.
     """
-    champion = state(desk, unit).champion
-    if champion is None:
+    current = state(desk, unit)
+    if current.champion is None:
         return
     raise RefusedError(
         f"a bootstrap of {unit} was refused: the unit has a champion",
-        found=f"champion {champion}",
+        found=f"champion {current.champion}",
         accepted="a unit whose fallback answers",
-        next_step=judging(unit, served=True, searches=desk.stack.ranks(unit)),
+        next_step=next_run(desk, current),
     )
 
 

@@ -67,31 +67,42 @@ def of_first_model(desk: Desk, unit: str, metrics: Mapping[str, float]) -> dict[
     return {unit_spec(desk, unit).models[0]: dict(metrics)}
 
 
-def next_run(desk: Desk, current: UnitState, *, again: EvidenceKind | None = None, traffic: str = "") -> str:
+def next_run(
+    desk: Desk,
+    current: UnitState,
+    *,
+    of: Release | None = None,
+    again: EvidenceKind | None = None,
+    traffic: str = "",
+) -> str:
     """The command line that judges a release of the unit next; `again` and `traffic` as in `judging`.
 
-    It names the kinds of files that the newest release was made of.
+    It names the kinds of files that the release `of` was made of; without one, the newest.
     """
     searches = desk.stack.ranks(current.unit)
     return judging(
         current.unit,
         served=current.champion is not None,
         searches=searches,
-        logged=searches and _logged(desk, current),
+        logged=searches and learnt_from_logs(desk, current, of),
         again=again,
         traffic=traffic,
     )
 
 
-def _logged(desk: Desk, current: UnitState) -> bool:
-    """Whether the newest release learnt from logs of searches; False where the store cannot tell now."""
-    for release in list(current.releases.values())[-1:]:
-        learnt = {current.models[f"{model}@{version}"].dataset for model, version in release.models.items()}
-        try:
-            return any(desk.snapshots.rows(digest).get("searches", 0) for digest in learnt)
-        except MangaopsError:
-            return False
-    return False
+def learnt_from_logs(desk: Desk, current: UnitState, release: Release | None = None) -> bool | None:
+    """Whether models of the release, or else of the newest, learnt from logs of searches.
+
+    None where there is no release, or the store cannot tell now.
+    """
+    release = release or next(reversed(list(current.releases.values())), None)
+    if release is None:
+        return None
+    learnt = {current.models[f"{model}@{version}"].dataset for model, version in release.models.items()}
+    try:
+        return any(desk.snapshots.rows(digest).get("searches", 0) for digest in learnt)
+    except MangaopsError:
+        return None
 
 
 def release_of(current: UnitState, release: str) -> Release:

@@ -20,6 +20,7 @@ from mangaops.release.desk import (
     Progress,
     append,
     bind,
+    learnt_from_logs,
     model_spec,
     newest,
     opponent,
@@ -179,6 +180,7 @@ def build_case(
         seed=int(subject.digest.removeprefix("sha256:")[:8], 16),
         simulated=desk.stack.simulated,
         served=opponent(current, subject.name) is not None,
+        logged=desk.stack.ranks(current.unit) and learnt_from_logs(desk, current, subject),
     )
 
 

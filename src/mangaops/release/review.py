@@ -100,7 +100,9 @@ def _measured(
             f"a review of {subject.name} was refused",
             found=f"no {'shadow' if shadow is None else form.golden} evidence",
             accepted="a release that was evaluated and shadowed",
-            next_step=next_run(desk, state(desk, unit), traffic=traffic_option(desk, subject) or REPLAYED),
+            next_step=next_run(
+                desk, state(desk, unit), of=subject, traffic=traffic_option(desk, subject) or REPLAYED
+            ),
         )
     return shadow, golden
 

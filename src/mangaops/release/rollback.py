@@ -49,7 +49,7 @@ def roll_back(
     worker. What others append meanwhile is no hindrance while champion and target stay what they are.
 
     Raises:
-        RefusedError: the unit has, or ever had, no champion, or `to` is no rollback pointer.
+        RefusedError: the unit has no champion, or never had one, or `to` is no rollback pointer.
         IntegrityError: the target does not load; an older pointer may.
         SetupError: the artifacts cannot be reached, and no gateway worker holds the target.
         RevisionConflict: the champion moved meanwhile.

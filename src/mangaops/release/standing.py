@@ -73,19 +73,19 @@ def require_golden(desk: Desk, current: UnitState, subject: Release, dataset: Di
                     f"deciding on {subject.name} was refused: it was compared on an older golden set",
                     found=found,
                     accepted="evidence on the newest golden set",
-                    next_step=next_run(desk, current),
+                    next_step=next_run(desk, current, of=subject),
                 )
 
 
 def _refused(desk: Desk, current: UnitState, subject: Release, found: str) -> RefusedError:
     closed = EventKind.REOPENED in TRANSITIONS[subject.state]
     reopen = f"it is {subject.state}: mangaops release reopen {subject.name} --reason '...', then "
-    again = f"judge it again: {next_run(desk, current, traffic=traffic_option(desk, subject))}"
+    anew = next_run(desk, current, of=subject, traffic=traffic_option(desk, subject))
     return RefusedError(
         f"promoting {subject.name} was refused",
         found=found,
         accepted="a stored PROMOTE for exactly this release, this champion and the newest evidence",
-        next_step=f"{reopen if closed else ''}{again}",
+        next_step=f"{reopen if closed else ''}judge it again: {anew}",
     )
 
 

@@ -65,6 +65,6 @@ def price_lines(case: Dossier) -> list[str]:
         lines.append(f"no number of labels settles a margin of zero if nothing differs: {subjects}")
     if price.get("out_of_reach"):
         subjects = ", ".join(price["out_of_reach"])
-        asks = f"more queries than an evaluation asks, which is {MOST_QUERIES:,} at most"
+        asks = f"more queries than an evaluation brings, which asks {MOST_QUERIES:,} at most"
         lines.append(f"{asks}: {subjects}; change the rule in stack.yaml, or judge another challenger")
     return [visible(line, SENTENCE) for line in lines]
