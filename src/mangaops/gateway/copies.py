@@ -1,7 +1,7 @@
 """Copies of requests that wait in the shadow process: those of like length are answered together.
 
-A batch reads a model's weights once for many texts, so that the shadow takes half of the time. No user waits
-for a shadow, so copies can wait for company.
+A batch reads a model's weights once for many texts, so that the shadow takes less of the machine. No user
+waits for a shadow, so copies can wait for company.
 """
 
 from __future__ import annotations
