@@ -334,6 +334,20 @@ def test_no_copy_is_late_because_it_waited_for_others() -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize(
+    ("spec", "waits"),
+    [(FAST, _GATHER), (ShadowSpec(queue=4), 0.0), (ShadowSpec(time_limit_ms=20), 0.01)],
+    ids=["long queue", "short queue", "short limit"],
+)
+def test_copies_wait_for_others_only_where_there_is_room_and_time(spec: ShadowSpec, waits: float) -> None:
+    async def scenario(path: Path, lane: Lane) -> None:
+        mirror = Mirror(str(path), lane, workers=1)
+        mirror.send({"seq": 1}, spec)
+        assert 0.5 * waits <= mirror._gather() <= waits
+
+    run(scenario)
+
+
 def test_copies_that_come_one_after_another_leave_together() -> None:
     async def scenario(path: Path, lane: Lane) -> None:
         async with listening(path) as shadow, mirroring(path, lane) as mirror:

@@ -323,6 +323,23 @@ def test_what_failed_says_nothing_of_how_long_others_take(world: GatewayWorld, t
         assert shadow._took[copy_of("a").sides] > 0
 
 
+def test_a_challenger_that_became_slow_answers_alone_from_then_on(
+    world: GatewayWorld, tmp_path: Path
+) -> None:
+    def slow(texts: Sequence[str]) -> list[Answer]:
+        threading.Event().wait(2 * _MOMENT)
+        return echoed(texts)
+
+    late = replace(copy_of("a"), unit=replace(UNIT, shadow=ShadowSpec(time_limit_ms=1)))
+    with loaded(world, tmp_path) as shadow:
+        rows = rows_of(shadow)
+        shadow._sides["router"].predictors["router-2"] = Says(slow)
+        shadow._took[late.sides] = _MOMENT / 10
+        shadow._answer([late])
+        assert rows[0]["challenger_error"] == "timeout"
+        assert shadow._beside(copy_of("b")) == 0
+
+
 def test_what_waits_when_the_process_is_to_end_is_still_answered(world: GatewayWorld, tmp_path: Path) -> None:
     with loaded(world, tmp_path) as shadow:
         rows = rows_of(shadow)

@@ -104,7 +104,7 @@ def noisy(runs: Any) -> Any:
 
 
 def test_in_company_a_text_gets_the_label_and_action_that_it_gets_alone(
-    predictor: IntentPredictor, monkeypatch: Any
+    predictor: IntentPredictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = mixed(800)
     alone = [predictor.answer(text) for text in texts]
@@ -120,7 +120,9 @@ def test_in_company_a_text_gets_the_label_and_action_that_it_gets_alone(
     assert plain != [a.label for a in calm], "without a second look some would differ"
 
 
-def test_only_close_calls_are_looked_at_twice(predictor: IntentPredictor, monkeypatch: Any) -> None:
+def test_only_close_calls_are_looked_at_twice(
+    predictor: IntentPredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[list[int]] = []
     runs = predictor._runs
 
@@ -155,7 +157,7 @@ def test_only_close_calls_are_looked_at_twice(predictor: IntentPredictor, monkey
     ids=["clear", "two labels", "in any place", "the bar", "far over it", "never routed", "certain"],
 )
 def test_close_is_what_half_a_unit_of_log_odds_could_change(
-    predictor: IntentPredictor, monkeypatch: Any, logits: list[float], bar: float, close: bool
+    predictor: IntentPredictor, monkeypatch: pytest.MonkeyPatch, logits: list[float], bar: float, close: bool
 ) -> None:
     monkeypatch.setattr(predictor, "_actions", Actions(clarify_below=bar))
     rows = np.array([logits])
@@ -167,7 +169,9 @@ def test_where_a_number_is_none_the_text_is_asked_again_alone(predictor: IntentP
     assert predictor._close(rows, softmax(rows)).tolist() == [True, False]
 
 
-def test_of_a_single_label_no_call_is_close(predictor: IntentPredictor, monkeypatch: Any) -> None:
+def test_of_a_single_label_no_call_is_close(
+    predictor: IntentPredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(predictor, "_actions", Actions(clarify_below=0.5))
     rows = np.array([[1.0], [-1.0]])
     assert predictor._close(rows, softmax(rows)).tolist() == [False, False]

@@ -22,7 +22,7 @@ _TINY: Final = 1e-12
 _CLOSE: Final = 0.5
 """Calibrated log-odds by which a decision counts as close.
 
-Rows of an int8 batch differ from those alone by 0.3 at the 0.95 quantile: see ADR 0098.
+What an int8 batch changes is mostly less: `python -m bench.batches` tells what is left (ADR 0098).
 """
 
 
